@@ -1,0 +1,23 @@
+EXTENSION = key_vault
+DATA = key_vault--1.0.sql
+PGFILEDESC = "key_vault - wrapped LoRaWAN session keys"
+
+MODULE_big = key_vault
+OBJS = \
+	$(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c))) \
+	$(WIN32RES)
+
+# What PostgreSQL's own headers and conventions do not keep to is left out;
+# clang knows no -Wclobbered, which misjudges PG_TRY().
+PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare \
+	-Wno-missing-field-initializers -Wno-clobbered -Wno-unknown-warning-option
+SHLIB_LINK = -lcrypto
+
+REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# No dependency tracking without --enable-depend: all depends on every header.
+$(OBJS): $(wildcard src/*/*.h)

@@ -1,0 +1,20 @@
+/*
+ * crypto_status.h
+ *	  What the functions of the crypto storey answer.
+ *
+ * The storey raises no errors of its own and knows nothing of PostgreSQL:
+ * whoever calls it turns a status into an error.
+ */
+#ifndef CRYPTO_STATUS_H
+#define CRYPTO_STATUS_H
+
+typedef enum CryptoStatus
+{
+	CRYPTO_OK = 0,
+	CRYPTO_INTEGRITY,			/* a check value or tag does not fit */
+	CRYPTO_BAD_LENGTH,			/* a length that the algorithm does not take */
+	CRYPTO_NO_MEMORY,
+	CRYPTO_LIBRARY				/* OpenSSL refused: its error queue says why */
+} CryptoStatus;
+
+#endif							/* CRYPTO_STATUS_H */

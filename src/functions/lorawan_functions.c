@@ -1,0 +1,124 @@
+/*
+ * lorawan_functions.c
+ *	  SQL functions that encrypt and decrypt LoRaWAN payloads.
+ *
+ * Hot: called once a row.  Everything that can fail comes before the key is
+ * borrowed.
+ */
+#include "postgres.h"
+
+#include "../crypto/lorawan_payload.h"
+#include "../vault/vault.h"
+#include "arguments.h"
+
+PG_FUNCTION_INFO_V1(lorawan_crypt_uplink);
+PG_FUNCTION_INFO_V1(lorawan_crypt_downlink);
+PG_FUNCTION_INFO_V1(lorawan_try_decrypt_uplink);
+PG_FUNCTION_INFO_V1(lorawan_try_decrypt_downlink);
+PG_FUNCTION_INFO_V1(key_vault_key_status);
+
+static uint32
+f_cnt_argument(FunctionCallInfo fcinfo, int n)
+{
+	int64		f_cnt = PG_GETARG_INT64(n);
+
+	if (f_cnt < 0 || f_cnt > PG_UINT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("f_cnt must be from 0 to 4294967295, not " INT64_FORMAT, f_cnt),
+				 errhint("It is the full 32-bit frame counter.")));
+	return (uint32) f_cnt;
+}
+
+/*
+ * Arguments: key, dev_addr, f_cnt, frm_payload.  Returns NULL after a failure
+ * that was told.
+ */
+static bytea *
+crypt_payload(FunctionCallInfo fcinfo, LorawanDirection direction, VaultFailure *failure)
+{
+	WrappedKey	wrapped_key = wrapped_key_argument(fcinfo, 0);
+	const uint8 *dev_addr = dev_addr_argument(fcinfo, 1);
+	uint32		f_cnt = f_cnt_argument(fcinfo, 2);
+	const bytea *payload = PG_GETARG_BYTEA_PP(3);
+	size_t		size = VARSIZE_ANY_EXHDR(payload);
+	bytea	   *result;
+	AesCipher  *session_key;
+	CryptoStatus status;
+
+	if (size > LORAWAN_MAX_PAYLOAD)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("frm_payload must have at most %d bytes, not %zu",
+						LORAWAN_MAX_PAYLOAD, size)));
+
+	result = palloc(VARHDRSZ + size);
+	SET_VARSIZE(result, VARHDRSZ + size);
+	session_key = vault_borrow_cipher(&wrapped_key, KEK_DECRYPT, dev_addr, failure);
+	if (session_key == NULL)
+		return NULL;
+	status = lorawan_payload_crypt(session_key, direction, dev_addr, f_cnt,
+								   (const uint8 *) VARDATA_ANY(payload),
+								   (uint8 *) VARDATA(result), size);
+	vault_release();
+	if (status != CRYPTO_OK)
+		elog(ERROR, "could not encrypt or decrypt a payload: crypto status %d", status);
+	return result;
+}
+
+static Datum
+try_crypt(FunctionCallInfo fcinfo, LorawanDirection direction)
+{
+	VaultFailure failure;
+	bytea	   *result = crypt_payload(fcinfo, direction, &failure);
+
+	if (result == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_BYTEA_P(result);
+}
+
+/* The cipher is symmetric: these decrypt and encrypt. */
+Datum
+lorawan_crypt_uplink(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BYTEA_P(crypt_payload(fcinfo, LORAWAN_UPLINK, NULL));
+}
+
+Datum
+lorawan_crypt_downlink(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BYTEA_P(crypt_payload(fcinfo, LORAWAN_DOWNLINK, NULL));
+}
+
+Datum
+lorawan_try_decrypt_uplink(PG_FUNCTION_ARGS)
+{
+	return try_crypt(fcinfo, LORAWAN_UPLINK);
+}
+
+Datum
+lorawan_try_decrypt_downlink(PG_FUNCTION_ARGS)
+{
+	return try_crypt(fcinfo, LORAWAN_DOWNLINK);
+}
+
+Datum
+key_vault_key_status(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {
+		[VAULT_OK] = "ok",
+		[VAULT_KEK_UNKNOWN] = "KEK unknown",
+		[VAULT_KEK_SUSPENDED] = "KEK suspended",
+		[VAULT_KEK_DESTROYED] = "KEK destroyed",
+		[VAULT_INTEGRITY] = "integrity failure",
+		[VAULT_CONTEXT] = "other DevAddr",
+		[VAULT_KEY_LENGTH] = "not a session key",
+	};
+	WrappedKey	wrapped_key = wrapped_key_argument(fcinfo, 0);
+	VaultFailure failure;
+
+	(void) vault_borrow_cipher(&wrapped_key, KEK_DECRYPT, dev_addr_argument(fcinfo, 1),
+							   &failure);
+	vault_release();
+	PG_RETURN_TEXT_P(cstring_to_text(names[failure]));
+}

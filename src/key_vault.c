@@ -1,0 +1,75 @@
+/*
+ * key_vault.c
+ *	  Loading of the library: settings and callbacks.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "fmgr.h"
+#include "utils/guc.h"
+
+#include "vault/invalidation.h"
+#include "vault/key_cache.h"
+#include "vault/root_key.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+static const struct config_enum_entry cache_modes[] = {
+	{"off", KEY_CACHE_OFF, false},
+	{"on", KEY_CACHE_ON, false},
+	{"verify", KEY_CACHE_VERIFY, false},
+	{"false", KEY_CACHE_OFF, true},
+	{"true", KEY_CACHE_ON, true},
+	{"no", KEY_CACHE_OFF, true},
+	{"yes", KEY_CACHE_ON, true},
+	{"0", KEY_CACHE_OFF, true},
+	{"1", KEY_CACHE_ON, true},
+	{NULL, 0, false}
+};
+
+static void
+define_settings(void)
+{
+	DefineCustomStringVariable("key_vault.root_key",
+							   "Where the root keys come from that seal the KEKs.",
+							   "A comma-separated list of URIs, file:/path or command:shell command; the first seals, all open.",
+							   &root_key_setting, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY, NULL, root_key_assign, NULL);
+	DefineCustomEnumVariable("key_vault.cache",
+							 "Whether unwrapped keys are kept in the session's memory.",
+							 "With \"verify\", keys are unwrapped on a hit too, and compared.",
+							 &key_cache_mode, KEY_CACHE_ON, cache_modes, PGC_SUSET, 0,
+							 NULL, key_cache_assign_mode, NULL);
+	DefineCustomIntVariable("key_vault.cache_size",
+							"Memory that a session may use for unwrapped keys.",
+							"0 is room for one key.",
+							&key_cache_size, 16384, 0, MAX_KILOBYTES, PGC_SUSET,
+							GUC_UNIT_KB, NULL, key_cache_assign_size, NULL);
+	DefineCustomIntVariable("key_vault.cache_max_age",
+							"Time after which an unwrapped key is wiped.",
+							"0 is no limit.",
+							&key_cache_max_age, 600, 0, INT_MAX / 1000, PGC_SUSET,
+							GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("key_vault.cache_max_uses",
+							"Number of uses after which an unwrapped key is wiped.",
+							"0 is no limit.",
+							&key_cache_max_uses, 0, 0, INT_MAX, PGC_SUSET,
+							0, NULL, NULL, NULL);
+	DefineCustomRealVariable("key_vault.cache_verify_rate",
+							 "Fraction of hits that are verified with key_vault.cache = verify.",
+							 NULL,
+							 &key_cache_verify_rate, 1.0, 0.0, 1.0, PGC_SUSET,
+							 0, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("key_vault");
+}
+
+void
+_PG_init(void)
+{
+	define_settings();
+	invalidation_init();
+	key_cache_init();
+}

@@ -1,0 +1,140 @@
+/*
+ * access.c
+ *	  Who may do what with the KEKs of a label.
+ *
+ * The question is asked for the current role at every use of a key, also when
+ * the cache has it.  Role membership is PostgreSQL's to answer; an answer is
+ * remembered only while access_generation stands still, which counts every
+ * message about grants, memberships and roles.
+ *
+ * Called by the vault's door and by the administrative functions.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+
+#include "access.h"
+#include "invalidation.h"
+
+/* The columns of kek_privilege, in the order of the install script. */
+#define Anum_kek_privilege_label 1
+#define Anum_kek_privilege_role 2
+#define Anum_kek_privilege_privilege 3
+
+static const struct
+{
+	const char *name;
+	KekPrivileges privilege;
+}			privilege_names[] =
+
+{
+	{"wrap", KEK_WRAP},
+	{"unwrap", KEK_UNWRAP},
+	{"decrypt", KEK_DECRYPT},
+	{"derive", KEK_DERIVE},
+	{"rewrap", KEK_REWRAP},
+	{"admin", KEK_ADMIN},
+};
+
+KekPrivileges
+access_privilege_from_name(const char *name)
+{
+	for (int i = 0; i < lengthof(privilege_names); i++)
+		if (pg_strcasecmp(privilege_names[i].name, name) == 0)
+			return privilege_names[i].privilege;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unrecognized KEK privilege: \"%s\"", name),
+			 errhint("The privileges are wrap, unwrap, decrypt, derive, rewrap and admin.")));
+}
+
+KekPrivileges
+access_held(const char *label)
+{
+	Oid			role = GetUserId();
+	KekPrivileges held = 0;
+	Relation	table;
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	if (superuser_arg(role))
+		return KEK_ALL_PRIVILEGES;
+
+	table = open_kek_privilege_table();
+	ScanKeyInit(&key, Anum_kek_privilege_label, BTEqualStrategyNumber, F_TEXTEQ,
+				CStringGetTextDatum(label));
+
+	/* No snapshot: one that is older than the message must not be used. */
+	scan = systable_beginscan(table, vault_index_oid("kek_privilege_pkey"), true,
+							  NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Oid			grantee;
+
+		grantee = DatumGetObjectId(heap_getattr(tuple, Anum_kek_privilege_role,
+												RelationGetDescr(table), &isnull));
+		if (has_privs_of_role(role, grantee))
+			held |= access_privilege_from_name(TextDatumGetCString(heap_getattr(tuple,
+																				Anum_kek_privilege_privilege,
+																				RelationGetDescr(table),
+																				&isnull)));
+	}
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	return held;
+}
+
+static void
+check_held(KekPrivileges held, const char *label, KekPrivileges any_of)
+{
+	StringInfoData names;
+
+	if (likely((held & any_of) != 0))
+		return;
+
+	initStringInfo(&names);
+	for (int i = 0; i < lengthof(privilege_names); i++)
+		if (any_of & privilege_names[i].privilege)
+			appendStringInfo(&names, "%s\"%s\"", names.len > 0 ? " or " : "",
+							 privilege_names[i].name);
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for KEK label \"%s\"", label),
+			 errdetail("Role \"%s\" lacks privilege %s on the label.",
+					   GetUserNameFromId(GetUserId(), true), names.data),
+			 errhint("Whoever administers the label can grant it with key_vault.kek_grant().")));
+}
+
+void
+access_require(const char *label, KekPrivileges any_of)
+{
+	check_held(access_held(label), label, any_of);
+}
+
+void
+access_require_memo(AccessMemo *memo, const char *label, KekPrivileges any_of)
+{
+	Oid			role = GetUserId();
+
+	if (unlikely(memo->generation != access_generation || memo->role != role))
+	{
+		uint64		generation = access_generation;
+
+		memo->generation = 0;
+		memo->held = access_held(label);
+		memo->role = role;
+		memo->generation = generation;
+	}
+	check_held(memo->held, label, any_of);
+}

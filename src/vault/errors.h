@@ -1,0 +1,36 @@
+/*
+ * errors.h
+ *	  The SQLSTATEs of the project's own, one for each kind of error.
+ *
+ * Where PostgreSQL has a fitting one (a wrong argument, a missing privilege),
+ * that one is used.
+ */
+#ifndef KEY_VAULT_ERRORS_H
+#define KEY_VAULT_ERRORS_H
+
+#include "utils/elog.h"
+
+/* KEKs and wrapped keys */
+#define ERRCODE_KEK_UNKNOWN				MAKE_SQLSTATE('K','V','0','0','1')
+#define ERRCODE_KEK_SUSPENDED			MAKE_SQLSTATE('K','V','0','0','2')
+#define ERRCODE_KEK_DESTROYED			MAKE_SQLSTATE('K','V','0','0','3')
+#define ERRCODE_KEY_INTEGRITY			MAKE_SQLSTATE('K','V','0','0','4')
+#define ERRCODE_KEY_CONTEXT				MAKE_SQLSTATE('K','V','0','0','5')
+#define ERRCODE_KEY_LENGTH				MAKE_SQLSTATE('K','V','0','0','6')
+#define ERRCODE_KEK_NOT_ACTIVE			MAKE_SQLSTATE('K','V','0','0','7')
+#define ERRCODE_KEK_IN_USE				MAKE_SQLSTATE('K','V','0','0','8')
+
+/* root keys */
+#define ERRCODE_ROOT_KEY_UNSET			MAKE_SQLSTATE('K','V','1','0','1')
+#define ERRCODE_ROOT_KEY_UNREADABLE		MAKE_SQLSTATE('K','V','1','0','2')
+#define ERRCODE_ROOT_KEY_IN_DATA		MAKE_SQLSTATE('K','V','1','0','3')
+#define ERRCODE_ROOT_KEY_TOO_OPEN		MAKE_SQLSTATE('K','V','1','0','4')
+#define ERRCODE_ROOT_KEY_MALFORMED		MAKE_SQLSTATE('K','V','1','0','5')
+#define ERRCODE_ROOT_KEY_WRONG			MAKE_SQLSTATE('K','V','1','0','6')
+#define ERRCODE_ROOT_KEY_SETTING		MAKE_SQLSTATE('K','V','1','0','7')
+#define ERRCODE_KEK_MATERIAL_DAMAGED	MAKE_SQLSTATE('K','V','1','0','8')
+
+/* the cache */
+#define ERRCODE_CACHE_MISMATCH			MAKE_SQLSTATE('K','V','2','0','1')
+
+#endif							/* KEY_VAULT_ERRORS_H */

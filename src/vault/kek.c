@@ -1,0 +1,242 @@
+/*
+ * kek.c
+ *	  The KEKs that this backend holds open.
+ *
+ * A KEK's row is read once and believed until a message says that rows of the
+ * table may have changed.  Then all rows of open KEKs are read again; those that
+ * changed or are gone are withdrawn: every cached key of their label is wiped
+ * and they are closed.  The others stay, so that a rotation does not cost
+ * every backend every key.
+ *
+ * Invariants:
+ * - verified_generation is the generation that stood before the rows were read.  A
+ *   message accepted while they were read leaves the two unequal, and the next
+ *   look-up reads them again: nothing born stale lives longer than one look-up.
+ * - Only kek_accept_changes() closes a KEK, so a Kek pointer, and the cache
+ *   entries that point to it, are good until then.
+ * - An error at any point leaves no half-made KEK behind and the withdrawn ones
+ *   marked, to be closed by the next look-up.
+ *
+ * Called by vault.c and wrapping.c.
+ */
+#include "postgres.h"
+
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+
+#include "../crypto/secure_memory.h"
+#include "invalidation.h"
+#include "kek.h"
+#include "key_cache.h"
+#include "root_key.h"
+
+static HTAB *keks = NULL;
+static uint64 verified_generation = 0;
+
+static void
+create_table(void)
+{
+	HASHCTL		control = {
+		.keysize = sizeof(pg_uuid_t),
+		.entrysize = sizeof(Kek),
+		.hcxt = TopMemoryContext,
+	};
+
+	keks = hash_create("key_vault open KEKs", 16, &control,
+					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+static bool
+same_row(const KekRow *a, const KekRow *b)
+{
+	if (strcmp(a->label, b->label) != 0 || a->version != b->version ||
+		a->state != b->state || a->key_bits != b->key_bits ||
+		memcmp(a->root_key_id, b->root_key_id, KEY_CHECK_VALUE_SIZE) != 0 ||
+		memcmp(a->kcv, b->kcv, KEY_CHECK_VALUE_SIZE) != 0)
+		return false;
+	if (a->sealed_material == NULL || b->sealed_material == NULL)
+		return a->sealed_material == b->sealed_material;
+	return VARSIZE(a->sealed_material) == VARSIZE(b->sealed_material) &&
+		memcmp(a->sealed_material, b->sealed_material, VARSIZE(a->sealed_material)) == 0;
+}
+
+static void
+free_row(KekRow *row)
+{
+	pfree(row->label);
+	if (row->sealed_material != NULL)
+		pfree(row->sealed_material);
+}
+
+static void
+close_kek(Kek *kek)
+{
+	secure_free(kek->material);
+	aes_cipher_free(kek->wrap_cipher);
+	aes_cipher_free(kek->unwrap_cipher);
+	free_row(&kek->row);
+	hash_search(keks, &kek->kek_id, HASH_REMOVE, NULL);
+}
+
+/* Marks the KEKs of every label of which some open row changed. */
+static void
+mark_changed_labels(void)
+{
+	HASH_SEQ_STATUS scan;
+	Kek		   *kek;
+	List	   *labels = NIL;
+	ListCell   *cell;
+
+	hash_seq_init(&scan, keks);
+	while ((kek = hash_seq_search(&scan)) != NULL)
+	{
+		KekRow		row;
+
+		if (!kek->withdrawn)
+		{
+			bool		found = kek_row_by_id(&kek->kek_id, &row);
+
+			kek->withdrawn = !found || !same_row(&row, &kek->row);
+			if (found)
+				free_row(&row);
+		}
+		if (kek->withdrawn)
+			labels = lappend(labels, pstrdup(kek->row.label));
+	}
+
+	foreach(cell, labels)
+	{
+		hash_seq_init(&scan, keks);
+		while ((kek = hash_seq_search(&scan)) != NULL)
+			if (strcmp(kek->row.label, lfirst(cell)) == 0)
+				kek->withdrawn = true;
+	}
+	list_free_deep(labels);
+}
+
+static void
+verify_open_keks(void)
+{
+	uint64		generation = kek_generation;
+	HASH_SEQ_STATUS scan;
+	Kek		   *kek;
+
+	if (keks == NULL)
+		create_table();
+	mark_changed_labels();
+	key_cache_wipe_withdrawn();
+
+	hash_seq_init(&scan, keks);
+	while ((kek = hash_seq_search(&scan)) != NULL)
+		if (kek->withdrawn)
+			close_kek(kek);
+	verified_generation = generation;
+}
+
+void
+kek_accept_changes(void)
+{
+	AcceptInvalidationMessages();
+	if (unlikely(verified_generation != kek_generation))
+		verify_open_keks();
+}
+
+Kek *
+kek_find(const pg_uuid_t *kek_id)
+{
+	Kek		   *kek = hash_search(keks, kek_id, HASH_FIND, NULL);
+	KekRow		row;
+
+	if (kek != NULL)
+		return kek;
+	if (!kek_row_by_id(kek_id, &row))
+		return NULL;
+
+	/* What can fail comes before the KEK is entered. */
+	row.label = MemoryContextStrdup(TopMemoryContext, row.label);
+	if (row.sealed_material != NULL)
+	{
+		Size		size = VARSIZE(row.sealed_material);
+
+		row.sealed_material = memcpy(MemoryContextAlloc(TopMemoryContext, size),
+									 row.sealed_material, size);
+	}
+	kek = hash_search(keks, kek_id, HASH_ENTER, NULL);
+	memset((char *) kek + sizeof(pg_uuid_t), 0, sizeof(Kek) - sizeof(pg_uuid_t));
+	kek->row = row;
+	return kek;
+}
+
+Kek *
+kek_find_active(const char *label)
+{
+	HASH_SEQ_STATUS scan;
+	Kek		   *kek;
+	ListCell   *cell;
+
+	hash_seq_init(&scan, keks);
+	while ((kek = hash_seq_search(&scan)) != NULL)
+		if (kek->row.state == KEK_ACTIVE && strcmp(kek->row.label, label) == 0)
+		{
+			hash_seq_term(&scan);
+			return kek;
+		}
+
+	foreach(cell, kek_rows_by_label(label))
+	{
+		KekRow	   *row = lfirst(cell);
+
+		if (row->state == KEK_ACTIVE)
+			return kek_find(&row->kek_id);
+	}
+	return NULL;
+}
+
+bool
+kek_can_unwrap(const Kek *kek)
+{
+	return kek->row.state == KEK_ACTIVE || kek->row.state == KEK_DEACTIVATED ||
+		kek->row.state == KEK_COMPROMISED;
+}
+
+static AesCipher *
+keyed_cipher(Kek *kek, AesCipher **cipher, AesDirection direction)
+{
+	if (*cipher != NULL)
+		return *cipher;
+
+	if (kek->material == NULL)
+		kek->material = secure_alloc(kek->row.key_bits / 8);
+	if (kek->material == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	if (!kek->is_open)
+	{
+		root_key_open(&kek->row, kek->material);
+		kek->is_open = true;
+	}
+
+	*cipher = aes_cipher_new();
+	if (*cipher == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	if (aes_cipher_set_key(*cipher, kek->material, kek->row.key_bits / 8,
+						   direction) != CRYPTO_OK)
+	{
+		aes_cipher_free(*cipher);
+		*cipher = NULL;
+		elog(ERROR, "could not key a cipher");
+	}
+	return *cipher;
+}
+
+AesCipher *
+kek_wrap_cipher(Kek *kek)
+{
+	return keyed_cipher(kek, &kek->wrap_cipher, AES_ENCRYPT);
+}
+
+AesCipher *
+kek_unwrap_cipher(Kek *kek)
+{
+	return keyed_cipher(kek, &kek->unwrap_cipher, AES_DECRYPT);
+}

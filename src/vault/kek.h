@@ -1,0 +1,49 @@
+/*
+ * kek.h
+ *	  The KEKs that this backend holds open.
+ */
+#ifndef KEK_H
+#define KEK_H
+
+#include "postgres.h"
+
+#include "../crypto/aes.h"
+#include "access.h"
+#include "kek_row.h"
+
+typedef struct Kek
+{
+	pg_uuid_t	kek_id;			/* hash key */
+	KekRow		row;			/* as last read */
+	AccessMemo	access;			/* privileges on row.label */
+	bool		withdrawn;		/* its row changed: to be closed */
+	bool		is_open;		/* material holds the key */
+	uint8	   *material;		/* secure memory, row.key_bits / 8 bytes */
+	AesCipher  *wrap_cipher;	/* NULL until needed */
+	AesCipher  *unwrap_cipher;	/* NULL until needed */
+} Kek;
+
+/*
+ * Accepts what other sessions committed: KEKs whose rows changed are closed, and
+ * the cached keys of their labels wiped.  Every look-up begins with it; no
+ * pointer from an earlier look-up is good after it.
+ */
+extern void kek_accept_changes(void);
+
+/*
+ * A KEK by its id; NULL when there is none.  Good until the next
+ * kek_accept_changes().
+ */
+extern Kek *kek_find(const pg_uuid_t *kek_id);
+
+/* The active version of a label; NULL when it has none. */
+extern Kek *kek_find_active(const char *label);
+
+/* Whether its state allows unwrapping. */
+extern bool kek_can_unwrap(const Kek *kek);
+
+/* Its keyed contexts.  Open the material if need be; raise if that fails. */
+extern AesCipher *kek_wrap_cipher(Kek *kek);
+extern AesCipher *kek_unwrap_cipher(Kek *kek);
+
+#endif							/* KEK_H */

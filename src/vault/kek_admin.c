@@ -1,0 +1,392 @@
+/*
+ * kek_admin.c
+ *	  Making KEKs and changing their state.
+ *
+ * Each function checks the current role, takes a lock that lets one
+ * administrator at a time write to the kek table (readers are not blocked), looks at
+ * the rows as they are then, and writes as the extension's owner.  The row
+ * triggers do the rest: other sessions hear of it when it commits.
+ *
+ * Invariants: a label has one active version at most (a unique index says so
+ * too); versions count up from 1 and are never used again; a state changes only
+ * along the arrows of NIST SP 800-57 part 1, section 7.
+ *
+ * Called by src/functions.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/uuid.h"
+
+#include "../crypto/secure_memory.h"
+#include "access.h"
+#include "errors.h"
+#include "invalidation.h"
+#include "kek_admin.h"
+#include "kek_row.h"
+#include "owner_sql.h"
+#include "root_key.h"
+#include "wrapping.h"
+
+#define MAX_MATERIAL_SIZE 32
+
+/* Held to the end of the transaction, as for any row that is written. */
+static void
+lock_kek_table(void)
+{
+	Relation	table = open_kek_table();
+
+	LockRelation(table, ShareRowExclusiveLock);
+	table_close(table, AccessShareLock);
+}
+
+static void
+begin_administration(const char *label)
+{
+	check_kek_label(label);
+	access_require(label, KEK_ADMIN);
+	lock_kek_table();
+}
+
+/* The versions of a label, newest first; an error when there are none. */
+static List *
+existing_versions(const char *label)
+{
+	List	   *rows = kek_rows_by_label(label);
+
+	if (rows == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_KEK_UNKNOWN),
+				 errmsg("KEK label \"%s\" does not exist", label),
+				 errhint("The view key_vault.keks lists the labels.")));
+	return rows;
+}
+
+static KekRow *
+existing_version(const char *label, int32 version)
+{
+	ListCell   *cell;
+
+	foreach(cell, existing_versions(label))
+	{
+		KekRow	   *row = lfirst(cell);
+
+		if (row->version == version)
+			return row;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_KEK_UNKNOWN),
+			 errmsg("KEK label \"%s\" has no version %d", label, version),
+			 errhint("The view key_vault.keks lists the versions.")));
+}
+
+static KekRow *
+active_version(List *rows)
+{
+	ListCell   *cell;
+
+	foreach(cell, rows)
+	{
+		KekRow	   *row = lfirst(cell);
+
+		if (row->state == KEK_ACTIVE)
+			return row;
+	}
+	return NULL;
+}
+
+static void
+set_state(const KekRow *row, KekState state)
+{
+	OwnerSql	owner;
+	Oid			types[] = {UUIDOID, TEXTOID};
+	Datum		values[] = {UUIDPGetDatum(&row->kek_id),
+	CStringGetTextDatum(kek_state_name(state))};
+
+	owner_sql_begin(&owner);
+	owner_sql_execute("UPDATE key_vault.kek SET state = $2, "
+					  "suspended_from = CASE WHEN $2 = 'suspended' THEN state END, "
+					  "root_key_id = CASE WHEN $2 <> 'destroyed' THEN root_key_id END, "
+					  "sealed_material = CASE WHEN $2 <> 'destroyed' THEN sealed_material END, "
+					  "state_changed_at = clock_timestamp() "
+					  "WHERE kek_id = $1",
+					  lengthof(types), types, values, NULL);
+	owner_sql_end(&owner);
+}
+
+static bytea *
+make_bytea(const uint8 *bytes, size_t size)
+{
+	bytea	   *value = palloc(VARHDRSZ + size);
+
+	SET_VARSIZE(value, VARHDRSZ + size);
+	memcpy(VARDATA(value), bytes, size);
+	return value;
+}
+
+/*
+ * Enters a new active version.  Seals before anything is written, so that an
+ * unusable root key leaves no trace.
+ */
+static int32
+add_version(const char *label, List *rows, const uint8 *material, size_t size)
+{
+	int32		newest = rows == NIL ? 0 : ((KekRow *) linitial(rows))->version;
+	const KekRow *active = active_version(rows);
+	KekRow		row = {
+		.label = pstrdup(label),
+		.version = newest + 1,
+		.state = KEK_ACTIVE,
+		.key_bits = size * 8,
+	};
+	OwnerSql	owner;
+	Oid			types[] = {UUIDOID, TEXTOID, INT4OID, INT4OID, BYTEAOID, BYTEAOID, BYTEAOID};
+	Datum		values[lengthof(types)];
+
+	row.kek_id = *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum) 0));
+	if (key_check_value(material, size, row.kcv) != CRYPTO_OK)
+		elog(ERROR, "could not compute a key check value");
+	root_key_seal(&row, material);
+
+	if (active != NULL)
+		set_state(active, KEK_DEACTIVATED);
+
+	values[0] = UUIDPGetDatum(&row.kek_id);
+	values[1] = CStringGetTextDatum(row.label);
+	values[2] = Int32GetDatum(row.version);
+	values[3] = Int32GetDatum(row.key_bits);
+	values[4] = PointerGetDatum(make_bytea(row.root_key_id, KEY_CHECK_VALUE_SIZE));
+	values[5] = PointerGetDatum(row.sealed_material);
+	values[6] = PointerGetDatum(make_bytea(row.kcv, KEY_CHECK_VALUE_SIZE));
+	owner_sql_begin(&owner);
+	owner_sql_execute("INSERT INTO key_vault.kek (kek_id, label, version, state, key_bits, "
+					  "root_key_id, sealed_material, kcv) "
+					  "VALUES ($1, $2, $3, 'active', $4, $5, $6, $7)",
+					  lengthof(types), types, values, NULL);
+	owner_sql_end(&owner);
+	return row.version;
+}
+
+static int32
+add_random_version(const char *label, List *rows, int32 key_bits)
+{
+	uint8		material[MAX_MATERIAL_SIZE];
+	int32		version;
+
+	PG_TRY();
+	{
+		if (!secure_random(material, key_bits / 8))
+			elog(ERROR, "could not generate a random key");
+		version = add_version(label, rows, material, key_bits / 8);
+	}
+	PG_FINALLY();
+	{
+		secure_wipe(material, sizeof(material));
+	}
+	PG_END_TRY();
+	return version;
+}
+
+int32
+kek_create(const char *label, int32 key_bits)
+{
+	begin_administration(label);
+	if (key_bits != 128 && key_bits != 192 && key_bits != 256)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a KEK has 128, 192 or 256 bits, not %d", key_bits)));
+	if (kek_rows_by_label(label) != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("KEK label \"%s\" already exists", label),
+				 errhint("Use key_vault.kek_rotate() to make a new version of it.")));
+	return add_random_version(label, NIL, key_bits);
+}
+
+int32
+kek_import(const char *label, const uint8 *material, size_t size)
+{
+	List	   *rows;
+	ListCell   *cell;
+	uint8		kcv[KEY_CHECK_VALUE_SIZE];
+
+	begin_administration(label);
+	if (size != 16 && size != 24 && size != 32)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a KEK has 16, 24 or 32 bytes, not %zu", size)));
+	if (key_check_value(material, size, kcv) != CRYPTO_OK)
+		elog(ERROR, "could not compute a key check value");
+
+	rows = kek_rows_by_label(label);
+	foreach(cell, rows)
+	{
+		const KekRow *row = lfirst(cell);
+
+		if (memcmp(row->kcv, kcv, KEY_CHECK_VALUE_SIZE) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("KEK label \"%s\" version %d is this KEK already",
+							label, row->version),
+					 errdetail("The key check values are the same.")));
+	}
+	return add_version(label, rows, material, size);
+}
+
+int32
+kek_rotate(const char *label)
+{
+	List	   *rows;
+
+	begin_administration(label);
+	rows = existing_versions(label);
+	return add_random_version(label, rows, ((KekRow *) linitial(rows))->key_bits);
+}
+
+static void
+refuse_state(const KekRow *row)
+{
+	ereport(ERROR,
+			(errcode(row->state == KEK_DESTROYED ? ERRCODE_KEK_DESTROYED :
+					 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("KEK label \"%s\" version %d is %s", row->label, row->version,
+					kek_state_name(row->state))));
+}
+
+static void
+notice_no_active_version(const KekRow *row)
+{
+	if (row->state == KEK_ACTIVE)
+		ereport(NOTICE,
+				(errmsg("KEK label \"%s\" has no active version now", row->label),
+				 errhint("Use key_vault.kek_rotate() to make one.")));
+}
+
+void
+kek_suspend(const char *label, int32 version)
+{
+	KekRow	   *row;
+
+	begin_administration(label);
+	row = existing_version(label, version);
+	if (row->state == KEK_SUSPENDED || row->state == KEK_DESTROYED)
+		refuse_state(row);
+	set_state(row, KEK_SUSPENDED);
+	notice_no_active_version(row);
+}
+
+void
+kek_resume(const char *label, int32 version)
+{
+	KekRow	   *row;
+	KekState	state;
+
+	begin_administration(label);
+	row = existing_version(label, version);
+	if (row->state != KEK_SUSPENDED)
+		refuse_state(row);
+	state = row->suspended_from;
+
+	/* The label went on without it: it no longer wraps. */
+	if (state == KEK_ACTIVE && active_version(existing_versions(label)) != NULL)
+		state = KEK_DEACTIVATED;
+	set_state(row, state);
+}
+
+void
+kek_compromise(const char *label, int32 version)
+{
+	KekRow	   *row;
+
+	begin_administration(label);
+	row = existing_version(label, version);
+	if (row->state == KEK_COMPROMISED || row->state == KEK_DESTROYED)
+		refuse_state(row);
+	set_state(row, KEK_COMPROMISED);
+	notice_no_active_version(row);
+}
+
+void
+kek_erase(const char *label, int32 version)
+{
+	KekRow	   *row;
+
+	begin_administration(label);
+	row = existing_version(label, version);
+	if (row->state == KEK_DESTROYED)
+		refuse_state(row);
+	set_state(row, KEK_DESTROYED);
+	notice_no_active_version(row);
+}
+
+static uint64
+change_privilege(const char *label, Oid role, const char *privilege, const char *sql)
+{
+	Oid			types[] = {TEXTOID, OIDOID, TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(label), ObjectIdGetDatum(role),
+	CStringGetTextDatum(privilege)};
+
+	return owner_sql_execute(sql, lengthof(types), types, values, NULL);
+}
+
+/*
+ * Whoever holds a privilege on some label may call the extension's functions,
+ * which ask for the label's privilege at each use; nobody else may.
+ */
+static void
+change_execute(const char *command, const char *preposition, Oid role)
+{
+	char	   *sql = psprintf("%s EXECUTE ON ALL ROUTINES IN SCHEMA key_vault %s %s",
+							   command, preposition,
+							   quote_identifier(GetUserNameFromId(role, false)));
+
+	owner_sql_execute(sql, 0, NULL, NULL, NULL);
+}
+
+bool
+kek_privilege_grant(const char *label, Oid role, const char *privilege)
+{
+	OwnerSql	owner;
+	bool		changed;
+
+	begin_administration(label);
+	(void) access_privilege_from_name(privilege);
+	(void) GetUserNameFromId(role, false);	/* raises when there is no such role */
+
+	owner_sql_begin(&owner);
+	changed = change_privilege(label, role, privilege,
+							   "INSERT INTO key_vault.kek_privilege (label, role, privilege) "
+							   "VALUES ($1, $2, lower($3)) ON CONFLICT DO NOTHING") > 0;
+	if (owner_sql_execute("SELECT FROM pg_proc WHERE pronamespace = 'key_vault'::regnamespace "
+						  "AND NOT has_function_privilege($1, oid, 'EXECUTE') LIMIT 1",
+						  1, (Oid[]) {OIDOID}, (Datum[]) {ObjectIdGetDatum(role)}, NULL) > 0)
+		change_execute("GRANT", "TO", role);
+	owner_sql_end(&owner);
+	return changed;
+}
+
+bool
+kek_privilege_revoke(const char *label, Oid role, const char *privilege)
+{
+	OwnerSql	owner;
+	bool		changed;
+
+	begin_administration(label);
+	(void) access_privilege_from_name(privilege);
+
+	owner_sql_begin(&owner);
+	changed = change_privilege(label, role, privilege,
+							   "DELETE FROM key_vault.kek_privilege "
+							   "WHERE label = $1 AND role = $2 AND privilege = lower($3)") > 0;
+	if (changed && GetUserNameFromId(role, true) != NULL &&
+		owner_sql_execute("SELECT FROM key_vault.kek_privilege WHERE role = $1 LIMIT 1",
+						  1, (Oid[]) {OIDOID}, (Datum[]) {ObjectIdGetDatum(role)}, NULL) == 0)
+		change_execute("REVOKE", "FROM", role);
+	owner_sql_end(&owner);
+	return changed;
+}

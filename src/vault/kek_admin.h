@@ -1,0 +1,35 @@
+/*
+ * kek_admin.h
+ *	  Making KEKs and changing their state.
+ *
+ * All take the privilege admin on the label, for the current role.
+ */
+#ifndef KEK_ADMIN_H
+#define KEK_ADMIN_H
+
+#include "postgres.h"
+
+/* A new label with a random KEK of 128, 192 or 256 bits; returns the version, 1. */
+extern int32 kek_create(const char *label, int32 key_bits);
+
+/*
+ * A KEK from outside, of 16, 24 or 32 bytes: version 1 of a new label, or the
+ * next one, which becomes the active one.  Returns the version.
+ */
+extern int32 kek_import(const char *label, const uint8 *material, size_t size);
+
+/* A new random version of a label, which becomes the active one; returns it. */
+extern int32 kek_rotate(const char *label);
+
+extern void kek_suspend(const char *label, int32 version);
+extern void kek_resume(const char *label, int32 version);
+extern void kek_compromise(const char *label, int32 version);
+
+/* Erases the material.  Whether keys still need it is for the caller to know. */
+extern void kek_erase(const char *label, int32 version);
+
+/* Grants and withdraws a privilege; false when there was nothing to do. */
+extern bool kek_privilege_grant(const char *label, Oid role, const char *privilege);
+extern bool kek_privilege_revoke(const char *label, Oid role, const char *privilege);
+
+#endif							/* KEK_ADMIN_H */

@@ -1,0 +1,156 @@
+/*
+ * kek_row.c
+ *	  The rows of the table key_vault.kek, as they are now.
+ *
+ * Invariant: rows are read with a catalog snapshot, which is taken anew for
+ * each read.  The transaction's own snapshot may be older than a message that was
+ * already accepted; what it shows would then be remembered for ever.
+ *
+ * Called by kek.c and kek_admin.c.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+
+#include "invalidation.h"
+#include "kek_row.h"
+
+/* The columns of kek, in the order of the install script. */
+enum
+{
+	Anum_kek_kek_id = 1,
+	Anum_kek_label,
+	Anum_kek_version,
+	Anum_kek_state,
+	Anum_kek_suspended_from,
+	Anum_kek_key_bits,
+	Anum_kek_provider,
+	Anum_kek_root_key_id,
+	Anum_kek_sealed_material,
+	Anum_kek_kcv
+};
+
+static const char *const state_names[] = {
+	[KEK_ACTIVE] = "active",
+	[KEK_DEACTIVATED] = "deactivated",
+	[KEK_COMPROMISED] = "compromised",
+	[KEK_SUSPENDED] = "suspended",
+	[KEK_DESTROYED] = "destroyed",
+};
+
+const char *
+kek_state_name(KekState state)
+{
+	return state_names[state];
+}
+
+static KekState
+state_from_name(const char *name)
+{
+	for (int i = 0; i < lengthof(state_names); i++)
+		if (strcmp(state_names[i], name) == 0)
+			return (KekState) i;
+	elog(ERROR, "unrecognized KEK state \"%s\"", name);
+}
+
+static void
+copy_check_value(uint8 to[KEY_CHECK_VALUE_SIZE], Datum from)
+{
+	bytea	   *value = DatumGetByteaPP(from);
+
+	if (VARSIZE_ANY_EXHDR(value) != KEY_CHECK_VALUE_SIZE)
+		elog(ERROR, "key check value in table key_vault.kek has wrong length");
+	memcpy(to, VARDATA_ANY(value), KEY_CHECK_VALUE_SIZE);
+}
+
+static void
+read_row(HeapTuple tuple, TupleDesc desc, KekRow *row)
+{
+	Datum	   *values = palloc(desc->natts * sizeof(Datum));
+	bool	   *nulls = palloc(desc->natts * sizeof(bool));
+
+#define COLUMN(name) values[Anum_kek_##name - 1]
+#define IS_NULL(name) nulls[Anum_kek_##name - 1]
+
+	heap_deform_tuple(tuple, desc, values, nulls);
+	memset(row, 0, sizeof(*row));
+	row->kek_id = *DatumGetUUIDP(COLUMN(kek_id));
+	row->label = TextDatumGetCString(COLUMN(label));
+	row->version = DatumGetInt32(COLUMN(version));
+	row->state = state_from_name(TextDatumGetCString(COLUMN(state)));
+	if (!IS_NULL(suspended_from))
+		row->suspended_from = state_from_name(TextDatumGetCString(COLUMN(suspended_from)));
+	row->key_bits = DatumGetInt32(COLUMN(key_bits));
+	if (!IS_NULL(root_key_id))
+		copy_check_value(row->root_key_id, COLUMN(root_key_id));
+	if (!IS_NULL(sealed_material))
+		row->sealed_material = DatumGetByteaPCopy(COLUMN(sealed_material));
+	copy_check_value(row->kcv, COLUMN(kcv));
+
+#undef COLUMN
+#undef IS_NULL
+
+	pfree(values);
+	pfree(nulls);
+}
+
+bool
+kek_row_by_id(const pg_uuid_t *kek_id, KekRow *row)
+{
+	Relation	table = open_kek_table();
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	bool		found;
+
+	ScanKeyInit(&key, Anum_kek_kek_id, BTEqualStrategyNumber, F_UUID_EQ,
+				UUIDPGetDatum(kek_id));
+	scan = systable_beginscan(table, vault_index_oid("kek_pkey"), true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple);
+	if (found)
+		read_row(tuple, RelationGetDescr(table), row);
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	return found;
+}
+
+static int
+newest_first(const ListCell *a, const ListCell *b)
+{
+	int32		version_a = ((KekRow *) lfirst(a))->version;
+	int32		version_b = ((KekRow *) lfirst(b))->version;
+
+	return (version_a < version_b) - (version_a > version_b);
+}
+
+List *
+kek_rows_by_label(const char *label)
+{
+	Relation	table = open_kek_table();
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	List	   *rows = NIL;
+
+	ScanKeyInit(&key, Anum_kek_label, BTEqualStrategyNumber, F_TEXTEQ,
+				CStringGetTextDatum(label));
+	scan = systable_beginscan(table, vault_index_oid("kek_label_version_key"), true,
+							  NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		KekRow	   *row = palloc(sizeof(KekRow));
+
+		read_row(tuple, RelationGetDescr(table), row);
+		rows = lappend(rows, row);
+	}
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	list_sort(rows, newest_first);
+	return rows;
+}

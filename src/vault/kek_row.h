@@ -1,0 +1,46 @@
+/*
+ * kek_row.h
+ *	  The rows of the table key_vault.kek, as they are now.
+ */
+#ifndef KEK_ROW_H
+#define KEK_ROW_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+#include "utils/uuid.h"
+
+#include "../crypto/cmac.h"
+
+/* NIST SP 800-57 part 1, section 7. */
+typedef enum KekState
+{
+	KEK_ACTIVE,					/* wraps and unwraps; one a label at most */
+	KEK_DEACTIVATED,			/* unwraps only */
+	KEK_COMPROMISED,			/* unwraps only, so that keys can be moved */
+	KEK_SUSPENDED,				/* neither, until it is resumed */
+	KEK_DESTROYED				/* its material is erased */
+} KekState;
+
+typedef struct KekRow
+{
+	pg_uuid_t	kek_id;
+	char	   *label;
+	int32		version;
+	KekState	state;
+	KekState	suspended_from; /* while suspended: the state to return to */
+	int32		key_bits;
+	uint8		root_key_id[KEY_CHECK_VALUE_SIZE];
+	bytea	   *sealed_material;	/* NULL when destroyed */
+	uint8		kcv[KEY_CHECK_VALUE_SIZE];
+} KekRow;
+
+/* False when there is no such row.  Allocates in the current context. */
+extern bool kek_row_by_id(const pg_uuid_t *kek_id, KekRow *row);
+
+/* All versions of a label, in descending order; a list of KekRow pointers. */
+extern List *kek_rows_by_label(const char *label);
+
+extern const char *kek_state_name(KekState state);
+
+#endif							/* KEK_ROW_H */

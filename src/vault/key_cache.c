@@ -1,0 +1,526 @@
+/*
+ * key_cache.c
+ *	  Unwrapped keys, remembered under the whole wrapped key.
+ *
+ * An entry is found by every byte of the wrapped_key value, compared in full:
+ * format, algorithm, kek_id and wrapped bytes.  So it cannot stand for another
+ * key, and a change of a KEK cannot make it wrong; it can only withdraw it.
+ *
+ * What an entry holds was measured.  A context keyed with the key makes a
+ * decryption several times cheaper than keying one for each row, but is five
+ * times the size of all else, and with a million keys slower than no cache.  So an
+ * entry is the key and little more, and a pool of keyed contexts, of at most
+ * half the cache's size, goes to the entries that are used most.
+ *
+ * Invariants:
+ * - An entry is in the table and in the ring, or it is the one that is lent.
+ * - Keys are in secure memory; a piece is wiped when it is freed.  What OpenSSL
+ *   derives from a key is in its own memory, wiped when keyed anew or freed.
+ * - Failures are never entered: an entry is filled before it is kept.
+ * - The bytes in use stay within the limit; one entry and its cipher are always
+ *   allowed, so that a limit of 0 means one entry.
+ *
+ * Called by vault.c; key_cache_wipe_withdrawn() by kek.c.
+ */
+#include "postgres.h"
+
+#include <time.h>
+
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/memutils.h"
+
+#include "../crypto/secure_memory.h"
+#include "kek.h"
+#include "key_cache.h"
+
+typedef struct CacheBucket
+{
+	CacheEntry *entry;
+	uint32		hash;
+	char		status;
+} CacheBucket;
+
+/* A look-up passes no entry, but the wrapped key as the table's private data. */
+static inline bool
+bucket_matches(const CacheEntry *entry, const CacheEntry *sought, const WrappedKey *wrapped_key)
+{
+	if (sought != NULL)
+		return entry == sought;
+	return entry->value_size == wrapped_key->size &&
+		memcmp(entry->data, wrapped_key->bytes, wrapped_key->size) == 0;
+}
+
+#define SH_PREFIX bucket
+#define SH_ELEMENT_TYPE CacheBucket
+#define SH_KEY_TYPE CacheEntry *
+#define SH_KEY entry
+#define SH_HASH_KEY(tb, key) ((key)->hash)
+#define SH_EQUAL(tb, a, b) bucket_matches(a, b, (tb)->private_data)
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a) ((a)->hash)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+/* Of so many uses without a cipher of its own, one may take another's. */
+#define CIPHER_TAKEOVER_INTERVAL 16
+
+int			key_cache_mode = KEY_CACHE_ON;
+int			key_cache_size = 16384;
+int			key_cache_max_age = 600;
+int			key_cache_max_uses = 0;
+double		key_cache_verify_rate = 1.0;
+
+KeyCacheStats key_cache_stats;
+
+static bucket_hash *table = NULL;
+static dlist_head ring = DLIST_STATIC_INIT(ring);
+static CacheEntry *lent = NULL;
+static uint64 last_sweep = 0;
+
+/* The entries that have a cipher, and the hand that looks for one to take. */
+static CacheEntry **pool = NULL;
+static uint32 pool_used = 0;
+static uint32 pool_allocated = 0;
+static uint32 pool_hand = 0;
+static uint32 uses_without_cipher = 0;
+
+/* For entries that have none of their own. */
+static AesCipher *shared_cipher = NULL;
+static bool shared_cipher_is_keyed = false;
+
+static uint64
+now_ns(void)
+{
+	struct timespec now;
+
+	/* Read at every look-up; its steps of a few milliseconds are fine enough. */
+#ifdef CLOCK_MONOTONIC_COARSE
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+#else
+	clock_gettime(CLOCK_MONOTONIC, &now);
+#endif
+	return (uint64) now.tv_sec * UINT64CONST(1000000000) + now.tv_nsec;
+}
+
+static uint64
+max_age_ns(void)
+{
+	return (uint64) key_cache_max_age * UINT64CONST(1000000000);
+}
+
+/* What an entry takes for a wrapped_key of so many bytes. */
+static size_t
+entry_size(size_t value_size)
+{
+	return offsetof(CacheEntry, data) + value_size +
+		(value_size - WRAPPED_KEY_HEADER_SIZE - KEY_WRAP_OVERHEAD);
+}
+
+static size_t
+entry_footprint(const CacheEntry *entry)
+{
+	return secure_footprint(entry_size(entry->value_size)) + sizeof(CacheBucket);
+}
+
+static void
+out_of_memory(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+}
+
+static void
+drop_cipher(CacheEntry *entry)
+{
+	if (entry->cipher == NULL)
+		return;
+	aes_cipher_free(entry->cipher);
+	entry->cipher = NULL;
+	pool_used--;
+	pool[entry->cipher_slot] = pool[pool_used];
+	pool[entry->cipher_slot]->cipher_slot = entry->cipher_slot;
+	key_cache_stats.bytes -= AES_CIPHER_FOOTPRINT;
+}
+
+static void
+wipe_entry(CacheEntry *entry)
+{
+	drop_cipher(entry);
+	dlist_delete(&entry->ring);
+	bucket_delete(table, entry);
+	key_cache_stats.bytes -= entry_footprint(entry);
+	key_cache_stats.entries--;
+	secure_free(entry);
+}
+
+/*
+ * Evicts until so many more bytes fit.  An entry that was used since the
+ * hand came by is passed over once; one is never evicted: keep.
+ */
+static void
+make_room(size_t bytes, const CacheEntry *keep, int size_kb)
+{
+	while (key_cache_stats.bytes + bytes > (uint64) size_kb * 1024 && !dlist_is_empty(&ring))
+	{
+		CacheEntry *entry = dlist_head_element(CacheEntry, ring, &ring);
+
+		if (entry == keep && !dlist_has_next(&ring, &entry->ring))
+			break;
+		if (entry == keep || entry->used)
+		{
+			entry->used = false;
+			dlist_delete(&entry->ring);
+			dlist_push_tail(&ring, &entry->ring);
+			continue;
+		}
+		wipe_entry(entry);
+		key_cache_stats.evictions++;
+	}
+}
+
+static void
+wipe_shared_cipher(void)
+{
+	aes_cipher_free(shared_cipher);
+	shared_cipher = NULL;
+	shared_cipher_is_keyed = false;
+}
+
+void
+key_cache_release(void)
+{
+	if (lent != NULL)
+		secure_free(lent);
+	lent = NULL;
+}
+
+static void
+wipe_all(void)
+{
+	dlist_mutable_iter iter;
+
+	key_cache_release();
+	wipe_shared_cipher();
+	dlist_foreach_modify(iter, &ring)
+		wipe_entry(dlist_container(CacheEntry, ring, iter.cur));
+}
+
+void
+key_cache_flush(void)
+{
+	if (!dlist_is_empty(&ring))
+		key_cache_stats.flushes++;
+	wipe_all();
+}
+
+void
+key_cache_wipe_withdrawn(void)
+{
+	dlist_mutable_iter iter;
+
+	key_cache_release();
+	wipe_shared_cipher();
+	dlist_foreach_modify(iter, &ring)
+	{
+		CacheEntry *entry = dlist_container(CacheEntry, ring, iter.cur);
+
+		if (entry->kek->withdrawn)
+		{
+			wipe_entry(entry);
+			key_cache_stats.withdrawals++;
+		}
+	}
+}
+
+void
+key_cache_assign_mode(int newval, void *extra)
+{
+	if (newval == KEY_CACHE_OFF)
+		key_cache_flush();
+}
+
+void
+key_cache_assign_size(int newval, void *extra)
+{
+	make_room(0, NULL, newval);
+}
+
+/* Neither a lent key nor a keyed context outlives its transaction. */
+static void
+end_of_transaction(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PARALLEL_PRE_COMMIT ||
+		event == XACT_EVENT_PRE_PREPARE)
+		return;
+	key_cache_release();
+	if (shared_cipher_is_keyed)
+		wipe_shared_cipher();
+}
+
+static void
+end_of_subtransaction(SubXactEvent event, SubTransactionId subid,
+					  SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		key_cache_release();
+}
+
+static void
+end_of_backend(int code, Datum arg)
+{
+	wipe_all();
+}
+
+void
+key_cache_init(void)
+{
+	RegisterXactCallback(end_of_transaction, NULL);
+	RegisterSubXactCallback(end_of_subtransaction, NULL);
+}
+
+static void
+create_table(void)
+{
+	table = bucket_create(TopMemoryContext, 64, NULL);
+	on_proc_exit(end_of_backend, (Datum) 0);
+}
+
+/*
+ * Wipes what has grown too old, also what is never asked for again; now and
+ * then, since it looks at everything.
+ */
+static void
+sweep(uint64 now)
+{
+	dlist_mutable_iter iter;
+
+	if (now - last_sweep < max_age_ns() / 4)
+		return;
+	last_sweep = now;
+	dlist_foreach_modify(iter, &ring)
+	{
+		CacheEntry *entry = dlist_container(CacheEntry, ring, iter.cur);
+
+		if (now - entry->born >= max_age_ns())
+		{
+			wipe_entry(entry);
+			key_cache_stats.expirations++;
+		}
+	}
+}
+
+static uint32
+hash_wrapped_key(const WrappedKey *wrapped_key)
+{
+	return hash_bytes(wrapped_key->bytes, wrapped_key->size);
+}
+
+CacheEntry *
+key_cache_find(const WrappedKey *wrapped_key)
+{
+	CacheBucket *bucket;
+	CacheEntry *entry;
+	uint64		now = 0;
+
+	if (dlist_is_empty(&ring))
+	{
+		key_cache_stats.misses++;
+		return NULL;
+	}
+
+	if (key_cache_max_age > 0)
+	{
+		now = now_ns();
+		sweep(now);
+	}
+
+	table->private_data = (void *) wrapped_key;
+	bucket = bucket_lookup_hash(table, NULL, hash_wrapped_key(wrapped_key));
+	if (bucket == NULL)
+	{
+		key_cache_stats.misses++;
+		return NULL;
+	}
+
+	entry = bucket->entry;
+	if (entry->cipher != NULL)
+		aes_cipher_prefetch(entry->cipher);
+	if ((key_cache_max_age > 0 && now - entry->born >= max_age_ns()) ||
+		(key_cache_max_uses > 0 && entry->uses >= (uint32) key_cache_max_uses))
+	{
+		wipe_entry(entry);
+		key_cache_stats.expirations++;
+		key_cache_stats.misses++;
+		return NULL;
+	}
+	entry->uses++;
+	entry->used = true;
+	key_cache_stats.hits++;
+	return entry;
+}
+
+CacheEntry *
+key_cache_lend(const WrappedKey *wrapped_key, struct Kek *kek)
+{
+	CacheEntry *entry;
+
+	key_cache_release();
+	entry = secure_alloc(entry_size(wrapped_key->size));
+	if (entry == NULL)
+		out_of_memory();
+	entry->kek = kek;
+	entry->value_size = wrapped_key->size;
+	entry->is_bound = wrapped_key->algorithm == WRAP_AES_KW_BOUND;
+	entry->uses = 1;
+	memcpy(entry->data, wrapped_key->bytes, wrapped_key->size);
+	lent = entry;
+	return entry;
+}
+
+static void
+warn_if_not_locked(void)
+{
+	static bool warned = false;
+
+	if (warned || secure_memory_is_locked())
+		return;
+	warned = true;
+	ereport(WARNING,
+			(errmsg("memory of unwrapped keys could not be locked"),
+			 errdetail("Keys of this session may be written to swap space."),
+			 errhint("Raise the limit on locked memory of the server (LimitMEMLOCK= of its systemd unit) or lower key_vault.cache_size.")));
+}
+
+void
+key_cache_keep(CacheEntry *entry)
+{
+	WrappedKey	wrapped_key = {.bytes = entry->data,.size = entry->value_size};
+	bool		found;
+
+	Assert(entry == lent);
+	if (table == NULL)
+		create_table();
+
+	make_room(entry_footprint(entry), NULL, key_cache_size);
+	entry->hash = hash_wrapped_key(&wrapped_key);
+	if (key_cache_max_age > 0)
+		entry->born = now_ns();
+	bucket_insert_hash(table, entry, entry->hash, &found);
+	dlist_push_tail(&ring, &entry->ring);
+	entry->is_cached = true;
+	lent = NULL;
+	key_cache_stats.bytes += entry_footprint(entry);
+	key_cache_stats.entries++;
+	warn_if_not_locked();
+}
+
+void
+key_cache_forget(CacheEntry *entry)
+{
+	wipe_entry(entry);
+}
+
+void
+key_cache_stats_reset(void)
+{
+	uint64		entries = key_cache_stats.entries;
+	uint64		bytes = key_cache_stats.bytes;
+
+	memset(&key_cache_stats, 0, sizeof(key_cache_stats));
+	key_cache_stats.entries = entries;
+	key_cache_stats.bytes = bytes;
+	key_cache_stats.reset_at = GetCurrentTimestamp();
+}
+
+static AesCipher *
+key_shared_cipher(const CacheEntry *entry)
+{
+	if (shared_cipher == NULL)
+		shared_cipher = aes_cipher_new();
+	if (shared_cipher == NULL)
+		out_of_memory();
+	shared_cipher_is_keyed = true;
+	if (aes_cipher_set_key(shared_cipher, key_cache_key(entry), entry->key_size,
+						   AES_ENCRYPT) != CRYPTO_OK)
+		elog(ERROR, "could not key a cipher");
+	return shared_cipher;
+}
+
+/* Gives the entry a cipher from outside the pool's present ones. */
+static bool
+add_to_pool(CacheEntry *entry)
+{
+	uint64		half = (uint64) key_cache_size * 1024 / 2;
+
+	if (pool_used >= Max(1, half / AES_CIPHER_FOOTPRINT))
+		return false;
+	if (pool_used == pool_allocated)
+	{
+		uint32		n = Max(16, pool_allocated * 2);
+
+		if (pool == NULL)
+			pool = MemoryContextAlloc(TopMemoryContext, n * sizeof(CacheEntry *));
+		else
+			pool = repalloc_huge(pool, n * sizeof(CacheEntry *));
+		pool_allocated = n;
+	}
+	make_room(AES_CIPHER_FOOTPRINT, entry, key_cache_size);
+	entry->cipher = aes_cipher_new();
+	if (entry->cipher == NULL)
+		out_of_memory();
+	entry->cipher_slot = pool_used;
+	pool[pool_used++] = entry;
+	key_cache_stats.bytes += AES_CIPHER_FOOTPRINT;
+	return true;
+}
+
+/*
+ * Takes the cipher of an entry that had no use of it since the hand last came
+ * by.  Tried only now and then, so that a table of many keys, each used
+ * seldom, does not make the ciphers go round for nothing.
+ */
+static bool
+take_over(CacheEntry *entry)
+{
+	CacheEntry *owner;
+
+	if (++uses_without_cipher % CIPHER_TAKEOVER_INTERVAL != 0 || pool_used == 0)
+		return false;
+	pool_hand = (pool_hand + 1) % pool_used;
+	owner = pool[pool_hand];
+	if (owner->cipher_used)
+	{
+		owner->cipher_used = false;
+		return false;
+	}
+	entry->cipher = owner->cipher;
+	entry->cipher_slot = pool_hand;
+	owner->cipher = NULL;
+	pool[pool_hand] = entry;
+	return true;
+}
+
+AesCipher *
+key_cache_cipher(CacheEntry *entry)
+{
+	entry->cipher_used = true;
+	if (likely(entry->cipher != NULL))
+		return entry->cipher;
+
+	/* The first use may well be the only one. */
+	if (!entry->is_cached || entry->uses < 2 ||
+		!(add_to_pool(entry) || take_over(entry)))
+		return key_shared_cipher(entry);
+
+	if (aes_cipher_set_key(entry->cipher, key_cache_key(entry), entry->key_size,
+						   AES_ENCRYPT) != CRYPTO_OK)
+	{
+		drop_cipher(entry);
+		elog(ERROR, "could not key a cipher");
+	}
+	return entry->cipher;
+}

@@ -1,0 +1,126 @@
+/*
+ * key_cache.h
+ *	  Unwrapped keys, remembered under the whole wrapped key.
+ */
+#ifndef KEY_CACHE_H
+#define KEY_CACHE_H
+
+#include "postgres.h"
+
+#include "lib/ilist.h"
+#include "utils/timestamp.h"
+
+#include "../crypto/aes.h"
+#include "wrapped_key.h"
+
+struct Kek;
+
+typedef enum KeyCacheMode
+{
+	KEY_CACHE_OFF,
+	KEY_CACHE_ON,
+	KEY_CACHE_VERIFY			/* unwrap on a hit too, and compare */
+} KeyCacheMode;
+
+/* The settings key_vault.cache, .cache_size (kB), .cache_max_age (s), ... */
+extern int	key_cache_mode;
+extern int	key_cache_size;
+extern int	key_cache_max_age;
+extern int	key_cache_max_uses;
+extern double key_cache_verify_rate;
+
+/* One unwrapped key, in secure memory. */
+typedef struct CacheEntry
+{
+	dlist_node	ring;
+	struct Kek *kek;			/* what it was unwrapped with */
+	AesCipher  *cipher;			/* keyed with the key; NULL if it has none */
+	uint64		born;			/* nanoseconds */
+	uint32		hash;
+	uint32		uses;
+	uint32		cipher_slot;	/* its place in the pool, if it has a cipher */
+	uint16		value_size;		/* of the wrapped_key */
+	uint16		key_size;
+	bool		is_bound;
+	bool		used;			/* since the clock hand came by */
+	bool		cipher_used;	/* since the pool's hand came by */
+	bool		is_cached;		/* or only lent for one use */
+	uint8		data[FLEXIBLE_ARRAY_MEMBER];	/* wrapped_key; context if
+												 * bound; key */
+} CacheEntry;
+
+typedef struct KeyCacheStats
+{
+	uint64		hits;
+	uint64		misses;
+	uint64		evictions;		/* to make room */
+	uint64		expirations;	/* by age or uses */
+	uint64		withdrawals;	/* because a KEK's row changed */
+	uint64		flushes;		/* of everything */
+	uint64		unwraps;
+	uint64		verifications;
+	uint64		mismatches;
+	uint64		entries;
+	uint64		bytes;
+	TimestampTz reset_at;
+} KeyCacheStats;
+
+extern KeyCacheStats key_cache_stats;
+
+/* Registers what wipes lent keys at the end of transactions; from _PG_init. */
+extern void key_cache_init(void);
+
+/* Assign hooks: wipe what the new value does not allow. */
+extern void key_cache_assign_mode(int newval, void *extra);
+extern void key_cache_assign_size(int newval, void *extra);
+
+/*
+ * The entry of a wrapped key, NULL when there is none that may be used; counts a use.  Good
+ * until the cache is called again, key_cache_cipher() excepted.
+ */
+extern CacheEntry *key_cache_find(const WrappedKey *wrapped_key);
+
+/*
+ * An entry with room for the unwrapped bytes, which the caller fills at
+ * key_cache_unwrapped(), and for whose key_size it sees.  It is lent: wiped by key_cache_release(), at the
+ * latest at the end of the transaction, unless key_cache_keep() is called.
+ */
+extern CacheEntry *key_cache_lend(const WrappedKey *wrapped_key, struct Kek *kek);
+extern void key_cache_keep(CacheEntry *entry);
+extern void key_cache_release(void);
+
+/* Wipes one entry that was found. */
+extern void key_cache_forget(CacheEntry *entry);
+
+/* Wipes the entries under KEKs that are marked as withdrawn. */
+extern void key_cache_wipe_withdrawn(void);
+
+/* Wipes everything. */
+extern void key_cache_flush(void);
+
+/* Sets the counters to zero; entries and bytes are what they are. */
+extern void key_cache_stats_reset(void);
+
+/* A context keyed with the entry's key; good until the cache is called again. */
+extern AesCipher *key_cache_cipher(CacheEntry *entry);
+
+/* What came out of the unwrapping: the context of a bound key, then the key. */
+static inline uint8 *
+key_cache_unwrapped(CacheEntry *entry)
+{
+	return entry->data + entry->value_size;
+}
+
+static inline const uint8 *
+key_cache_key(const CacheEntry *entry)
+{
+	return entry->data + entry->value_size + (entry->is_bound ? KEY_CONTEXT_SIZE : 0);
+}
+
+static inline const uint8 *
+key_cache_dev_addr(const CacheEntry *entry)
+{
+	return entry->data + entry->value_size + KEY_CONTEXT_SIZE - LORAWAN_DEV_ADDR_SIZE;
+}
+
+#endif							/* KEY_CACHE_H */

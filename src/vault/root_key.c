@@ -1,0 +1,305 @@
+/*
+ * root_key.c
+ *	  Root keys: the list in key_vault.root_key, sealing and opening.
+ *
+ * The setting is a comma-separated list of URIs; one with a comma in it stands
+ * in double quotes.  The first seals, all open.  A root key is known by its key
+ * check value, so that a wrong one is found and named before it is tried.
+ *
+ * Sealed material is a format byte (1), the nonce (12 bytes), the ciphertext
+ * and the tag (16 bytes) of AES-256-GCM.  The additional data binds it to the
+ * row's kek_id, label and version: material moved to another row does not open.
+ *
+ * Invariant: root keys loaded under one value of the setting are wiped when it
+ * changes.  Called by kek.c and kek_admin.c.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "port/pg_bswap.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "../crypto/secure_memory.h"
+#include "errors.h"
+#include "root_key.h"
+#include "root_key_provider.h"
+
+#define SEALED_FORMAT 1
+#define SEALED_OVERHEAD (1 + AEAD_NONCE_SIZE + AEAD_TAG_SIZE)
+
+char	   *root_key_setting = NULL;
+
+static const RootKeyProvider *const providers[] = {
+	&root_key_file_provider,
+	&root_key_command_provider,
+};
+
+/* The setting's root keys, in its order; empty until first needed. */
+static RootKey *root_keys = NULL;
+static int	n_root_keys = 0;
+
+static void
+forget_root_keys(void)
+{
+	for (int i = 0; i < n_root_keys; i++)
+	{
+		if (root_keys[i].loaded)
+			root_keys[i].provider->forget(&root_keys[i]);
+		pfree(root_keys[i].location);
+	}
+	if (root_keys != NULL)
+		pfree(root_keys);
+	root_keys = NULL;
+	n_root_keys = 0;
+}
+
+void
+root_key_assign(const char *newval, void *extra)
+{
+	forget_root_keys();
+}
+
+/* Takes one URI off the list, without its quotes; NULL at the end. */
+static char *
+next_uri(const char **list)
+{
+	StringInfoData uri;
+	const char *c = *list;
+	bool		quoted = false;
+
+	while (*c == ',' || isspace((unsigned char) *c))
+		c++;
+	if (*c == '\0')
+		return NULL;
+
+	initStringInfo(&uri);
+	for (; *c != '\0' && (quoted || *c != ','); c++)
+	{
+		if (*c != '"')
+			appendStringInfoChar(&uri, *c);
+		else if (quoted && c[1] == '"')
+			appendStringInfoChar(&uri, *c++);
+		else
+			quoted = !quoted;
+	}
+	while (uri.len > 0 && isspace((unsigned char) uri.data[uri.len - 1]))
+		uri.data[--uri.len] = '\0';
+	*list = c;
+	return uri.data;
+}
+
+static void
+add_root_key(const char *uri)
+{
+	int			entry;
+
+	for (int i = 0; i < lengthof(providers); i++)
+	{
+		size_t		scheme_len = strlen(providers[i]->scheme);
+
+		if (strncmp(uri, providers[i]->scheme, scheme_len) == 0)
+		{
+			char	   *location = MemoryContextStrdup(TopMemoryContext, uri + scheme_len);
+
+			root_keys[n_root_keys].provider = providers[i];
+			root_keys[n_root_keys].location = location;
+			n_root_keys++;
+			return;
+		}
+	}
+	entry = n_root_keys + 1;
+	forget_root_keys();
+	ereport(ERROR,
+			(errcode(ERRCODE_ROOT_KEY_SETTING),
+			 errmsg("setting \"key_vault.root_key\" has an entry without a known scheme"),
+			 errdetail("An entry is \"file:/path\" or \"command:shell command\"; entry %d is neither.",
+					   entry),
+			 errhint("Put double quotes around an entry that contains a comma.")));
+}
+
+static void
+parse_setting(void)
+{
+	const char *list = root_key_setting ? root_key_setting : "";
+	char	   *uri;
+
+	if (root_keys != NULL)
+		return;
+
+	/* There are no more entries than commas and one. */
+	root_keys = MemoryContextAllocZero(TopMemoryContext,
+									   (strlen(list) + 1) * sizeof(RootKey));
+	while ((uri = next_uri(&list)) != NULL)
+		add_root_key(uri);
+
+	if (n_root_keys == 0)
+	{
+		forget_root_keys();
+		ereport(ERROR,
+				(errcode(ERRCODE_ROOT_KEY_UNSET),
+				 errmsg("setting \"key_vault.root_key\" is not set"),
+				 errdetail("KEKs are stored sealed under a root key, and none is configured."),
+				 errhint("Make one with: openssl rand -hex 32; put it into a file that only the server's user can read, outside the data directory; then ALTER SYSTEM SET key_vault.root_key = 'file:/path' and SELECT pg_reload_conf().")));
+	}
+}
+
+static void
+report_problem(const RootKeyProblem *problem)
+{
+	ereport(ERROR,
+			(errcode(problem->sqlstate),
+			 errmsg_internal("%s", problem->message),
+			 problem->detail ? errdetail_internal("%s", problem->detail) : 0,
+			 problem->hint ? errhint("%s", problem->hint) : 0));
+}
+
+static bool
+ensure_loaded(RootKey *key, RootKeyProblem *problem)
+{
+	if (!key->loaded)
+		key->loaded = key->provider->load(key, key->location, problem);
+	return key->loaded;
+}
+
+static char *
+check_value_text(const uint8 kcv[KEY_CHECK_VALUE_SIZE])
+{
+	char	   *text = palloc(2 * KEY_CHECK_VALUE_SIZE + 1);
+
+	hex_encode((const char *) kcv, KEY_CHECK_VALUE_SIZE, text);
+	text[2 * KEY_CHECK_VALUE_SIZE] = '\0';
+	return text;
+}
+
+/*
+ * The root key with an id.  One that cannot be had is passed over as long as
+ * another fits: then it is no reason to refuse.
+ */
+static const RootKey *
+find_root_key(const KekRow *row)
+{
+	RootKeyProblem problem;
+	bool		has_problem = false;
+	StringInfoData ids;
+
+	/* The second round reads the keys anew: a file may hold another by now. */
+	for (int round = 0; round < 2; round++)
+	{
+		if (round > 0)
+			forget_root_keys();
+		parse_setting();
+		has_problem = false;
+		for (int i = 0; i < n_root_keys; i++)
+		{
+			RootKeyProblem this_problem;
+
+			if (!ensure_loaded(&root_keys[i], &this_problem))
+			{
+				if (!has_problem)
+					problem = this_problem;
+				has_problem = true;
+			}
+			else if (memcmp(root_keys[i].id, row->root_key_id, KEY_CHECK_VALUE_SIZE) == 0)
+				return &root_keys[i];
+		}
+	}
+
+	if (has_problem)
+		report_problem(&problem);
+
+	initStringInfo(&ids);
+	for (int i = 0; i < n_root_keys; i++)
+		appendStringInfo(&ids, "%s%s", i > 0 ? ", " : "", check_value_text(root_keys[i].id));
+	ereport(ERROR,
+			(errcode(ERRCODE_ROOT_KEY_WRONG),
+			 errmsg("KEK label \"%s\" version %d is sealed under another root key",
+					row->label, row->version),
+			 errdetail("It is sealed under the root key with key check value %s; key_vault.root_key has %s.",
+					   check_value_text(row->root_key_id), ids.data),
+			 errhint("Add the root key that it was sealed under to the list in key_vault.root_key.")));
+}
+
+/* What the sealed material is bound to: kek_id, version and label. */
+static bytea *
+additional_data(const KekRow *row)
+{
+	static const char domain[] = "key_vault KEK material 1";
+	StringInfoData data;
+	uint32		version = pg_hton32((uint32) row->version);
+
+	initStringInfo(&data);
+	appendStringInfoSpaces(&data, VARHDRSZ);
+	appendBinaryStringInfo(&data, domain, sizeof(domain));
+	appendBinaryStringInfo(&data, (const char *) &row->kek_id, UUID_LEN);
+	appendBinaryStringInfo(&data, (const char *) &version, sizeof(version));
+	appendBinaryStringInfo(&data, row->label, strlen(row->label));
+	SET_VARSIZE(data.data, data.len);
+	return (bytea *) data.data;
+}
+
+void
+root_key_seal(KekRow *row, const uint8 *material)
+{
+	size_t		len = row->key_bits / 8;
+	bytea	   *aad = additional_data(row);
+	RootKeyProblem problem;
+	RootKey    *key;
+	uint8	   *sealed;
+	CryptoStatus status;
+
+	parse_setting();
+	key = &root_keys[0];
+	if (!ensure_loaded(key, &problem))
+		report_problem(&problem);
+
+	row->sealed_material = palloc(VARHDRSZ + SEALED_OVERHEAD + len);
+	SET_VARSIZE(row->sealed_material, VARHDRSZ + SEALED_OVERHEAD + len);
+	sealed = (uint8 *) VARDATA(row->sealed_material);
+	sealed[0] = SEALED_FORMAT;
+	status = key->provider->seal(key, (uint8 *) VARDATA(aad), VARSIZE(aad) - VARHDRSZ,
+								 material, len, sealed + 1,
+								 sealed + 1 + AEAD_NONCE_SIZE,
+								 sealed + 1 + AEAD_NONCE_SIZE + len);
+	if (status != CRYPTO_OK)
+		elog(ERROR, "could not seal KEK material: crypto status %d", status);
+	memcpy(row->root_key_id, key->id, KEY_CHECK_VALUE_SIZE);
+	pfree(aad);
+}
+
+void
+root_key_open(const KekRow *row, uint8 *material)
+{
+	const RootKey *key = find_root_key(row);
+	size_t		len = row->key_bits / 8;
+	bytea	   *aad = additional_data(row);
+	const uint8 *sealed = (const uint8 *) VARDATA(row->sealed_material);
+	uint8		kcv[KEY_CHECK_VALUE_SIZE];
+	CryptoStatus status = CRYPTO_INTEGRITY;
+
+	if (VARSIZE(row->sealed_material) - VARHDRSZ == SEALED_OVERHEAD + len &&
+		sealed[0] == SEALED_FORMAT)
+		status = key->provider->open(key, sealed + 1,
+									 (uint8 *) VARDATA(aad), VARSIZE(aad) - VARHDRSZ,
+									 sealed + 1 + AEAD_NONCE_SIZE, len,
+									 sealed + 1 + AEAD_NONCE_SIZE + len, material);
+	pfree(aad);
+
+	if (status == CRYPTO_OK)
+		status = key_check_value(material, len, kcv);
+	if (status == CRYPTO_OK && memcmp(kcv, row->kcv, KEY_CHECK_VALUE_SIZE) != 0)
+		status = CRYPTO_INTEGRITY;
+	if (status == CRYPTO_INTEGRITY)
+	{
+		secure_wipe(material, len);
+		ereport(ERROR,
+				(errcode(ERRCODE_KEK_MATERIAL_DAMAGED),
+				 errmsg("sealed material of KEK label \"%s\" version %d is damaged",
+						row->label, row->version),
+				 errdetail("The root key with key check value %s is the right one, but the row's kek_id, label, version, material or key check value is not what was sealed.",
+						   check_value_text(row->root_key_id)),
+				 errhint("Restore the row of key_vault.kek from a backup.")));
+	}
+	if (status != CRYPTO_OK)
+		elog(ERROR, "could not open KEK material: crypto status %d", status);
+}

@@ -1,0 +1,30 @@
+/*
+ * root_key.h
+ *	  Root keys: they seal the KEKs' material.
+ */
+#ifndef ROOT_KEY_H
+#define ROOT_KEY_H
+
+#include "postgres.h"
+
+#include "kek_row.h"
+
+/* The setting key_vault.root_key. */
+extern char *root_key_setting;
+
+/* The setting's assign hook: whatever was loaded under the old one is wiped. */
+extern void root_key_assign(const char *newval, void *extra);
+
+/*
+ * Seals the material of the KEK that the row describes, under the first root
+ * key of the setting; fills the row's sealed_material and root_key_id.
+ */
+extern void root_key_seal(KekRow *row, const uint8 *material);
+
+/*
+ * Opens it; material takes row->key_bits / 8 bytes.  The material's
+ * key check value fits the row's, or it is an error.
+ */
+extern void root_key_open(const KekRow *row, uint8 *material);
+
+#endif							/* ROOT_KEY_H */

@@ -1,0 +1,257 @@
+/*
+ * vault.c
+ *	  The vault's door: give it a wrapped key, borrow a ready one.
+ *
+ * Each look-up, in this order: accepts what other sessions committed; finds the
+ * key in the cache or unwraps it; checks that the current role may; checks the
+ * context of a bound key.  The checks are the same for a key from the cache and
+ * for one just unwrapped.
+ *
+ * Invariant: what is lent was unwrapped from exactly these bytes with the KEK that
+ * they name, its integrity checked, while the KEK's state allowed it as of the
+ * messages accepted at the start of this look-up.
+ *
+ * Called by src/functions and by wrapping.c.
+ */
+#include "postgres.h"
+
+#include "common/pg_prng.h"
+#include "utils/builtins.h"
+#include "utils/uuid.h"
+
+#include "../crypto/secure_memory.h"
+#include "errors.h"
+#include "kek.h"
+#include "key_cache.h"
+#include "vault.h"
+
+static char *
+kek_id_text(const pg_uuid_t *kek_id)
+{
+	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(kek_id)));
+}
+
+/* Raises for a failure, or tells it; the same words wherever it was found. */
+static void
+fail(VaultFailure reason, const WrappedKey *wrapped_key, const Kek *kek,
+	 VaultFailure *failure)
+{
+	const char *label = kek ? kek->row.label : NULL;
+	int			version = kek ? kek->row.version : 0;
+
+	key_cache_release();
+	if (failure != NULL)
+	{
+		*failure = reason;
+		return;
+	}
+
+	switch (reason)
+	{
+		case VAULT_OK:
+			break;
+		case VAULT_KEK_UNKNOWN:
+			ereport(ERROR,
+					(errcode(ERRCODE_KEK_UNKNOWN),
+					 errmsg("KEK %s of the wrapped key is unknown here",
+							kek_id_text(wrapped_key->kek_id)),
+					 errhint("Restore the row of key_vault.kek from the database that the key was wrapped in.")));
+			break;
+		case VAULT_KEK_SUSPENDED:
+			ereport(ERROR,
+					(errcode(ERRCODE_KEK_SUSPENDED),
+					 errmsg("KEK label \"%s\" version %d is suspended", label, version),
+					 errhint("Use key_vault.kek_resume() to take it back into use.")));
+			break;
+		case VAULT_KEK_DESTROYED:
+			ereport(ERROR,
+					(errcode(ERRCODE_KEK_DESTROYED),
+					 errmsg("KEK label \"%s\" version %d is destroyed", label, version),
+					 errdetail("Keys that were wrapped with it cannot be unwrapped any more.")));
+			break;
+		case VAULT_INTEGRITY:
+			ereport(ERROR,
+					(errcode(ERRCODE_KEY_INTEGRITY),
+					 errmsg("wrapped key does not open with KEK label \"%s\" version %d",
+							label, version),
+					 errdetail("The key was wrapped with another KEK, or the wrapped bytes were changed.")));
+			break;
+		case VAULT_CONTEXT:
+			ereport(ERROR,
+					(errcode(ERRCODE_KEY_CONTEXT),
+					 errmsg("wrapped key is bound to another DevAddr"),
+					 errdetail("It is wrapped with KEK label \"%s\" version %d.", label, version),
+					 errhint("Check that the key and the frame are of the same session.")));
+			break;
+		case VAULT_KEY_LENGTH:
+			ereport(ERROR,
+					(errcode(ERRCODE_KEY_LENGTH),
+					 errmsg("wrapped key is not a LoRaWAN session key"),
+					 errdetail("A session key has %d bytes.  The key is wrapped with KEK label \"%s\" version %d.",
+							   LORAWAN_KEY_SIZE, label, version)));
+			break;
+	}
+}
+
+/*
+ * Unwraps into a lent entry; NULL when the integrity check does not fit.
+ */
+static CacheEntry *
+unwrap(const WrappedKey *wrapped_key, Kek *kek)
+{
+	AesCipher  *cipher = kek_unwrap_cipher(kek);
+	CacheEntry *entry = key_cache_lend(wrapped_key, kek);
+	size_t		unwrapped_size = wrapped_key->wrapped_size - KEY_WRAP_OVERHEAD;
+	CryptoStatus status;
+
+	if (wrapped_key->algorithm == WRAP_AES_KWP)
+		status = key_unwrap_pad(cipher, wrapped_key->wrapped, wrapped_key->wrapped_size,
+								key_cache_unwrapped(entry), &unwrapped_size);
+	else
+		status = key_unwrap(cipher, wrapped_key->wrapped, wrapped_key->wrapped_size,
+							key_cache_unwrapped(entry));
+	key_cache_stats.unwraps++;
+
+	if (status == CRYPTO_OK && entry->is_bound)
+	{
+		if (!key_context_is_valid(key_cache_unwrapped(entry)))
+			status = CRYPTO_INTEGRITY;
+		unwrapped_size -= KEY_CONTEXT_SIZE;
+	}
+	if (status == CRYPTO_OK)
+	{
+		entry->key_size = unwrapped_size;
+		return entry;
+	}
+
+	key_cache_release();
+	if (status != CRYPTO_INTEGRITY)
+		elog(ERROR, "could not unwrap a key: crypto status %d", status);
+	return NULL;
+}
+
+/* Unwraps again what the cache has, and compares. */
+static void
+verify(const WrappedKey *wrapped_key, CacheEntry *entry)
+{
+	Kek		   *kek = entry->kek;
+	CacheEntry *fresh;
+	bool		same;
+
+	if (key_cache_verify_rate < 1.0 &&
+		pg_prng_double(&pg_global_prng_state) >= key_cache_verify_rate)
+		return;
+
+	fresh = unwrap(wrapped_key, kek);
+	same = fresh != NULL && fresh->key_size == entry->key_size &&
+		secure_equal(key_cache_unwrapped(fresh), key_cache_unwrapped(entry),
+					 entry->key_size + (entry->is_bound ? KEY_CONTEXT_SIZE : 0));
+	key_cache_release();
+	key_cache_stats.verifications++;
+	if (same)
+		return;
+
+	key_cache_stats.mismatches++;
+	key_cache_flush();
+	ereport(LOG,
+			(errmsg("key_vault: the key cache held a wrong key for KEK label \"%s\" version %d",
+					kek->row.label, kek->row.version)));
+	ereport(ERROR,
+			(errcode(ERRCODE_CACHE_MISMATCH),
+			 errmsg("key cache does not agree with the wrapped key"),
+			 errdetail("The key is wrapped with KEK label \"%s\" version %d.  The cache of this session has been emptied.",
+					   kek->row.label, kek->row.version),
+			 errhint("Report this as a bug of key_vault.  Set key_vault.cache = off until it is mended.")));
+}
+
+/*
+ * The one way to a key.  NULL after a failure that was told.
+ */
+static CacheEntry *
+look_up(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill,
+		VaultFailure *failure)
+{
+	CacheEntry *entry = NULL;
+	Kek		   *kek;
+
+	key_cache_release();
+	kek_accept_changes();
+
+	if (key_cache_mode != KEY_CACHE_OFF)
+		entry = key_cache_find(wrapped_key);
+	if (entry != NULL)
+	{
+		access_require_memo(&entry->kek->access, entry->kek->row.label, any_of);
+		if (unlikely(key_cache_mode == KEY_CACHE_VERIFY))
+			verify(wrapped_key, entry);
+		return entry;
+	}
+
+	kek = kek_find(wrapped_key->kek_id);
+	if (kek == NULL)
+	{
+		fail(VAULT_KEK_UNKNOWN, wrapped_key, NULL, failure);
+		return NULL;
+	}
+	access_require_memo(&kek->access, kek->row.label, any_of);
+	if (!kek_can_unwrap(kek))
+	{
+		fail(kek->row.state == KEK_SUSPENDED ? VAULT_KEK_SUSPENDED : VAULT_KEK_DESTROYED,
+			 wrapped_key, kek, failure);
+		return NULL;
+	}
+	entry = unwrap(wrapped_key, kek);
+	if (entry == NULL)
+	{
+		fail(VAULT_INTEGRITY, wrapped_key, kek, failure);
+		return NULL;
+	}
+	if (fill && key_cache_mode != KEY_CACHE_OFF)
+		key_cache_keep(entry);
+	return entry;
+}
+
+AesCipher *
+vault_borrow_cipher(const WrappedKey *wrapped_key, KekPrivileges any_of,
+					const uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE],
+					VaultFailure *failure)
+{
+	CacheEntry *entry = look_up(wrapped_key, any_of, true, failure);
+
+	if (entry == NULL)
+		return NULL;
+	if (entry->is_bound &&
+		memcmp(key_cache_dev_addr(entry), dev_addr, LORAWAN_DEV_ADDR_SIZE) != 0)
+	{
+		fail(VAULT_CONTEXT, wrapped_key, entry->kek, failure);
+		return NULL;
+	}
+	if (entry->key_size != LORAWAN_KEY_SIZE)
+	{
+		fail(VAULT_KEY_LENGTH, wrapped_key, entry->kek, failure);
+		return NULL;
+	}
+	if (failure != NULL)
+		*failure = VAULT_OK;
+	return key_cache_cipher(entry);
+}
+
+VaultKey
+vault_borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of)
+{
+	CacheEntry *entry = look_up(wrapped_key, any_of, false, NULL);
+	VaultKey	key = {
+		.key = key_cache_key(entry),
+		.key_size = entry->key_size,
+		.dev_addr = entry->is_bound ? key_cache_dev_addr(entry) : NULL,
+		.kek_label = entry->kek->row.label,
+	};
+
+	return key;
+}
+
+void
+vault_release(void)
+{
+	key_cache_release();
+}

@@ -1,0 +1,315 @@
+/*
+ * wrapping.c
+ *	  Bringing keys under KEKs, and from one KEK to another.
+ *
+ * Invariants:
+ * - A key in the clear is wiped from the buffers of this file on every way out,
+ *   an error included.
+ * - Wrapping is always with the label's active KEK; the algorithm follows from
+ *   the length and the binding.
+ *
+ * Called by src/functions.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+
+#include "../crypto/secure_memory.h"
+#include "errors.h"
+#include "kek.h"
+#include "wrapping.h"
+
+#define MAX_LABEL_SIZE 255
+
+void
+check_kek_label(const char *label)
+{
+	size_t		len = strlen(label);
+	bool		has_control = false;
+
+	for (const char *c = label; *c != '\0'; c++)
+		has_control |= (unsigned char) *c < ' ' || *c == 0x7f;
+
+	if (len == 0 || len > MAX_LABEL_SIZE || has_control)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid KEK label"),
+				 errdetail("A KEK label has 1 to %d bytes and no control characters.",
+						   MAX_LABEL_SIZE)));
+}
+
+/*
+ * The KEK that wraps for a label, after checking that the current role may have
+ * it do so.
+ */
+static Kek *
+wrapping_kek(const char *label, KekPrivileges any_of)
+{
+	Kek		   *kek = kek_find_active(label);
+	bool		known;
+
+	if (kek != NULL)
+	{
+		access_require_memo(&kek->access, label, any_of);
+		return kek;
+	}
+
+	access_require(label, any_of);
+	known = kek_rows_by_label(label) != NIL;
+	ereport(ERROR,
+			(errcode(known ? ERRCODE_KEK_NOT_ACTIVE : ERRCODE_KEK_UNKNOWN),
+			 known ? errmsg("KEK label \"%s\" has no active version", label) :
+			 errmsg("KEK label \"%s\" does not exist", label),
+			 known ? errhint("Use key_vault.kek_rotate() to make one, or key_vault.kek_resume() where it is suspended.") :
+			 errhint("The view key_vault.keks lists the labels.  Use key_vault.kek_create() or key_vault.kek_import() to make one.")));
+}
+
+static void
+check_key_size(size_t key_size)
+{
+	if (key_size < 1 || key_size > KEY_WRAP_MAX_KEY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key must have 1 to %d bytes, not %zu", KEY_WRAP_MAX_KEY, key_size)));
+}
+
+static bool
+fits_aes_kw(size_t key_size)
+{
+	return key_size >= 16 && key_size % 8 == 0;
+}
+
+static void
+check_wrap_status(CryptoStatus status)
+{
+	if (status != CRYPTO_OK)
+		elog(ERROR, "could not wrap a key: crypto status %d", status);
+}
+
+/* Wraps; key may point into the cache, since nothing here calls it. */
+static struct varlena *
+wrap_with(Kek *kek, const uint8 *key, size_t key_size, const uint8 *dev_addr)
+{
+	AesCipher  *cipher = kek_wrap_cipher(kek);
+	struct varlena *value;
+	uint8	   *wrapped;
+	CryptoStatus status;
+
+	if (dev_addr != NULL)
+	{
+		uint8		plain[KEY_WRAP_MAX_KEY];
+		size_t		plain_size = KEY_CONTEXT_SIZE + key_size;
+
+		if (!fits_aes_kw(key_size) || plain_size > KEY_WRAP_MAX_KEY)
+			ereport(ERROR,
+					(errcode(ERRCODE_KEY_LENGTH),
+					 errmsg("a key of %zu bytes cannot be bound to a DevAddr", key_size),
+					 errdetail("A bound key has a length of a multiple of 8 bytes, 16 at least.")));
+		value = wrapped_key_make(WRAP_AES_KW_BOUND, &kek->kek_id,
+								 plain_size + KEY_WRAP_OVERHEAD, &wrapped);
+		key_context_from_dev_addr(dev_addr, plain);
+		memcpy(plain + KEY_CONTEXT_SIZE, key, key_size);
+		status = key_wrap(cipher, plain, plain_size, wrapped);
+		secure_wipe(plain, plain_size);
+	}
+	else if (fits_aes_kw(key_size))
+	{
+		value = wrapped_key_make(WRAP_AES_KW, &kek->kek_id,
+								 key_size + KEY_WRAP_OVERHEAD, &wrapped);
+		status = key_wrap(cipher, key, key_size, wrapped);
+	}
+	else
+	{
+		value = wrapped_key_make(WRAP_AES_KWP, &kek->kek_id,
+								 KEY_WRAP_PAD_SIZE(key_size), &wrapped);
+		status = key_wrap_pad(cipher, key, key_size, wrapped);
+	}
+	check_wrap_status(status);
+	return value;
+}
+
+struct varlena *
+vault_wrap(const char *label, const uint8 *key, size_t key_size,
+		   const uint8 *dev_addr)
+{
+	check_key_size(key_size);
+	kek_accept_changes();
+	return wrap_with(wrapping_kek(label, KEK_WRAP), key, key_size, dev_addr);
+}
+
+struct varlena *
+vault_generate(const char *label, size_t key_size)
+{
+	uint8		key[KEY_WRAP_MAX_KEY];
+	Kek		   *kek;
+	struct varlena *value;
+
+	check_key_size(key_size);
+	kek_accept_changes();
+	kek = wrapping_kek(label, KEK_WRAP);
+	PG_TRY();
+	{
+		if (!secure_random(key, key_size))
+			elog(ERROR, "could not generate a random key");
+		value = wrap_with(kek, key, key_size, NULL);
+	}
+	PG_FINALLY();
+	{
+		secure_wipe(key, key_size);
+	}
+	PG_END_TRY();
+	return value;
+}
+
+/*
+ * Wraps a borrowed key anew.  What is wrapped that way already comes out
+ * with the same bytes, since AES-KW is deterministic.
+ */
+static struct varlena *
+wrap_borrowed(const VaultKey *key, Kek *kek, const uint8 *dev_addr)
+{
+	struct varlena *value = wrap_with(kek, key->key, key->key_size, dev_addr);
+
+	vault_release();
+	return value;
+}
+
+struct varlena *
+vault_rewrap(const WrappedKey *wrapped_key)
+{
+	VaultKey	key = vault_borrow_key(wrapped_key, KEK_REWRAP);
+
+	return wrap_borrowed(&key, wrapping_kek(key.kek_label, KEK_REWRAP), key.dev_addr);
+}
+
+struct varlena *
+vault_rewrap_to(const WrappedKey *wrapped_key, const char *label)
+{
+	VaultKey	key = vault_borrow_key(wrapped_key, KEK_UNWRAP);
+
+	return wrap_borrowed(&key, wrapping_kek(label, KEK_WRAP), key.dev_addr);
+}
+
+struct varlena *
+vault_bind(const WrappedKey *wrapped_key, const uint8 *dev_addr)
+{
+	VaultKey	key = vault_borrow_key(wrapped_key, KEK_REWRAP);
+
+	if (key.dev_addr != NULL && memcmp(key.dev_addr, dev_addr, LORAWAN_DEV_ADDR_SIZE) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_KEY_CONTEXT),
+				 errmsg("wrapped key is bound to another DevAddr already"),
+				 errdetail("It is wrapped under KEK label \"%s\".", key.kek_label)));
+	return wrap_borrowed(&key, wrapping_kek(key.kek_label, KEK_REWRAP), dev_addr);
+}
+
+bytea *
+vault_export(const WrappedKey *wrapped_key, const char *transport_label)
+{
+	VaultKey	key = vault_borrow_key(wrapped_key, KEK_UNWRAP);
+	AesCipher  *cipher = kek_wrap_cipher(wrapping_kek(transport_label, KEK_WRAP));
+	bytea	   *encrypted_key;
+
+	if (!fits_aes_kw(key.key_size))
+		ereport(ERROR,
+				(errcode(ERRCODE_KEY_LENGTH),
+				 errmsg("a key of %zu bytes cannot be put into a key envelope", key.key_size),
+				 errdetail("A key envelope is AES-KW (RFC 3394), which takes multiples of 8 bytes, 16 at least.")));
+	encrypted_key = palloc(VARHDRSZ + key.key_size + KEY_WRAP_OVERHEAD);
+	SET_VARSIZE(encrypted_key, VARHDRSZ + key.key_size + KEY_WRAP_OVERHEAD);
+	check_wrap_status(key_wrap(cipher, key.key, key.key_size,
+							   (uint8 *) VARDATA(encrypted_key)));
+	vault_release();
+	return encrypted_key;
+}
+
+void
+vault_open_envelope(const char *kek_label, const uint8 *encrypted_key,
+					size_t encrypted_size, uint8 *key)
+{
+	List	   *rows;
+	ListCell   *cell;
+	StringInfoData versions;
+
+	if (encrypted_size < 16 + KEY_WRAP_OVERHEAD || encrypted_size % 8 != 0 ||
+		encrypted_size > KEY_WRAP_MAX_KEY + KEY_WRAP_OVERHEAD)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("encrypted key of %zu bytes is not AES-KW (RFC 3394)", encrypted_size),
+				 errdetail("A wrapped key of n bytes has n + 8, a multiple of 8, 24 at least.")));
+
+	access_require(kek_label, KEK_UNWRAP);
+	rows = kek_rows_by_label(kek_label);
+	if (rows == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_KEK_UNKNOWN),
+				 errmsg("KEK label \"%s\" does not exist", kek_label),
+				 errhint("Import the KEK with key_vault.kek_import().")));
+
+	initStringInfo(&versions);
+	foreach(cell, rows)
+	{
+		KekRow	   *row = lfirst(cell);
+		Kek		   *kek = kek_find(&row->kek_id);
+		CryptoStatus status = CRYPTO_INTEGRITY;
+
+		if (kek != NULL && kek_can_unwrap(kek))
+			status = key_unwrap(kek_unwrap_cipher(kek), encrypted_key, encrypted_size, key);
+		if (status == CRYPTO_OK)
+			return;
+		if (status != CRYPTO_INTEGRITY)
+			elog(ERROR, "could not unwrap a key: crypto status %d", status);
+		appendStringInfo(&versions, "%s%d (%s)", versions.len > 0 ? ", " : "",
+						 row->version, kek_state_name(row->state));
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_KEY_INTEGRITY),
+			 errmsg("encrypted key does not open with any version of KEK label \"%s\"",
+					kek_label),
+			 errdetail("Its versions: %s.  Suspended and destroyed ones were not tried.",
+					   versions.data)));
+}
+
+struct varlena *
+vault_import(const char *kek_label, const uint8 *encrypted_key,
+			 size_t encrypted_size, const char *at_rest_label,
+			 const uint8 *dev_addr)
+{
+	uint8		key[KEY_WRAP_MAX_KEY];
+	Kek		   *kek;
+	struct varlena *value;
+
+	kek_accept_changes();
+	kek = wrapping_kek(at_rest_label, KEK_WRAP);
+
+	/*
+	 * Not more lengths than the specification has: a wrapped key whose label
+	 * got lost must not pass for a key.
+	 */
+	if (*kek_label == '\0' && encrypted_size != LORAWAN_KEY_SIZE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("plaintext key of a key envelope must have %d bytes, not %zu",
+						LORAWAN_KEY_SIZE, encrypted_size),
+				 errdetail("An empty KEK label means that the key is not encrypted.")));
+
+	PG_TRY();
+	{
+		if (*kek_label == '\0')
+		{
+			memcpy(key, encrypted_key, encrypted_size);
+			value = wrap_with(kek, key, encrypted_size, dev_addr);
+		}
+		else
+		{
+			vault_open_envelope(kek_label, encrypted_key, encrypted_size, key);
+			value = wrap_with(kek, key, encrypted_size - KEY_WRAP_OVERHEAD, dev_addr);
+		}
+	}
+	PG_FINALLY();
+	{
+		secure_wipe(key, sizeof(key));
+	}
+	PG_END_TRY();
+	return value;
+}

@@ -1,0 +1,55 @@
+/*
+ * wrapping.h
+ *	  Bringing keys under KEKs, and from one KEK to another.
+ *
+ * All results are allocated in the current memory context; privileges are
+ * checked for the current role.
+ */
+#ifndef WRAPPING_H
+#define WRAPPING_H
+
+#include "postgres.h"
+
+#include "vault.h"
+
+/* An error unless the label is one that a KEK may have. */
+extern void check_kek_label(const char *label);
+
+/*
+ * Wraps a key of 1 to 4096 bytes with the active KEK of a label.  dev_addr is
+ * what to bind it to, or NULL.  Takes the privilege wrap.
+ */
+extern struct varlena *vault_wrap(const char *label, const uint8 *key,
+								  size_t key_size, const uint8 *dev_addr);
+
+/* A new random key; takes the privilege wrap. */
+extern struct varlena *vault_generate(const char *label, size_t key_size);
+
+/* To the active KEK of the same label; takes the privilege rewrap there. */
+extern struct varlena *vault_rewrap(const WrappedKey *wrapped_key);
+
+/* To another label; takes unwrap on the old and wrap on the new one. */
+extern struct varlena *vault_rewrap_to(const WrappedKey *wrapped_key, const char *label);
+
+/* Binds to a DevAddr; takes the privilege rewrap. */
+extern struct varlena *vault_bind(const WrappedKey *wrapped_key, const uint8 *dev_addr);
+
+/* The encrypted_key of a key envelope; takes unwrap here and wrap there. */
+extern bytea *vault_export(const WrappedKey *wrapped_key, const char *transport_label);
+
+/*
+ * The key of an envelope (an empty label: in the clear) under a label at rest;
+ * takes unwrap on the first and wrap on the second.
+ */
+extern struct varlena *vault_import(const char *kek_label, const uint8 *encrypted_key,
+									size_t encrypted_size, const char *at_rest_label,
+									const uint8 *dev_addr);
+
+/*
+ * Unwraps what some version of a label wrapped; key takes encrypted_size - 8
+ * bytes.  Raises when no version opens it.  Takes the privilege unwrap.
+ */
+extern void vault_open_envelope(const char *kek_label, const uint8 *encrypted_key,
+								size_t encrypted_size, uint8 *key);
+
+#endif							/* WRAPPING_H */
