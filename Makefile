@@ -11,7 +11,9 @@ OBJS = \
 # clang knows no -Wclobbered, which misjudges PG_TRY().
 PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers -Wno-clobbered -Wno-unknown-warning-option
-SHLIB_LINK = -lcrypto
+
+# Calls inside the library stay inside, whatever other libraries export.
+SHLIB_LINK = -lcrypto -Wl,-Bsymbolic
 
 REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
 

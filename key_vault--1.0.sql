@@ -589,7 +589,7 @@ COMMENT ON FUNCTION key_vault.key_status(key_vault.wrapped_key, bytea) IS
 'whether a session key can be used for a DevAddr (4 bytes, big-endian): ok, KEK unknown, KEK suspended, KEK destroyed, integrity failure, other DevAddr or not a session key; takes the privilege decrypt';
 
 ------------------------------------------------------------------------------
--- The cache of this session
+-- The cache
 ------------------------------------------------------------------------------
 
 CREATE FUNCTION key_vault.cache_flush()
@@ -614,12 +614,51 @@ LANGUAGE C STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION key_vault.cache_stats_reset() IS
 'sets the counters of this session''s key cache to zero';
 
+CREATE FUNCTION key_vault.cache_stats_all(
+    OUT pid integer, OUT datid oid, OUT usesysid oid,
+    OUT hits bigint, OUT misses bigint, OUT unwraps bigint, OUT evictions bigint,
+    OUT expirations bigint, OUT withdrawals bigint, OUT flushes bigint,
+    OUT verifications bigint, OUT mismatches bigint, OUT entries bigint,
+    OUT bytes bigint, OUT stats_reset timestamptz)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'key_vault_cache_stats_all'
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION key_vault.cache_stats_all() IS
+'counters of every session''s key cache and, with pid NULL, of the sessions that ended; needs key_vault in shared_preload_libraries';
+
+CREATE VIEW key_vault.cache_stats_sessions AS
+SELECT s.pid, d.datname, r.rolname AS usename, s.hits, s.misses, s.unwraps, s.evictions,
+       s.expirations, s.withdrawals, s.flushes, s.verifications, s.mismatches, s.entries,
+       s.bytes, s.stats_reset
+  FROM key_vault.cache_stats_all() s
+  LEFT JOIN pg_database d ON d.oid = s.datid
+  LEFT JOIN pg_roles r ON r.oid = s.usesysid
+ WHERE s.pid IS NOT NULL;
+COMMENT ON VIEW key_vault.cache_stats_sessions IS
+'counters of every session''s key cache; needs key_vault in shared_preload_libraries';
+
+CREATE VIEW key_vault.cache_stats_total AS
+SELECT sum(hits)::bigint AS hits, sum(misses)::bigint AS misses, sum(unwraps)::bigint AS unwraps,
+       sum(evictions)::bigint AS evictions, sum(expirations)::bigint AS expirations,
+       sum(withdrawals)::bigint AS withdrawals, sum(flushes)::bigint AS flushes,
+       sum(verifications)::bigint AS verifications, sum(mismatches)::bigint AS mismatches,
+       sum(entries)::bigint AS entries, sum(bytes)::bigint AS bytes,
+       max(stats_reset) FILTER (WHERE pid IS NULL) AS stats_reset
+  FROM key_vault.cache_stats_all();
+COMMENT ON VIEW key_vault.cache_stats_total IS
+'counters of all key caches of the server together, of ended sessions too; needs key_vault in shared_preload_libraries';
+
+CREATE FUNCTION key_vault.cache_stats_reset_all()
+RETURNS void AS 'MODULE_PATHNAME', 'key_vault_cache_stats_reset_all'
+LANGUAGE C STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION key_vault.cache_stats_reset_all() IS
+'makes the counters of all key caches count from now; needs key_vault in shared_preload_libraries';
+
 ------------------------------------------------------------------------------
 -- Privileges
 ------------------------------------------------------------------------------
 
 -- What opens, makes or administers keys is for those whom kek_grant() names; it
--- gives them EXECUTE.
+-- gives them EXECUTE.  The functions about the cache ask for themselves.
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA key_vault FROM PUBLIC;
 
 DO $$
@@ -630,10 +669,13 @@ BEGIN
               WHERE pronamespace = 'key_vault'::regnamespace
                 AND (proname ~ '^wrapped_key_'
                      OR proname IN ('kek_id', 'kek_label', 'kek_version', 'algorithm',
-                                    'has_kek_privilege'))
+                                    'has_kek_privilege', 'cache_flush', 'cache_stats',
+                                    'cache_stats_reset', 'cache_stats_all',
+                                    'cache_stats_reset_all'))
     LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', f);
     END LOOP;
 END
 $$;
+GRANT SELECT ON key_vault.cache_stats_sessions, key_vault.cache_stats_total TO pg_read_all_stats;
 GRANT SELECT ON key_vault.keks, key_vault.kek_privileges, key_vault.wrapped_key_columns TO PUBLIC;

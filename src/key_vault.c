@@ -9,6 +9,7 @@
 #include "fmgr.h"
 #include "utils/guc.h"
 
+#include "vault/cache_stats.h"
 #include "vault/invalidation.h"
 #include "vault/key_cache.h"
 #include "vault/root_key.h"
@@ -72,4 +73,5 @@ _PG_init(void)
 	define_settings();
 	invalidation_init();
 	key_cache_init();
+	cache_stats_init();
 }

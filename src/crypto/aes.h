@@ -27,7 +27,10 @@ typedef enum AesDirection
 /* Makes a context without a key; NULL when memory or OpenSSL refuse. */
 extern AesCipher *aes_cipher_new(void);
 
-/* Keys it, again where it has a key already; key_len is 16, 24 or 32 bytes. */
+/*
+ * Keys it, again where it has a key already; key_len is 16, 24 or 32 bytes.  After
+ * a failure the context has no key, and refuses to run.
+ */
 extern CryptoStatus aes_cipher_set_key(AesCipher *cipher, const uint8_t *key,
 									   size_t key_len, AesDirection direction);
 

@@ -5,7 +5,7 @@
  *
  * Wrapping takes a context keyed for AES_ENCRYPT with the KEK, unwrapping one
  * keyed for AES_DECRYPT.  Where unwrapping does not answer CRYPTO_OK, no byte
- * of the output is left behind.
+ * of the output is left behind.  Input and output must not overlap.
  */
 #ifndef KEY_WRAP_H
 #define KEY_WRAP_H

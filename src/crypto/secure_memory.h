@@ -2,6 +2,9 @@
  * secure_memory.h
  *	  Memory for keys: locked where the limits allow, kept out of core dumps,
  *	  wiped when freed.
+ *
+ * Nothing may be allocated in a process that forks children which go on to use
+ * it: they would inherit copies that are not locked.
  */
 #ifndef SECURE_MEMORY_H
 #define SECURE_MEMORY_H
@@ -21,7 +24,10 @@ extern void secure_free(void *piece);
 /* What a piece of this size takes in memory, in bytes, for accounting. */
 extern size_t secure_footprint(size_t size);
 
-/* False from the moment that memory in use could not be locked. */
+/*
+ * False from the moment that memory in use could not be locked, or not be kept
+ * out of core dumps.
+ */
 extern bool secure_memory_is_locked(void);
 
 /* Wipes a buffer in a way that the compiler keeps. */

@@ -16,13 +16,10 @@
 #include "../vault/wrapped_key.h"
 
 /* A wrapped_key argument; what comes out points into the argument. */
-static inline WrappedKey
-wrapped_key_argument(FunctionCallInfo fcinfo, int n)
+static inline void
+wrapped_key_argument(FunctionCallInfo fcinfo, int n, WrappedKey *wrapped_key)
 {
-	WrappedKey	wrapped_key;
-
-	wrapped_key_from_varlena(PG_GETARG_VARLENA_PP(n), &wrapped_key);
-	return wrapped_key;
+	wrapped_key_from_varlena(PG_GETARG_VARLENA_PP(n), wrapped_key);
 }
 
 static inline char *

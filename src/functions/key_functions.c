@@ -45,10 +45,13 @@ key_vault_wrap(PG_FUNCTION_ARGS)
 Datum
 key_vault_unwrap(PG_FUNCTION_ARGS)
 {
-	WrappedKey	wrapped_key = wrapped_key_argument(fcinfo, 0);
-	VaultKey	key = vault_borrow_key(&wrapped_key, KEK_UNWRAP);
-	bytea	   *result = palloc(VARHDRSZ + key.key_size);
+	WrappedKey	wrapped_key;
+	VaultKey	key;
+	bytea	   *result;
 
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
+	key = vault_borrow_key(&wrapped_key, KEK_UNWRAP);
+	result = palloc(VARHDRSZ + key.key_size);
 	SET_VARSIZE(result, VARHDRSZ + key.key_size);
 	memcpy(VARDATA(result), key.key, key.key_size);
 	vault_release();
@@ -58,36 +61,43 @@ key_vault_unwrap(PG_FUNCTION_ARGS)
 Datum
 key_vault_rewrap(PG_FUNCTION_ARGS)
 {
-	WrappedKey	wrapped_key = wrapped_key_argument(fcinfo, 0);
+	WrappedKey	wrapped_key;
 
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
 	PG_RETURN_POINTER(vault_rewrap(&wrapped_key));
 }
 
 Datum
 key_vault_rewrap_to(PG_FUNCTION_ARGS)
 {
-	WrappedKey	wrapped_key = wrapped_key_argument(fcinfo, 0);
+	WrappedKey	wrapped_key;
 
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
 	PG_RETURN_POINTER(vault_rewrap_to(&wrapped_key, label_argument(fcinfo, 1)));
 }
 
 Datum
 key_vault_bind(PG_FUNCTION_ARGS)
 {
-	WrappedKey	wrapped_key = wrapped_key_argument(fcinfo, 0);
+	WrappedKey	wrapped_key;
 
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
 	PG_RETURN_POINTER(vault_bind(&wrapped_key, dev_addr_argument(fcinfo, 1)));
 }
 
 Datum
 key_vault_key_check_value(PG_FUNCTION_ARGS)
 {
-	WrappedKey	wrapped_key = wrapped_key_argument(fcinfo, 0);
+	WrappedKey	wrapped_key;
 	bytea	   *result = palloc(VARHDRSZ + KEY_CHECK_VALUE_SIZE);
-	VaultKey	key = vault_borrow_key(&wrapped_key, KEK_OPENS_KEYS);
-	size_t		key_size = key.key_size;
-	CryptoStatus status = key_check_value(key.key, key_size, (uint8 *) VARDATA(result));
+	VaultKey	key;
+	size_t		key_size;
+	CryptoStatus status;
 
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
+	key = vault_borrow_key(&wrapped_key, KEK_OPENS_KEYS);
+	key_size = key.key_size;
+	status = key_check_value(key.key, key_size, (uint8 *) VARDATA(result));
 	vault_release();
 	if (status == CRYPTO_BAD_LENGTH)
 		ereport(ERROR,
@@ -119,11 +129,12 @@ key_vault_import_envelope(PG_FUNCTION_ARGS)
 Datum
 key_vault_export_envelope(PG_FUNCTION_ARGS)
 {
-	WrappedKey	wrapped_key = wrapped_key_argument(fcinfo, 0);
+	WrappedKey	wrapped_key;
 	TupleDesc	desc;
 	Datum		values[2];
 	bool		nulls[2] = {false, false};
 
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	values[0] = PG_GETARG_DATUM(1);

@@ -37,7 +37,7 @@ f_cnt_argument(FunctionCallInfo fcinfo, int n)
 static bytea *
 crypt_payload(FunctionCallInfo fcinfo, LorawanDirection direction, VaultFailure *failure)
 {
-	WrappedKey	wrapped_key = wrapped_key_argument(fcinfo, 0);
+	WrappedKey	wrapped_key;
 	const uint8 *dev_addr = dev_addr_argument(fcinfo, 1);
 	uint32		f_cnt = f_cnt_argument(fcinfo, 2);
 	const bytea *payload = PG_GETARG_BYTEA_PP(3);
@@ -46,6 +46,7 @@ crypt_payload(FunctionCallInfo fcinfo, LorawanDirection direction, VaultFailure 
 	AesCipher  *session_key;
 	CryptoStatus status;
 
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
 	if (size > LORAWAN_MAX_PAYLOAD)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -114,9 +115,10 @@ key_vault_key_status(PG_FUNCTION_ARGS)
 		[VAULT_CONTEXT] = "other DevAddr",
 		[VAULT_KEY_LENGTH] = "not a session key",
 	};
-	WrappedKey	wrapped_key = wrapped_key_argument(fcinfo, 0);
+	WrappedKey	wrapped_key;
 	VaultFailure failure;
 
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
 	(void) vault_borrow_cipher(&wrapped_key, KEK_DECRYPT, dev_addr_argument(fcinfo, 1),
 							   &failure);
 	vault_release();

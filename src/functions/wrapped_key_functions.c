@@ -145,9 +145,10 @@ wrapped_key_in(PG_FUNCTION_ARGS)
 Datum
 wrapped_key_out(PG_FUNCTION_ARGS)
 {
-	WrappedKey	wrapped_key = wrapped_key_argument(fcinfo, 0);
+	WrappedKey	wrapped_key;
 	StringInfoData text;
 
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
 	initStringInfo(&text);
 	appendStringInfo(&text, TEXT_PREFIX ":%s:%s:", wrap_algorithm_name(wrapped_key.algorithm),
 					 DatumGetCString(DirectFunctionCall1(uuid_out,
@@ -184,9 +185,10 @@ wrapped_key_recv(PG_FUNCTION_ARGS)
 Datum
 wrapped_key_send(PG_FUNCTION_ARGS)
 {
-	WrappedKey	wrapped_key = wrapped_key_argument(fcinfo, 0);
+	WrappedKey	wrapped_key;
 	StringInfoData message;
 
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
 	pq_begintypsend(&message);
 	pq_sendbytes(&message, (const char *) wrapped_key.bytes, wrapped_key.size);
 	PG_RETURN_BYTEA_P(pq_endtypsend(&message));
@@ -275,9 +277,10 @@ wrapped_key_hash_extended(PG_FUNCTION_ARGS)
 Datum
 wrapped_key_kek_id(PG_FUNCTION_ARGS)
 {
-	WrappedKey	wrapped_key = wrapped_key_argument(fcinfo, 0);
+	WrappedKey	wrapped_key;
 	pg_uuid_t  *kek_id = palloc(sizeof(pg_uuid_t));
 
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
 	*kek_id = *wrapped_key.kek_id;
 	PG_RETURN_UUID_P(kek_id);
 }
@@ -285,8 +288,9 @@ wrapped_key_kek_id(PG_FUNCTION_ARGS)
 static Kek *
 kek_of_argument(FunctionCallInfo fcinfo)
 {
-	WrappedKey	wrapped_key = wrapped_key_argument(fcinfo, 0);
+	WrappedKey	wrapped_key;
 
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
 	kek_accept_changes();
 	return kek_find(wrapped_key.kek_id);
 }
@@ -314,18 +318,20 @@ wrapped_key_kek_version(PG_FUNCTION_ARGS)
 Datum
 wrapped_key_algorithm(PG_FUNCTION_ARGS)
 {
-	WrappedKey	wrapped_key = wrapped_key_argument(fcinfo, 0);
+	WrappedKey	wrapped_key;
 
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
 	PG_RETURN_TEXT_P(cstring_to_text(wrap_algorithm_name(wrapped_key.algorithm)));
 }
 
 Datum
 wrapped_key_bound_dev_addr(PG_FUNCTION_ARGS)
 {
-	WrappedKey	wrapped_key = wrapped_key_argument(fcinfo, 0);
+	WrappedKey	wrapped_key;
 	bytea	   *dev_addr;
 	VaultKey	key;
 
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
 	/* Unbound keys need not be opened to tell. */
 	if (wrapped_key.algorithm != WRAP_AES_KW_BOUND)
 		PG_RETURN_NULL();

@@ -15,14 +15,12 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 
 #include "access.h"
-#include "invalidation.h"
 
 /* The columns of kek_privilege, in the order of the install script. */
 #define Anum_kek_privilege_label 1
@@ -123,18 +121,14 @@ access_require(const char *label, KekPrivileges any_of)
 }
 
 void
-access_require_memo(AccessMemo *memo, const char *label, KekPrivileges any_of)
+access_require_anew(AccessMemo *memo, const char *label, KekPrivileges any_of)
 {
-	Oid			role = GetUserId();
+	uint64		generation = access_generation;
 
-	if (unlikely(memo->generation != access_generation || memo->role != role))
-	{
-		uint64		generation = access_generation;
-
-		memo->generation = 0;
-		memo->held = access_held(label);
-		memo->role = role;
-		memo->generation = generation;
-	}
+	/* The generation before the look-up: what comes during it counts as new. */
+	memo->generation = 0;
+	memo->held = access_held(label);
+	memo->role = GetUserId();
+	memo->generation = generation;
 	check_held(memo->held, label, any_of);
 }

@@ -7,6 +7,10 @@
 
 #include "postgres.h"
 
+#include "miscadmin.h"
+
+#include "invalidation.h"
+
 /* A set of privileges on a label. */
 typedef uint32 KekPrivileges;
 
@@ -35,9 +39,17 @@ extern KekPrivileges access_held(const char *label);
 /* An error unless the current role holds any of these on the label. */
 extern void access_require(const char *label, KekPrivileges any_of);
 
-/* The same through a memo that belongs to this label. */
-extern void access_require_memo(AccessMemo *memo, const char *label,
+extern void access_require_anew(AccessMemo *memo, const char *label,
 								KekPrivileges any_of);
+
+/* The same through a memo that belongs to this label. */
+static inline void
+access_require_memo(AccessMemo *memo, const char *label, KekPrivileges any_of)
+{
+	if (unlikely(memo->generation != access_generation ||
+				 memo->role != GetUserId() || (memo->held & any_of) == 0))
+		access_require_anew(memo, label, any_of);
+}
 
 /* A privilege by its name; an error when there is none. */
 extern KekPrivileges access_privilege_from_name(const char *name);

@@ -9,7 +9,7 @@
  * every backend every key.
  *
  * Invariants:
- * - verified_generation is the generation that stood before the rows were read.  A
+ * - kek_verified_generation is the generation that stood before the rows were read.  A
  *   message accepted while they were read leaves the two unequal, and the next
  *   look-up reads them again: nothing born stale lives longer than one look-up.
  * - Only kek_accept_changes() closes a KEK, so a Kek pointer, and the cache
@@ -22,17 +22,17 @@
 #include "postgres.h"
 
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/memutils.h"
 
 #include "../crypto/secure_memory.h"
-#include "invalidation.h"
+#include "cache_stats.h"
 #include "kek.h"
 #include "key_cache.h"
 #include "root_key.h"
 
 static HTAB *keks = NULL;
-static uint64 verified_generation = 0;
+
+uint64		kek_verified_generation = 0;
 
 static void
 create_table(void)
@@ -115,15 +115,18 @@ mark_changed_labels(void)
 	list_free_deep(labels);
 }
 
-static void
-verify_open_keks(void)
+void
+kek_verify_open(void)
 {
 	uint64		generation = kek_generation;
 	HASH_SEQ_STATUS scan;
 	Kek		   *kek;
 
 	if (keks == NULL)
+	{
 		create_table();
+		cache_stats_attach();
+	}
 	mark_changed_labels();
 	key_cache_wipe_withdrawn();
 
@@ -131,15 +134,7 @@ verify_open_keks(void)
 	while ((kek = hash_seq_search(&scan)) != NULL)
 		if (kek->withdrawn)
 			close_kek(kek);
-	verified_generation = generation;
-}
-
-void
-kek_accept_changes(void)
-{
-	AcceptInvalidationMessages();
-	if (unlikely(verified_generation != kek_generation))
-		verify_open_keks();
+	kek_verified_generation = generation;
 }
 
 Kek *

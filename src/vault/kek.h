@@ -7,8 +7,11 @@
 
 #include "postgres.h"
 
+#include "utils/inval.h"
+
 #include "../crypto/aes.h"
 #include "access.h"
+#include "invalidation.h"
 #include "kek_row.h"
 
 typedef struct Kek
@@ -23,12 +26,23 @@ typedef struct Kek
 	AesCipher  *unwrap_cipher;	/* NULL until needed */
 } Kek;
 
+/* kek_generation as it stood before the rows of the open KEKs were last read. */
+extern uint64 kek_verified_generation;
+
+extern void kek_verify_open(void);
+
 /*
  * Accepts what other sessions committed: KEKs whose rows changed are closed, and
  * the cached keys of their labels wiped.  Every look-up begins with it; no
  * pointer from an earlier look-up is good after it.
  */
-extern void kek_accept_changes(void);
+static inline void
+kek_accept_changes(void)
+{
+	AcceptInvalidationMessages();
+	if (unlikely(kek_verified_generation != kek_generation))
+		kek_verify_open();
+}
 
 /*
  * A KEK by its id; NULL when there is none.  Good until the next

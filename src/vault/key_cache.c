@@ -27,12 +27,12 @@
 #include <time.h>
 
 #include "access/xact.h"
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
 #include "../crypto/secure_memory.h"
+#include "cache_stats.h"
 #include "kek.h"
 #include "key_cache.h"
 
@@ -75,11 +75,10 @@ int			key_cache_max_age = 600;
 int			key_cache_max_uses = 0;
 double		key_cache_verify_rate = 1.0;
 
-KeyCacheStats key_cache_stats;
+CacheEntry *key_cache_lent = NULL;
 
 static bucket_hash *table = NULL;
 static dlist_head ring = DLIST_STATIC_INIT(ring);
-static CacheEntry *lent = NULL;
 static uint64 last_sweep = 0;
 
 /* The entries that have a cipher, and the hand that looks for one to take. */
@@ -143,7 +142,7 @@ drop_cipher(CacheEntry *entry)
 	pool_used--;
 	pool[entry->cipher_slot] = pool[pool_used];
 	pool[entry->cipher_slot]->cipher_slot = entry->cipher_slot;
-	key_cache_stats.bytes -= AES_CIPHER_FOOTPRINT;
+	key_cache_stats->bytes -= AES_CIPHER_FOOTPRINT;
 }
 
 static void
@@ -152,8 +151,8 @@ wipe_entry(CacheEntry *entry)
 	drop_cipher(entry);
 	dlist_delete(&entry->ring);
 	bucket_delete(table, entry);
-	key_cache_stats.bytes -= entry_footprint(entry);
-	key_cache_stats.entries--;
+	key_cache_stats->bytes -= entry_footprint(entry);
+	key_cache_stats->entries--;
 	secure_free(entry);
 }
 
@@ -164,7 +163,7 @@ wipe_entry(CacheEntry *entry)
 static void
 make_room(size_t bytes, const CacheEntry *keep, int size_kb)
 {
-	while (key_cache_stats.bytes + bytes > (uint64) size_kb * 1024 && !dlist_is_empty(&ring))
+	while (key_cache_stats->bytes + bytes > (uint64) size_kb * 1024 && !dlist_is_empty(&ring))
 	{
 		CacheEntry *entry = dlist_head_element(CacheEntry, ring, &ring);
 
@@ -178,7 +177,7 @@ make_room(size_t bytes, const CacheEntry *keep, int size_kb)
 			continue;
 		}
 		wipe_entry(entry);
-		key_cache_stats.evictions++;
+		key_cache_stats->evictions++;
 	}
 }
 
@@ -191,11 +190,10 @@ wipe_shared_cipher(void)
 }
 
 void
-key_cache_release(void)
+key_cache_wipe_lent(void)
 {
-	if (lent != NULL)
-		secure_free(lent);
-	lent = NULL;
+	secure_free(key_cache_lent);
+	key_cache_lent = NULL;
 }
 
 static void
@@ -213,7 +211,7 @@ void
 key_cache_flush(void)
 {
 	if (!dlist_is_empty(&ring))
-		key_cache_stats.flushes++;
+		key_cache_stats->flushes++;
 	wipe_all();
 }
 
@@ -231,7 +229,7 @@ key_cache_wipe_withdrawn(void)
 		if (entry->kek->withdrawn)
 		{
 			wipe_entry(entry);
-			key_cache_stats.withdrawals++;
+			key_cache_stats->withdrawals++;
 		}
 	}
 }
@@ -308,15 +306,26 @@ sweep(uint64 now)
 		if (now - entry->born >= max_age_ns())
 		{
 			wipe_entry(entry);
-			key_cache_stats.expirations++;
+			key_cache_stats->expirations++;
 		}
 	}
 }
 
+/*
+ * The wrapped bytes are as good as random, so eight of them tell keys under one
+ * KEK apart; hashing all of them was measured to cost more than the rest of
+ * the look-up.  Equality is another matter: see bucket_matches().
+ */
 static uint32
 hash_wrapped_key(const WrappedKey *wrapped_key)
 {
-	return hash_bytes(wrapped_key->bytes, wrapped_key->size);
+	uint64		word;
+
+	memcpy(&word, wrapped_key->bytes + WRAPPED_KEY_HEADER_SIZE, sizeof(word));
+	word ^= word >> 33;
+	word *= UINT64CONST(0xff51afd7ed558ccd);
+	word ^= word >> 33;
+	return (uint32) word;
 }
 
 CacheEntry *
@@ -328,7 +337,7 @@ key_cache_find(const WrappedKey *wrapped_key)
 
 	if (dlist_is_empty(&ring))
 	{
-		key_cache_stats.misses++;
+		key_cache_stats->misses++;
 		return NULL;
 	}
 
@@ -342,7 +351,7 @@ key_cache_find(const WrappedKey *wrapped_key)
 	bucket = bucket_lookup_hash(table, NULL, hash_wrapped_key(wrapped_key));
 	if (bucket == NULL)
 	{
-		key_cache_stats.misses++;
+		key_cache_stats->misses++;
 		return NULL;
 	}
 
@@ -353,13 +362,13 @@ key_cache_find(const WrappedKey *wrapped_key)
 		(key_cache_max_uses > 0 && entry->uses >= (uint32) key_cache_max_uses))
 	{
 		wipe_entry(entry);
-		key_cache_stats.expirations++;
-		key_cache_stats.misses++;
+		key_cache_stats->expirations++;
+		key_cache_stats->misses++;
 		return NULL;
 	}
 	entry->uses++;
 	entry->used = true;
-	key_cache_stats.hits++;
+	key_cache_stats->hits++;
 	return entry;
 }
 
@@ -377,7 +386,7 @@ key_cache_lend(const WrappedKey *wrapped_key, struct Kek *kek)
 	entry->is_bound = wrapped_key->algorithm == WRAP_AES_KW_BOUND;
 	entry->uses = 1;
 	memcpy(entry->data, wrapped_key->bytes, wrapped_key->size);
-	lent = entry;
+	key_cache_lent = entry;
 	return entry;
 }
 
@@ -401,7 +410,7 @@ key_cache_keep(CacheEntry *entry)
 	WrappedKey	wrapped_key = {.bytes = entry->data,.size = entry->value_size};
 	bool		found;
 
-	Assert(entry == lent);
+	Assert(entry == key_cache_lent);
 	if (table == NULL)
 		create_table();
 
@@ -412,9 +421,9 @@ key_cache_keep(CacheEntry *entry)
 	bucket_insert_hash(table, entry, entry->hash, &found);
 	dlist_push_tail(&ring, &entry->ring);
 	entry->is_cached = true;
-	lent = NULL;
-	key_cache_stats.bytes += entry_footprint(entry);
-	key_cache_stats.entries++;
+	key_cache_lent = NULL;
+	key_cache_stats->bytes += entry_footprint(entry);
+	key_cache_stats->entries++;
 	warn_if_not_locked();
 }
 
@@ -422,18 +431,6 @@ void
 key_cache_forget(CacheEntry *entry)
 {
 	wipe_entry(entry);
-}
-
-void
-key_cache_stats_reset(void)
-{
-	uint64		entries = key_cache_stats.entries;
-	uint64		bytes = key_cache_stats.bytes;
-
-	memset(&key_cache_stats, 0, sizeof(key_cache_stats));
-	key_cache_stats.entries = entries;
-	key_cache_stats.bytes = bytes;
-	key_cache_stats.reset_at = GetCurrentTimestamp();
 }
 
 static AesCipher *
@@ -474,7 +471,7 @@ add_to_pool(CacheEntry *entry)
 		out_of_memory();
 	entry->cipher_slot = pool_used;
 	pool[pool_used++] = entry;
-	key_cache_stats.bytes += AES_CIPHER_FOOTPRINT;
+	key_cache_stats->bytes += AES_CIPHER_FOOTPRINT;
 	return true;
 }
 
@@ -505,12 +502,8 @@ take_over(CacheEntry *entry)
 }
 
 AesCipher *
-key_cache_cipher(CacheEntry *entry)
+key_cache_make_cipher(CacheEntry *entry)
 {
-	entry->cipher_used = true;
-	if (likely(entry->cipher != NULL))
-		return entry->cipher;
-
 	/* The first use may well be the only one. */
 	if (!entry->is_cached || entry->uses < 2 ||
 		!(add_to_pool(entry) || take_over(entry)))

@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "lib/ilist.h"
-#include "utils/timestamp.h"
 
 #include "../crypto/aes.h"
 #include "wrapped_key.h"
@@ -49,24 +48,6 @@ typedef struct CacheEntry
 												 * bound; key */
 } CacheEntry;
 
-typedef struct KeyCacheStats
-{
-	uint64		hits;
-	uint64		misses;
-	uint64		evictions;		/* to make room */
-	uint64		expirations;	/* by age or uses */
-	uint64		withdrawals;	/* because a KEK's row changed */
-	uint64		flushes;		/* of everything */
-	uint64		unwraps;
-	uint64		verifications;
-	uint64		mismatches;
-	uint64		entries;
-	uint64		bytes;
-	TimestampTz reset_at;
-} KeyCacheStats;
-
-extern KeyCacheStats key_cache_stats;
-
 /* Registers what wipes lent keys at the end of transactions; from _PG_init. */
 extern void key_cache_init(void);
 
@@ -87,7 +68,16 @@ extern CacheEntry *key_cache_find(const WrappedKey *wrapped_key);
  */
 extern CacheEntry *key_cache_lend(const WrappedKey *wrapped_key, struct Kek *kek);
 extern void key_cache_keep(CacheEntry *entry);
-extern void key_cache_release(void);
+
+extern CacheEntry *key_cache_lent;
+extern void key_cache_wipe_lent(void);
+
+static inline void
+key_cache_release(void)
+{
+	if (unlikely(key_cache_lent != NULL))
+		key_cache_wipe_lent();
+}
 
 /* Wipes one entry that was found. */
 extern void key_cache_forget(CacheEntry *entry);
@@ -98,11 +88,15 @@ extern void key_cache_wipe_withdrawn(void);
 /* Wipes everything. */
 extern void key_cache_flush(void);
 
-/* Sets the counters to zero; entries and bytes are what they are. */
-extern void key_cache_stats_reset(void);
+extern AesCipher *key_cache_make_cipher(CacheEntry *entry);
 
 /* A context keyed with the entry's key; good until the cache is called again. */
-extern AesCipher *key_cache_cipher(CacheEntry *entry);
+static inline AesCipher *
+key_cache_cipher(CacheEntry *entry)
+{
+	entry->cipher_used = true;
+	return likely(entry->cipher != NULL) ? entry->cipher : key_cache_make_cipher(entry);
+}
 
 /* What came out of the unwrapping: the context of a bound key, then the key. */
 static inline uint8 *

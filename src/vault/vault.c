@@ -20,6 +20,7 @@
 #include "utils/uuid.h"
 
 #include "../crypto/secure_memory.h"
+#include "cache_stats.h"
 #include "errors.h"
 #include "kek.h"
 #include "key_cache.h"
@@ -110,7 +111,7 @@ unwrap(const WrappedKey *wrapped_key, Kek *kek)
 	else
 		status = key_unwrap(cipher, wrapped_key->wrapped, wrapped_key->wrapped_size,
 							key_cache_unwrapped(entry));
-	key_cache_stats.unwraps++;
+	key_cache_stats->unwraps++;
 
 	if (status == CRYPTO_OK && entry->is_bound)
 	{
@@ -147,11 +148,11 @@ verify(const WrappedKey *wrapped_key, CacheEntry *entry)
 		secure_equal(key_cache_unwrapped(fresh), key_cache_unwrapped(entry),
 					 entry->key_size + (entry->is_bound ? KEY_CONTEXT_SIZE : 0));
 	key_cache_release();
-	key_cache_stats.verifications++;
+	key_cache_stats->verifications++;
 	if (same)
 		return;
 
-	key_cache_stats.mismatches++;
+	key_cache_stats->mismatches++;
 	key_cache_flush();
 	ereport(LOG,
 			(errmsg("key_vault: the key cache held a wrong key for KEK label \"%s\" version %d",

@@ -1,0 +1,106 @@
+/*
+ * test_cmac.c
+ *	  Tests of cmac.c.
+ */
+#include "check.h"
+#include "cmac.h"
+#include "vectors.h"
+
+static void
+cmac_expected_values(void)
+{
+	for (size_t i = 0; i < LENGTH(cmac_vectors); i++)
+	{
+		const CmacVector *v = &cmac_vectors[i];
+		Bytes		key = from_hex(v->key);
+		Bytes		message = from_hex(v->message);
+		Bytes		mac = from_hex(v->mac);
+		uint8_t		out[AES_CMAC_SIZE];
+
+		CHECK(aes_cmac(key.data, key.len, message.data, message.len, out) == CRYPTO_OK);
+		CHECK_FOR(v->source, memcmp(out, mac.data, sizeof(out)) == 0);
+	}
+}
+
+static void
+kcv_expected_values(void)
+{
+	for (size_t i = 0; i < LENGTH(kcv_vectors); i++)
+	{
+		Bytes		key = from_hex(kcv_vectors[i].key);
+		Bytes		kcv = from_hex(kcv_vectors[i].kcv);
+		uint8_t		out[KEY_CHECK_VALUE_SIZE];
+
+		CHECK(key_check_value(key.data, key.len, out) == CRYPTO_OK);
+		CHECK(kcv.len == sizeof(out));
+		CHECK_FOR(kcv_vectors[i].key, memcmp(out, kcv.data, sizeof(out)) == 0);
+	}
+}
+
+static void
+cmac_lengths(void)
+{
+	uint8_t		key[40] = {1};
+
+	for (size_t key_len = 0; key_len <= sizeof(key); key_len++)
+	{
+		bool		good = key_len == 16 || key_len == 24 || key_len == 32;
+		CryptoStatus expected = good ? CRYPTO_OK : CRYPTO_BAD_LENGTH;
+		uint8_t		out[AES_CMAC_SIZE];
+
+		memset(out, 0xaa, sizeof(out));
+		CHECK(aes_cmac(key, key_len, key, 3, out) == expected);
+		CHECK(all_bytes_are(out, 0xaa, sizeof(out)) == !good);
+		memset(out, 0xaa, sizeof(out));
+		CHECK(key_check_value(key, key_len, out) == expected);
+		CHECK(all_bytes_are(out, 0xaa, sizeof(out)) == !good);
+	}
+	/* No message at all. */
+	CHECK(aes_cmac(key, 16, NULL, 0, key) == CRYPTO_OK);
+}
+
+static void
+cmac_freed_wiped(void)
+{
+	uint8_t		key[16];
+	uint8_t		out[AES_CMAC_SIZE];
+
+	memset(key, 0xd7, sizeof(key));
+	heap_watch(key, sizeof(key));
+	CHECK(aes_cmac(key, sizeof(key), out, 0, out) == CRYPTO_OK);
+	CHECK(heap_unwatch() == 0);
+}
+
+static uint8_t wiped_key[16] = {0xd8};
+static uint8_t wiped_kcv[KEY_CHECK_VALUE_SIZE];
+static CryptoStatus wiped_status;
+
+static void
+check_value(void *unused)
+{
+	(void) unused;
+	wiped_status = key_check_value(wiped_key, sizeof(wiped_key), wiped_kcv);
+}
+
+/* Of the CMAC only the first 5 bytes are told; the rest is not left about. */
+static void
+cmac_stack_wiped(void)
+{
+	uint8_t		mac[AES_CMAC_SIZE];
+
+	CHECK(aes_cmac(wiped_key, sizeof(wiped_key),
+				   (const uint8_t *) "key_vault key check value", 25, mac) == CRYPTO_OK);
+	CHECK(!stack_holds(check_value, NULL, mac + 8, 8));
+	CHECK(wiped_status == CRYPTO_OK);
+	CHECK(memcmp(mac, wiped_kcv, sizeof(wiped_kcv)) == 0);
+}
+
+void
+test_cmac(void)
+{
+	RUN(cmac_expected_values);
+	RUN(kcv_expected_values);
+	RUN(cmac_lengths);
+	RUN(cmac_freed_wiped);
+	RUN_NATIVE(cmac_stack_wiped);
+}

@@ -1,0 +1,261 @@
+#!/usr/bin/python3
+"""Writes vectors.h, the expected values of the unit tests, to standard output.
+
+Published vectors stand here as published and are checked against
+python3-cryptography before they are written; all others are made with it, so
+that they come from an implementation other than the one under test.  The
+output is kept in version control: running the tests needs no Python.
+
+    ./vectors.py > vectors.h
+"""
+
+import base64
+import hashlib
+import struct
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import cmac, keywrap
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_LENGTHS = (16, 24, 32)
+
+
+def made(label, length):
+    """Bytes that are the same on every run."""
+    return hashlib.shake_128(label.encode()).digest(length)
+
+
+def aes_cmac(key, message):
+    mac = cmac.CMAC(algorithms.AES(key))
+    mac.update(message)
+    return mac.finalize()
+
+
+def lorawan_crypt(key, direction, dev_addr, f_cnt, payload):
+    """FRMPayload encryption read as what it is, AES-CTR that starts at A_1."""
+    first = struct.pack("<BIB4sIBB", 1, 0, direction, dev_addr[::-1], f_cnt, 0, 1)
+    encryptor = Cipher(algorithms.AES(key), modes.CTR(first)).encryptor()
+    return encryptor.update(payload) + encryptor.finalize()
+
+
+def ecb(key, block):
+    encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()
+    return encryptor.update(block) + encryptor.finalize()
+
+
+def table(c_type, name, comment, fields, rows):
+    """One array of structs; bytes become hexadecimal strings."""
+    print(f"\n/* {comment} */")
+    print("typedef struct\n{")
+    for kind, field in fields:
+        print(f"\t{kind}{'' if kind.endswith('*') else ' '}{field};")
+    print(f"}} {c_type};\n")
+    print(f"static const {c_type} {name}[] = {{")
+    for row in rows:
+        cells = []
+        for cell in row:
+            if isinstance(cell, bytes):
+                cells.append(f'"{cell.hex()}"')
+            elif isinstance(cell, str):
+                cells.append(f'"{cell}"')
+            else:
+                cells.append(f"{cell}u")
+        line = "\t{" + ", ".join(cells) + "},"
+        if len(line) > 77:
+            line = "\t{" + ",\n\t\t".join(cells) + "},"
+        print(line)
+    print("};")
+
+
+def aes_vectors():
+    block = bytes.fromhex("00112233445566778899aabbccddeeff")
+    published = (
+        ("FIPS 197 C.1", 16, "69c4e0d86a7b0430d8cdb78070b4c55a"),
+        ("FIPS 197 C.2", 24, "dda97ca4864cdfe06eaf70a0ec0d7191"),
+        ("FIPS 197 C.3", 32, "8ea2b7ca516745bfeafc49904b496089"),
+    )
+    rows = []
+    for source, length, expected in published:
+        key = bytes(range(length))
+        assert ecb(key, block).hex() == expected, source
+        rows.append((source, key, block, bytes.fromhex(expected)))
+    return rows
+
+
+def kw_vectors():
+    data = bytes.fromhex("00112233445566778899aabbccddeeff000102030405060708090a0b0c0d0e0f")
+    published = (
+        ("RFC 3394 4.1", 16, 16, "1fa68b0a8112b447aef34bd8fb5a7b829d3e862371d2cfe5"),
+        ("RFC 3394 4.2", 24, 16, "96778b25ae6ca435f92b5b97c050aed2468ab8a17ad84e5d"),
+        ("RFC 3394 4.3", 32, 16, "64e8c3f9ce0f5ba263e9777905818a2a93c8191e7d6e8ae7"),
+        ("RFC 3394 4.4", 24, 24, "031d33264e15d33268f24ec260743edce1c6c7ddee725a936ba814915c6762d2"),
+        ("RFC 3394 4.5", 32, 24, "a8f9bc1612c68b3ff6e6f4fbe30e71e4769c8b80a32cb8958cd5d17d6b254da1"),
+        ("RFC 3394 4.6", 32, 32, "28c9f404c4b810f4cbccb35cfb87f8263f5786e2d80ed326"
+                                 "cbc7f0e71a99f43bfb988b9b7a02dd21"),
+    )
+    rows = []
+    for source, kek_len, key_len, expected in published:
+        kek, key = bytes(range(kek_len)), data[:key_len]
+        assert keywrap.aes_key_wrap(kek, key).hex() == expected, source
+        rows.append((source, kek, key, bytes.fromhex(expected)))
+    # Key envelopes as the two network stacks send them.
+    kek = bytes(range(16))
+    for source, key, expected in (
+            ("LoRaWAN AppSKey", "ec925802ae430ca77fd3dd73cb2cc588",
+             "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"),):
+        wrapped = base64.b64decode(expected)
+        assert keywrap.aes_key_wrap(kek, bytes.fromhex(key)) == wrapped, source
+        rows.append((source, kek, bytes.fromhex(key), wrapped))
+    for kek_len in KEY_LENGTHS:
+        for key_len in range(16, 65, 8):
+            kek = made(f"kw kek {kek_len} {key_len}", kek_len)
+            key = made(f"kw key {kek_len} {key_len}", key_len)
+            rows.append((f"KW {kek_len} {key_len}", kek, key,
+                         keywrap.aes_key_wrap(kek, key)))
+    return rows
+
+
+def kwp_vectors():
+    kek = bytes.fromhex("5840df6e29b02af1ab493b705bf16ea1ae8338f4dcc176a8")
+    published = (
+        ("RFC 5649 6, 20 bytes", "c37b7e6492584340bed12207808941155068f738",
+         "138bdeaa9b8fa7fc61f97742e72248ee5ae6ae5360d1ae6a5f54f373fa543b6a"),
+        ("RFC 5649 6, 7 bytes", "466f7250617369", "afbeb0f07dfbf5419200f2ccb50bb24f"),
+    )
+    rows = []
+    for source, key, expected in published:
+        key = bytes.fromhex(key)
+        assert keywrap.aes_key_wrap_with_padding(kek, key).hex() == expected, source
+        rows.append((source, kek, key, bytes.fromhex(expected)))
+    for kek_len in KEY_LENGTHS:
+        for key_len in range(1, 65):
+            kek = made(f"kwp kek {kek_len} {key_len}", kek_len)
+            key = made(f"kwp key {kek_len} {key_len}", key_len)
+            rows.append((f"KWP {kek_len} {key_len}", kek, key,
+                         keywrap.aes_key_wrap_with_padding(kek, key)))
+    return rows
+
+
+def cmac_vectors():
+    key = bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3c")
+    message = bytes.fromhex("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51"
+                            "30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710")
+    published = (
+        ("RFC 4493 4, example 1", 0, "bb1d6929e95937287fa37d129b756746"),
+        ("RFC 4493 4, example 2", 16, "070a16b46b4d4144f79bdd9dd04a287c"),
+        ("RFC 4493 4, example 3", 40, "dfa66747de9ae63030ca32611497c827"),
+        ("RFC 4493 4, example 4", 64, "51f0bebf7e3b9d92fc49741779363cfe"),
+    )
+    rows = []
+    for source, length, expected in published:
+        assert aes_cmac(key, message[:length]).hex() == expected, source
+        rows.append((source, key, message[:length], bytes.fromhex(expected)))
+    for key_len in KEY_LENGTHS:
+        for length in (0, 1, 15, 16, 17, 31, 32, 33, 60):
+            key = made(f"cmac key {key_len} {length}", key_len)
+            message = made(f"cmac message {key_len} {length}", length)
+            rows.append((f"CMAC {key_len} {length}", key, message, aes_cmac(key, message)))
+    return rows
+
+
+def kcv_vectors():
+    rows = []
+    for key_len in KEY_LENGTHS:
+        for number in range(3):
+            key = made(f"kcv key {key_len} {number}", key_len)
+            rows.append((key, aes_cmac(key, b"key_vault key check value")[:5]))
+    return rows
+
+
+def gcm_vectors():
+    # NIST CAVP, gcmEncryptExtIV256.rsp: key, IV, plaintext, AAD, ciphertext, tag.
+    published = (
+        ("PT 0 AAD 0 count 0",
+         "b52c505a37d78eda5dd34f20c22540ea1b58963cf8e5bf8ffa85f9f2492505b4",
+         "516c33929df5a3284ff463d7", "", "", "",
+         "bdc1ac884d332457a1d2664f168c76f0"),
+        ("PT 0 AAD 128 count 0",
+         "78dc4e0aaf52d935c3c01eea57428f00ca1fd475f5da86a49c8dd73d68c8e223",
+         "d79cf22d504cc793c3fb6c8a", "", "b96baa8c1c75a671bfb2d08d06be5f36", "",
+         "3e5d486aa2e30b22e040b85723a06e76"),
+        ("PT 128 AAD 0 count 0",
+         "31bdadd96698c204aa9ce1448ea94ae1fb4a9a0b3c9d773b51bb1822666b8f22",
+         "0d18e06c7c725ac9e362e1ce", "2db5168e932556f8089a0622981d017d", "",
+         "fa4362189661d163fcd6a56d8bf0405a", "d636ac1bbedd5cc3ee727dc2ab4a9489"),
+        ("PT 128 AAD 128 count 0",
+         "92e11dcdaa866f5ce790fd24501f92509aacf4cb8b1339d50c9c1240935dd08b",
+         "ac93a1a6145299bde902f21a", "2d71bcfa914e4ac045b2aa60955fad24",
+         "1e0889016f67601c8ebea4943bc23ad6",
+         "8995ae2e6df3dbf96fac7b7137bae67f", "eca5aa77d51d4a0a14d9c51e1da474ab"),
+    )
+    rows = []
+    for source, *fields in published:
+        key, nonce, plaintext, aad, ciphertext, tag = map(bytes.fromhex, fields)
+        try:
+            opened = AESGCM(key).decrypt(nonce, ciphertext + tag, aad)
+        except InvalidTag:
+            opened = None
+        assert opened == plaintext, source
+        rows.append((f"gcmEncryptExtIV256 {source}", key, nonce, aad, plaintext, ciphertext, tag))
+    for length in (0, 1, 15, 16, 17, 24, 32, 64):
+        for aad_len in (0, 13, 61):
+            label = f"{length} {aad_len}"
+            key = made(f"gcm key {label}", 32)
+            nonce = made(f"gcm nonce {label}", 12)
+            plaintext = made(f"gcm plaintext {label}", length)
+            aad = made(f"gcm aad {label}", aad_len)
+            sealed = AESGCM(key).encrypt(nonce, plaintext, aad)
+            rows.append((f"GCM {label}", key, nonce, aad, plaintext, sealed[:-16], sealed[-16:]))
+    return rows
+
+
+def lorawan_vectors():
+    key = bytes.fromhex("ec925802ae430ca77fd3dd73cb2cc588")
+    plaintext = bytes.fromhex("0167010e02684a")
+    rows = []
+    # Uplinks as The Things Stack and as ChirpStack deliver them.
+    for source, dev_addr, f_cnt, data in (
+            ("The Things Stack uplink", "260b1234", 65538, "LhFe2aRcmQ=="),
+            ("ChirpStack uplink", "01fa8b2c", 1042, "BqiSEvuAbQ==")):
+        dev_addr, data = bytes.fromhex(dev_addr), base64.b64decode(data)
+        assert lorawan_crypt(key, 0, dev_addr, f_cnt, plaintext) == data, source
+        rows.append((source, key, 0, dev_addr, f_cnt, plaintext, data))
+    # The longest payload: the tests take every shorter one from it.
+    for direction in (0, 1):
+        for f_cnt in (0, 1, 65535, 65536, 65538, 0x01020304, 2**31, 2**32 - 1):
+            label = f"{'down' if direction else 'up'}link {f_cnt}"
+            key = made(f"lorawan key {label}", 16)
+            dev_addr = made(f"lorawan dev_addr {label}", 4)
+            plaintext = made(f"lorawan plaintext {label}", 255)
+            rows.append((label, key, direction, dev_addr, f_cnt, plaintext,
+                         lorawan_crypt(key, direction, dev_addr, f_cnt, plaintext)))
+    return rows
+
+
+def main():
+    text = "const char *"
+    number = "uint32_t"
+    print("/*\n * vectors.h\n *\t  Expected values of the unit tests: written by vectors.py, not by hand.\n */")
+    print("#ifndef VECTORS_H\n#define VECTORS_H\n\n#include <stdint.h>")
+    table("AesVector", "aes_vectors", "One block, encrypted.",
+          ((text, "source"), (text, "key"), (text, "plain"), (text, "encrypted")),
+          aes_vectors())
+    fields = ((text, "source"), (text, "kek"), (text, "key"), (text, "wrapped"))
+    table("KwVector", "kw_vectors", "AES-KW.", fields, kw_vectors())
+    table("KwpVector", "kwp_vectors", "AES-KWP.", fields, kwp_vectors())
+    table("CmacVector", "cmac_vectors", "AES-CMAC.",
+          ((text, "source"), (text, "key"), (text, "message"), (text, "mac")),
+          cmac_vectors())
+    table("KcvVector", "kcv_vectors", "Key check values.",
+          ((text, "key"), (text, "kcv")), kcv_vectors())
+    table("GcmVector", "gcm_vectors", "AES-256-GCM.",
+          ((text, "source"), (text, "key"), (text, "nonce"), (text, "aad"),
+           (text, "plaintext"), (text, "ciphertext"), (text, "tag")), gcm_vectors())
+    table("LorawanVector", "lorawan_vectors", "FRMPayload encryption.",
+          ((text, "source"), (text, "key"), (number, "direction"), (text, "dev_addr"),
+           (number, "f_cnt"), (text, "plaintext"), (text, "encrypted")), lorawan_vectors())
+    print("\n#endif\t\t\t\t\t\t\t/* VECTORS_H */")
+
+
+main()
