@@ -54,24 +54,41 @@ make_blocks(uint8_t *blocks, size_t n, LorawanDirection direction,
 	}
 }
 
-/* out = in XOR keystream, by machine words while they last. */
+static inline uint64_t
+xor_word(const uint8_t *in, const uint8_t *keystream)
+{
+	uint64_t	word;
+	uint64_t	mask;
+
+	memcpy(&word, in, sizeof(word));
+	memcpy(&mask, keystream, sizeof(mask));
+	return word ^ mask;
+}
+
+/*
+ * out = in XOR keystream, by machine words.  The last word overlaps the one
+ * before; it is read first, since out may be in.
+ */
 static void
 xor_bytes(uint8_t *out, const uint8_t *in, const uint8_t *keystream, size_t len)
 {
-	size_t		i = 0;
+	uint64_t	last;
 
-	for (; i + sizeof(uint64_t) <= len; i += sizeof(uint64_t))
+	if (len < sizeof(last))
 	{
-		uint64_t	word;
-		uint64_t	mask;
+		for (size_t i = 0; i < len; i++)
+			out[i] = in[i] ^ keystream[i];
+		return;
+	}
 
-		memcpy(&word, in + i, sizeof(word));
-		memcpy(&mask, keystream + i, sizeof(mask));
-		word ^= mask;
+	last = xor_word(in + len - sizeof(last), keystream + len - sizeof(last));
+	for (size_t i = 0; i + sizeof(last) < len; i += sizeof(last))
+	{
+		uint64_t	word = xor_word(in + i, keystream + i);
+
 		memcpy(out + i, &word, sizeof(word));
 	}
-	for (; i < len; i++)
-		out[i] = in[i] ^ keystream[i];
+	memcpy(out + len - sizeof(last), &last, sizeof(last));
 }
 
 CryptoStatus

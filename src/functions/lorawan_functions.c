@@ -38,15 +38,20 @@ static bytea *
 crypt_payload(FunctionCallInfo fcinfo, LorawanDirection direction, VaultFailure *failure)
 {
 	WrappedKey	wrapped_key;
-	const uint8 *dev_addr = dev_addr_argument(fcinfo, 1);
-	uint32		f_cnt = f_cnt_argument(fcinfo, 2);
-	const bytea *payload = PG_GETARG_BYTEA_PP(3);
-	size_t		size = VARSIZE_ANY_EXHDR(payload);
+	const uint8 *dev_addr;
+	uint32		f_cnt;
+	const bytea *payload;
+	size_t		size;
 	bytea	   *result;
 	AesCipher  *session_key;
 	CryptoStatus status;
 
 	wrapped_key_argument(fcinfo, 0, &wrapped_key);
+	vault_expect(&wrapped_key);
+	dev_addr = dev_addr_argument(fcinfo, 1);
+	f_cnt = f_cnt_argument(fcinfo, 2);
+	payload = PG_GETARG_BYTEA_PP(3);
+	size = VARSIZE_ANY_EXHDR(payload);
 	if (size > LORAWAN_MAX_PAYLOAD)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -66,6 +66,13 @@ bucket_matches(const CacheEntry *entry, const CacheEntry *sought, const WrappedK
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
+/* So many look-ups go by without reading the clock, if the last took so long. */
+#define CLOCK_READ_INTERVAL 16
+#define CLOCK_READ_SPAN UINT64CONST(10000000)	/* nanoseconds */
+
+/* So many ciphers fit the processor's nearest cache. */
+#define SMALL_POOL 32
+
 /* Of so many uses without a cipher of its own, one may take another's. */
 #define CIPHER_TAKEOVER_INTERVAL 16
 
@@ -79,7 +86,14 @@ CacheEntry *key_cache_lent = NULL;
 
 static bucket_hash *table = NULL;
 static dlist_head ring = DLIST_STATIC_INIT(ring);
-static uint64 last_sweep = 0;
+
+/* Entries born then or before are too old; 0 when there is no such limit. */
+static uint64 oldest_birth = 0;
+
+/* The clock as last read, in which statement, and for how many look-ups more. */
+static uint64 last_clock = 0;
+static TimestampTz last_statement = 0;
+static int	look_ups_left = 0;
 
 /* The entries that have a cipher, and the hand that looks for one to take. */
 static CacheEntry **pool = NULL;
@@ -93,23 +107,17 @@ static AesCipher *shared_cipher = NULL;
 static bool shared_cipher_is_keyed = false;
 
 static uint64
-now_ns(void)
+read_clock(void)
 {
 	struct timespec now;
 
-	/* Read at every look-up; its steps of a few milliseconds are fine enough. */
+	/* Steps of a few milliseconds are fine enough. */
 #ifdef CLOCK_MONOTONIC_COARSE
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 #else
 	clock_gettime(CLOCK_MONOTONIC, &now);
 #endif
 	return (uint64) now.tv_sec * UINT64CONST(1000000000) + now.tv_nsec;
-}
-
-static uint64
-max_age_ns(void)
-{
-	return (uint64) key_cache_max_age * UINT64CONST(1000000000);
 }
 
 /* What an entry takes for a wrapped_key of so many bytes. */
@@ -283,7 +291,7 @@ key_cache_init(void)
 static void
 create_table(void)
 {
-	table = bucket_create(TopMemoryContext, 64, NULL);
+	table = bucket_create(TopMemoryContext, 256, NULL);
 	on_proc_exit(end_of_backend, (Datum) 0);
 }
 
@@ -292,23 +300,43 @@ create_table(void)
  * then, since it looks at everything.
  */
 static void
-sweep(uint64 now)
+sweep(uint64 now, uint64 max_age)
 {
+	static uint64 last_sweep = 0;
 	dlist_mutable_iter iter;
 
-	if (now - last_sweep < max_age_ns() / 4)
+	if (now - last_sweep < max_age / 4)
 		return;
 	last_sweep = now;
 	dlist_foreach_modify(iter, &ring)
 	{
 		CacheEntry *entry = dlist_container(CacheEntry, ring, iter.cur);
 
-		if (now - entry->born >= max_age_ns())
+		if (entry->born <= oldest_birth)
 		{
 			wipe_entry(entry);
 			key_cache_stats->expirations++;
 		}
 	}
+}
+
+/*
+ * Reads the clock, and sets what follows from it.  Within a statement whose
+ * look-ups follow each other quickly that is done at some of them only, since
+ * it costs as much as finding the key.
+ */
+static void
+update_age_limit(void)
+{
+	uint64		max_age = (uint64) key_cache_max_age * UINT64CONST(1000000000);
+	uint64		now = read_clock();
+
+	look_ups_left = now - last_clock < CLOCK_READ_SPAN ? CLOCK_READ_INTERVAL : 0;
+	last_clock = now;
+	last_statement = GetCurrentStatementStartTimestamp();
+	oldest_birth = max_age > 0 && now > max_age ? now - max_age : 0;
+	if (oldest_birth > 0)
+		sweep(now, max_age);
 }
 
 /*
@@ -328,24 +356,48 @@ hash_wrapped_key(const WrappedKey *wrapped_key)
 	return (uint32) word;
 }
 
+void
+key_cache_expect(const WrappedKey *wrapped_key)
+{
+	uint32		hash;
+
+	/* While they fit the processor's nearest cache, asking costs more. */
+	if (pool_used <= SMALL_POOL)
+		return;
+
+	/* The key is mostly in the first or second bucket that it may be in. */
+	hash = hash_wrapped_key(wrapped_key);
+	for (int i = 0; i < 2; i++)
+	{
+		const CacheBucket *bucket = &table->data[(hash + i) & table->sizemask];
+
+		if (bucket->hash == hash && bucket->status == bucket_SH_IN_USE)
+		{
+			const CacheEntry *entry = bucket->entry;
+
+			__builtin_prefetch(entry->data);
+			__builtin_prefetch(entry->data + 64);
+			if (entry->cipher != NULL)
+				aes_cipher_prefetch(entry->cipher);
+			return;
+		}
+	}
+}
+
 CacheEntry *
 key_cache_find(const WrappedKey *wrapped_key)
 {
 	CacheBucket *bucket;
 	CacheEntry *entry;
-	uint64		now = 0;
 
-	if (dlist_is_empty(&ring))
+	if (table == NULL)
 	{
 		key_cache_stats->misses++;
 		return NULL;
 	}
 
-	if (key_cache_max_age > 0)
-	{
-		now = now_ns();
-		sweep(now);
-	}
+	if (look_ups_left-- <= 0 || last_statement != GetCurrentStatementStartTimestamp())
+		update_age_limit();
 
 	table->private_data = (void *) wrapped_key;
 	bucket = bucket_lookup_hash(table, NULL, hash_wrapped_key(wrapped_key));
@@ -356,9 +408,7 @@ key_cache_find(const WrappedKey *wrapped_key)
 	}
 
 	entry = bucket->entry;
-	if (entry->cipher != NULL)
-		aes_cipher_prefetch(entry->cipher);
-	if ((key_cache_max_age > 0 && now - entry->born >= max_age_ns()) ||
+	if (entry->born <= oldest_birth ||
 		(key_cache_max_uses > 0 && entry->uses >= (uint32) key_cache_max_uses))
 	{
 		wipe_entry(entry);
@@ -416,8 +466,7 @@ key_cache_keep(CacheEntry *entry)
 
 	make_room(entry_footprint(entry), NULL, key_cache_size);
 	entry->hash = hash_wrapped_key(&wrapped_key);
-	if (key_cache_max_age > 0)
-		entry->born = now_ns();
+	entry->born = read_clock();
 	bucket_insert_hash(table, entry, entry->hash, &found);
 	dlist_push_tail(&ring, &entry->ring);
 	entry->is_cached = true;

@@ -56,6 +56,13 @@ extern void key_cache_assign_mode(int newval, void *extra);
 extern void key_cache_assign_size(int newval, void *extra);
 
 /*
+ * Asks the processor to fetch the entry of a wrapped key that will be looked for
+ * soon, and its cipher: with thousands of keys the wait for memory is
+ * most of what a hit costs.  A hint, nothing depends on it.
+ */
+extern void key_cache_expect(const WrappedKey *wrapped_key);
+
+/*
  * The entry of a wrapped key, NULL when there is none that may be used; counts a use.  Good
  * until the cache is called again, key_cache_cipher() excepted.
  */

@@ -212,6 +212,12 @@ look_up(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill,
 	return entry;
 }
 
+void
+vault_expect(const WrappedKey *wrapped_key)
+{
+	key_cache_expect(wrapped_key);
+}
+
 AesCipher *
 vault_borrow_cipher(const WrappedKey *wrapped_key, KekPrivileges any_of,
 					const uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE],

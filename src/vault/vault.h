@@ -35,6 +35,9 @@ typedef struct VaultKey
 	const char *kek_label;
 } VaultKey;
 
+/* A hint that the key will be borrowed soon; nothing depends on it. */
+extern void vault_expect(const WrappedKey *wrapped_key);
+
 /*
  * A context keyed for AES_ENCRYPT with a LoRaWAN session key of 16 bytes,
  * for the use that the privileges name.  dev_addr is the device that the key is to

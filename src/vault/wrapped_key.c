@@ -12,19 +12,14 @@
 
 static const struct
 {
-	WrapAlgorithm algorithm;
 	const char *name;
 	size_t		min_wrapped_size;
-	size_t		max_wrapped_size;
 }			algorithms[] =
 
 {
-	{WRAP_AES_KW, "aes-kw", 16 + KEY_WRAP_OVERHEAD,
-	KEY_WRAP_MAX_KEY + KEY_WRAP_OVERHEAD},
-	{WRAP_AES_KWP, "aes-kwp", 8 + KEY_WRAP_OVERHEAD,
-	KEY_WRAP_MAX_KEY + KEY_WRAP_OVERHEAD},
-	{WRAP_AES_KW_BOUND, "aes-kw-bound", KEY_CONTEXT_SIZE + 16 + KEY_WRAP_OVERHEAD,
-	KEY_WRAP_MAX_KEY + KEY_WRAP_OVERHEAD},
+	[WRAP_AES_KW] = {"aes-kw", 16 + KEY_WRAP_OVERHEAD},
+	[WRAP_AES_KWP] = {"aes-kwp", 8 + KEY_WRAP_OVERHEAD},
+	[WRAP_AES_KW_BOUND] = {"aes-kw-bound", KEY_CONTEXT_SIZE + 16 + KEY_WRAP_OVERHEAD},
 };
 
 static const uint8 context_prefix[KEY_CONTEXT_SIZE - LORAWAN_DEV_ADDR_SIZE] = {1, 0, 0, 0};
@@ -39,27 +34,24 @@ wrapped_key_parse(const uint8 *bytes, size_t size, WrappedKey *wrapped_key)
 	if (bytes[0] != WRAPPED_KEY_FORMAT)
 		return "The format version is unknown.";
 
-	wrapped_size = size - WRAPPED_KEY_HEADER_SIZE;
-	for (int i = 0; i < lengthof(algorithms); i++)
-	{
-		if (bytes[1] != algorithms[i].algorithm)
-			continue;
-		if (wrapped_size < algorithms[i].min_wrapped_size)
-			return "The wrapped bytes are too short for the algorithm.";
-		if (wrapped_size > algorithms[i].max_wrapped_size)
-			return "The wrapped bytes are too long.";
-		if (wrapped_size % 8 != 0)
-			return "The length of the wrapped bytes is not a multiple of 8.";
+	if (bytes[1] < WRAP_AES_KW || bytes[1] > WRAP_AES_KW_BOUND)
+		return "The algorithm is unknown.";
 
-		wrapped_key->bytes = bytes;
-		wrapped_key->size = size;
-		wrapped_key->algorithm = algorithms[i].algorithm;
-		wrapped_key->kek_id = (const pg_uuid_t *) (bytes + 2);
-		wrapped_key->wrapped = bytes + WRAPPED_KEY_HEADER_SIZE;
-		wrapped_key->wrapped_size = wrapped_size;
-		return NULL;
-	}
-	return "The algorithm is unknown.";
+	wrapped_size = size - WRAPPED_KEY_HEADER_SIZE;
+	if (wrapped_size < algorithms[bytes[1]].min_wrapped_size)
+		return "The wrapped bytes are too short for the algorithm.";
+	if (wrapped_size > KEY_WRAP_MAX_KEY + KEY_WRAP_OVERHEAD)
+		return "The wrapped bytes are too long.";
+	if (wrapped_size % 8 != 0)
+		return "The length of the wrapped bytes is not a multiple of 8.";
+
+	wrapped_key->bytes = bytes;
+	wrapped_key->size = size;
+	wrapped_key->algorithm = (WrapAlgorithm) bytes[1];
+	wrapped_key->kek_id = (const pg_uuid_t *) (bytes + 2);
+	wrapped_key->wrapped = bytes + WRAPPED_KEY_HEADER_SIZE;
+	wrapped_key->wrapped_size = wrapped_size;
+	return NULL;
 }
 
 void
@@ -93,20 +85,17 @@ wrapped_key_make(WrapAlgorithm algorithm, const pg_uuid_t *kek_id,
 const char *
 wrap_algorithm_name(WrapAlgorithm algorithm)
 {
-	for (int i = 0; i < lengthof(algorithms); i++)
-		if (algorithms[i].algorithm == algorithm)
-			return algorithms[i].name;
-	elog(ERROR, "unknown wrap algorithm %d", (int) algorithm);
+	return algorithms[algorithm].name;
 }
 
 bool
 wrap_algorithm_from_name(const char *name, size_t name_len, WrapAlgorithm *algorithm)
 {
-	for (int i = 0; i < lengthof(algorithms); i++)
+	for (int i = WRAP_AES_KW; i <= WRAP_AES_KW_BOUND; i++)
 		if (strlen(algorithms[i].name) == name_len &&
 			pg_strncasecmp(algorithms[i].name, name, name_len) == 0)
 		{
-			*algorithm = algorithms[i].algorithm;
+			*algorithm = (WrapAlgorithm) i;
 			return true;
 		}
 	return false;
