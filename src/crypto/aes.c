@@ -14,6 +14,7 @@
 #include <limits.h>
 
 #include <openssl/core_names.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 
 #define CACHE_LINE 64
@@ -109,8 +110,12 @@ aes_cipher_run(AesCipher *cipher, const uint8_t *in, uint8_t *out, size_t len)
 	 * Whole blocks need none of the buffering of EVP_CipherUpdate(); but
 	 * EVP_Cipher() takes it for granted that there is a key.
 	 */
-	if (EVP_CIPHER_CTX_get0_cipher(cipher) == NULL ||
-		EVP_Cipher(cipher, out, in, (unsigned int) len) != (int) len)
+	if (EVP_CIPHER_CTX_get0_cipher(cipher) == NULL)
+	{
+		ERR_raise(ERR_LIB_EVP, EVP_R_NO_CIPHER_SET);
+		return CRYPTO_LIBRARY;
+	}
+	if (EVP_Cipher(cipher, out, in, (unsigned int) len) != (int) len)
 		return CRYPTO_LIBRARY;
 	return CRYPTO_OK;
 }
