@@ -53,7 +53,7 @@ define_settings(void)
 							"Time after which an unwrapped key is wiped.",
 							"0 is no limit.",
 							&key_cache_max_age, 600, 0, INT_MAX / 1000, PGC_SUSET,
-							GUC_UNIT_S, NULL, NULL, NULL);
+							GUC_UNIT_S, NULL, key_cache_assign_max_age, NULL);
 	DefineCustomIntVariable("key_vault.cache_max_uses",
 							"Number of uses after which an unwrapped key is wiped.",
 							"0 is no limit.",

@@ -9,9 +9,6 @@
 
 #include "fmgr.h"
 #include "utils/builtins.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 #include "../vault/wrapped_key.h"
 

@@ -28,9 +28,7 @@ PG_FUNCTION_INFO_V1(key_vault_export_envelope);
 Datum
 key_vault_generate_key(PG_FUNCTION_ARGS)
 {
-	/* A negative length becomes a huge one, and is refused like it. */
-	PG_RETURN_POINTER(vault_generate(label_argument(fcinfo, 0),
-									 (size_t) PG_GETARG_INT32(1)));
+	PG_RETURN_POINTER(vault_generate(label_argument(fcinfo, 0), PG_GETARG_INT32(1)));
 }
 
 Datum

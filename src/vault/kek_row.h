@@ -9,6 +9,9 @@
 
 #include "nodes/pg_list.h"
 #include "utils/uuid.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #include "../crypto/cmac.h"
 

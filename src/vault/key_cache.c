@@ -32,6 +32,7 @@
 #include "utils/memutils.h"
 
 #include "../crypto/secure_memory.h"
+#include "age_timer.h"
 #include "cache_stats.h"
 #include "kek.h"
 #include "key_cache.h"
@@ -66,9 +67,8 @@ bucket_matches(const CacheEntry *entry, const CacheEntry *sought, const WrappedK
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-/* So many look-ups go by without reading the clock, if the last took so long. */
-#define CLOCK_READ_INTERVAL 16
-#define CLOCK_READ_SPAN UINT64CONST(10000000)	/* nanoseconds */
+/* A key lives longer than its limit by a part of so many of it at most. */
+#define SWEEPS_PER_AGE 20
 
 /* So many ciphers fit the processor's nearest cache. */
 #define SMALL_POOL 32
@@ -87,13 +87,8 @@ CacheEntry *key_cache_lent = NULL;
 static bucket_hash *table = NULL;
 static dlist_head ring = DLIST_STATIC_INIT(ring);
 
-/* Entries born then or before are too old; 0 when there is no such limit. */
-static uint64 oldest_birth = 0;
-
-/* The clock as last read, in which statement, and for how many look-ups more. */
-static uint64 last_clock = 0;
-static TimestampTz last_statement = 0;
-static int	look_ups_left = 0;
+/* When the ages of all entries are to be looked at, in nanoseconds. */
+static uint64 next_sweep = 0;
 
 /* The entries that have a cipher, and the hand that looks for one to take. */
 static CacheEntry **pool = NULL;
@@ -107,11 +102,11 @@ static AesCipher *shared_cipher = NULL;
 static bool shared_cipher_is_keyed = false;
 
 static uint64
-read_clock(void)
+now_ns(void)
 {
 	struct timespec now;
 
-	/* Steps of a few milliseconds are fine enough. */
+	/* Its steps of a few milliseconds are fine enough. */
 #ifdef CLOCK_MONOTONIC_COARSE
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 #else
@@ -249,6 +244,20 @@ key_cache_assign_mode(int newval, void *extra)
 		key_cache_flush();
 }
 
+/* At the next look-up. */
+static void
+look_at_ages(void)
+{
+	next_sweep = 0;
+	age_timer_due = true;
+}
+
+void
+key_cache_assign_max_age(int newval, void *extra)
+{
+	look_at_ages();
+}
+
 void
 key_cache_assign_size(int newval, void *extra)
 {
@@ -284,6 +293,7 @@ end_of_backend(int code, Datum arg)
 void
 key_cache_init(void)
 {
+	age_timer_init();
 	RegisterXactCallback(end_of_transaction, NULL);
 	RegisterSubXactCallback(end_of_subtransaction, NULL);
 }
@@ -296,47 +306,42 @@ create_table(void)
 }
 
 /*
- * Wipes what has grown too old, also what is never asked for again; now and
- * then, since it looks at everything.
+ * Wipes what has grown too old, also what is never asked for again.  Since that
+ * looks at everything, it is done a number of times in the span of the limit only.
  */
 static void
-sweep(uint64 now, uint64 max_age)
-{
-	static uint64 last_sweep = 0;
-	dlist_mutable_iter iter;
-
-	if (now - last_sweep < max_age / 4)
-		return;
-	last_sweep = now;
-	dlist_foreach_modify(iter, &ring)
-	{
-		CacheEntry *entry = dlist_container(CacheEntry, ring, iter.cur);
-
-		if (entry->born <= oldest_birth)
-		{
-			wipe_entry(entry);
-			key_cache_stats->expirations++;
-		}
-	}
-}
-
-/*
- * Reads the clock, and sets what follows from it.  Within a statement whose
- * look-ups follow each other quickly that is done at some of them only, since
- * it costs as much as finding the key.
- */
-static void
-update_age_limit(void)
+wipe_aged(void)
 {
 	uint64		max_age = (uint64) key_cache_max_age * UINT64CONST(1000000000);
-	uint64		now = read_clock();
+	uint64		now = now_ns();
 
-	look_ups_left = now - last_clock < CLOCK_READ_SPAN ? CLOCK_READ_INTERVAL : 0;
-	last_clock = now;
-	last_statement = GetCurrentStatementStartTimestamp();
-	oldest_birth = max_age > 0 && now > max_age ? now - max_age : 0;
-	if (oldest_birth > 0)
-		sweep(now, max_age);
+	age_timer_due = false;
+	if (max_age == 0)
+		return;
+
+	if (now >= next_sweep)
+	{
+		dlist_mutable_iter iter;
+		uint64		oldest = now;
+
+		dlist_foreach_modify(iter, &ring)
+		{
+			CacheEntry *entry = dlist_container(CacheEntry, ring, iter.cur);
+
+			if (now - entry->born >= max_age)
+			{
+				wipe_entry(entry);
+				key_cache_stats->expirations++;
+			}
+			else
+				oldest = Min(oldest, entry->born);
+		}
+		next_sweep = Max(oldest + max_age, now + max_age / SWEEPS_PER_AGE);
+	}
+
+	/* Rounded up: a timer that goes off early would find nothing to do. */
+	if (!dlist_is_empty(&ring))
+		age_timer_start((next_sweep - now) / 1000000 + 1);
 }
 
 /*
@@ -396,8 +401,8 @@ key_cache_find(const WrappedKey *wrapped_key)
 		return NULL;
 	}
 
-	if (look_ups_left-- <= 0 || last_statement != GetCurrentStatementStartTimestamp())
-		update_age_limit();
+	if (unlikely(age_timer_due))
+		wipe_aged();
 
 	table->private_data = (void *) wrapped_key;
 	bucket = bucket_lookup_hash(table, NULL, hash_wrapped_key(wrapped_key));
@@ -408,8 +413,7 @@ key_cache_find(const WrappedKey *wrapped_key)
 	}
 
 	entry = bucket->entry;
-	if (entry->born <= oldest_birth ||
-		(key_cache_max_uses > 0 && entry->uses >= (uint32) key_cache_max_uses))
+	if (key_cache_max_uses > 0 && entry->uses >= (uint32) key_cache_max_uses)
 	{
 		wipe_entry(entry);
 		key_cache_stats->expirations++;
@@ -466,7 +470,9 @@ key_cache_keep(CacheEntry *entry)
 
 	make_room(entry_footprint(entry), NULL, key_cache_size);
 	entry->hash = hash_wrapped_key(&wrapped_key);
-	entry->born = read_clock();
+	entry->born = now_ns();
+	if (dlist_is_empty(&ring))
+		look_at_ages();
 	bucket_insert_hash(table, entry, entry->hash, &found);
 	dlist_push_tail(&ring, &entry->ring);
 	entry->is_cached = true;

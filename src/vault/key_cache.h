@@ -54,6 +54,7 @@ extern void key_cache_init(void);
 /* Assign hooks: wipe what the new value does not allow. */
 extern void key_cache_assign_mode(int newval, void *extra);
 extern void key_cache_assign_size(int newval, void *extra);
+extern void key_cache_assign_max_age(int newval, void *extra);
 
 /*
  * Asks the processor to fetch the entry of a wrapped key that will be looked for

@@ -60,13 +60,15 @@ root_key_assign(const char *newval, void *extra)
 	forget_root_keys();
 }
 
-/* Takes one URI off the list, without its quotes; NULL at the end. */
+/*
+ * Takes one URI off the list; NULL at the end.  Double quotes count only around
+ * a whole entry: within a command they are the shell's.
+ */
 static char *
 next_uri(const char **list)
 {
 	StringInfoData uri;
 	const char *c = *list;
-	bool		quoted = false;
 
 	while (*c == ',' || isspace((unsigned char) *c))
 		c++;
@@ -74,15 +76,19 @@ next_uri(const char **list)
 		return NULL;
 
 	initStringInfo(&uri);
-	for (; *c != '\0' && (quoted || *c != ','); c++)
+	if (*c == '"')
 	{
-		if (*c != '"')
+		for (c++; *c != '\0' && (*c != '"' || c[1] == '"'); c++)
+		{
+			if (*c == '"')
+				c++;
 			appendStringInfoChar(&uri, *c);
-		else if (quoted && c[1] == '"')
-			appendStringInfoChar(&uri, *c++);
-		else
-			quoted = !quoted;
+		}
+		if (*c == '"')
+			c++;
 	}
+	for (; *c != '\0' && *c != ','; c++)
+		appendStringInfoChar(&uri, *c);
 	while (uri.len > 0 && isspace((unsigned char) uri.data[uri.len - 1]))
 		uri.data[--uri.len] = '\0';
 	*list = c;
@@ -144,13 +150,15 @@ parse_setting(void)
 	}
 }
 
+/* Raises; the detail goes on with what the root key was needed for. */
 static void
-report_problem(const RootKeyProblem *problem)
+report_problem(const RootKeyProblem *problem, const char *purpose)
 {
 	ereport(ERROR,
 			(errcode(problem->sqlstate),
 			 errmsg_internal("%s", problem->message),
-			 problem->detail ? errdetail_internal("%s", problem->detail) : 0,
+			 errdetail_internal("%s%s%s", problem->detail ? problem->detail : "",
+								problem->detail ? "  " : "", purpose),
 			 problem->hint ? errhint("%s", problem->hint) : 0));
 }
 
@@ -206,7 +214,9 @@ find_root_key(const KekRow *row)
 	}
 
 	if (has_problem)
-		report_problem(&problem);
+		report_problem(&problem,
+					   psprintf(_("It was tried for KEK label \"%s\" version %d, which is sealed under the root key with key check value %s."),
+								row->label, row->version, check_value_text(row->root_key_id)));
 
 	initStringInfo(&ids);
 	for (int i = 0; i < n_root_keys; i++)
@@ -251,7 +261,9 @@ root_key_seal(KekRow *row, const uint8 *material)
 	parse_setting();
 	key = &root_keys[0];
 	if (!ensure_loaded(key, &problem))
-		report_problem(&problem);
+		report_problem(&problem,
+					   psprintf(_("It is the first of key_vault.root_key and is to seal KEK label \"%s\" version %d."),
+								row->label, row->version));
 
 	row->sealed_material = palloc(VARHDRSZ + SEALED_OVERHEAD + len);
 	SET_VARSIZE(row->sealed_material, VARHDRSZ + SEALED_OVERHEAD + len);

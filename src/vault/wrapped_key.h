@@ -13,6 +13,9 @@
 #include "postgres.h"
 
 #include "utils/uuid.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #include "../crypto/key_wrap.h"
 #include "../crypto/lorawan_payload.h"

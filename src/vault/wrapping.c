@@ -65,12 +65,13 @@ wrapping_kek(const char *label, KekPrivileges any_of)
 }
 
 static void
-check_key_size(size_t key_size)
+check_key_size(int64 key_size)
 {
 	if (key_size < 1 || key_size > KEY_WRAP_MAX_KEY)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("key must have 1 to %d bytes, not %zu", KEY_WRAP_MAX_KEY, key_size)));
+				 errmsg("key must have 1 to %d bytes, not " INT64_FORMAT,
+						KEY_WRAP_MAX_KEY, key_size)));
 }
 
 static bool
@@ -138,7 +139,7 @@ vault_wrap(const char *label, const uint8 *key, size_t key_size,
 }
 
 struct varlena *
-vault_generate(const char *label, size_t key_size)
+vault_generate(const char *label, int32 key_size)
 {
 	uint8		key[KEY_WRAP_MAX_KEY];
 	Kek		   *kek;

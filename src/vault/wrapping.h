@@ -23,7 +23,7 @@ extern struct varlena *vault_wrap(const char *label, const uint8 *key,
 								  size_t key_size, const uint8 *dev_addr);
 
 /* A new random key; takes the privilege wrap. */
-extern struct varlena *vault_generate(const char *label, size_t key_size);
+extern struct varlena *vault_generate(const char *label, int32 key_size);
 
 /* To the active KEK of the same label; takes the privilege rewrap there. */
 extern struct varlena *vault_rewrap(const WrappedKey *wrapped_key);

@@ -1,0 +1,53 @@
+/*
+ * age_timer.c
+ *	  Says when cached keys may have grown too old.
+ *
+ * A flag, set by one of PostgreSQL's timeouts: reading the clock at each look-up
+ * would cost as much as finding the key.
+ *
+ * Invariant: while there are cached keys with an age limit, the timer runs or
+ * the flag is set.  PostgreSQL stops all timeouts after an error; so the flag is
+ * set when a transaction aborts.
+ *
+ * Called by key_cache.c.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/timeout.h"
+
+#include "age_timer.h"
+
+volatile sig_atomic_t age_timer_due = false;
+
+static TimeoutId timeout = MAX_TIMEOUTS;
+
+/* Runs in a signal handler. */
+static void
+timeout_handler(void)
+{
+	age_timer_due = true;
+}
+
+static void
+end_of_transaction(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PARALLEL_ABORT)
+		age_timer_due = true;
+}
+
+void
+age_timer_init(void)
+{
+	RegisterXactCallback(end_of_transaction, NULL);
+}
+
+void
+age_timer_start(int milliseconds)
+{
+	/* Not in _PG_init: a child of the postmaster begins without timeouts. */
+	if (timeout == MAX_TIMEOUTS)
+		timeout = RegisterTimeout(USER_TIMEOUT, timeout_handler);
+	if (!get_timeout_active(timeout))
+		enable_timeout_after(timeout, milliseconds);
+}
