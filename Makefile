@@ -15,7 +15,10 @@ PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare \
 # Calls inside the library stay inside, whatever other libraries export.
 SHLIB_LINK = -lcrypto -Wl,-Bsymbolic
 
-REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
+# In between, the tests are in no order.
+REGRESS = setup \
+	$(filter-out setup teardown,$(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))) \
+	teardown
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)

@@ -267,7 +267,7 @@ CREATE FUNCTION key_vault.kek_import(label text, material bytea)
 RETURNS integer AS 'MODULE_PATHNAME', 'key_vault_kek_import'
 LANGUAGE C STRICT;
 COMMENT ON FUNCTION key_vault.kek_import(text, bytea) IS
-'makes a KEK of 16, 24 or 32 bytes from outside the active version of a label, new or not; returns the version; takes the privilege admin. The KEK passes through SQL in the clear: pass it as a parameter of a prepared statement, never as a literal, with log_parameter_max_length and log_parameter_max_length_on_error = 0';
+'makes a KEK of 16, 24 or 32 bytes from outside the active version of a label, new or not; returns the version; takes the privilege admin. The KEK passes through SQL in the clear: pass it as a parameter of a prepared statement, never as a literal, with log_parameter_max_length and log_parameter_max_length_on_error = 0 and without auto_explain.log_verbose';
 
 CREATE FUNCTION key_vault.kek_import_wrapped(label text, wrapped_material bytea, transport_label text)
 RETURNS integer AS 'MODULE_PATHNAME', 'key_vault_kek_import_wrapped'
@@ -379,7 +379,7 @@ CREATE FUNCTION key_vault.wrap(key bytea, label text)
 RETURNS key_vault.wrapped_key AS 'MODULE_PATHNAME', 'key_vault_wrap'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.wrap(bytea, text) IS
-'a key of 1 to 4096 bytes, wrapped with the label''s active KEK: AES-KW, or AES-KWP for lengths that AES-KW cannot; takes the privilege wrap. The key passes through SQL in the clear: pass it as a parameter of a prepared statement, never as a literal, with log_parameter_max_length and log_parameter_max_length_on_error = 0';
+'a key of 1 to 4096 bytes, wrapped with the label''s active KEK: AES-KW, or AES-KWP for lengths that AES-KW cannot; takes the privilege wrap. The key passes through SQL in the clear: pass it as a parameter of a prepared statement, never as a literal, with log_parameter_max_length and log_parameter_max_length_on_error = 0 and without auto_explain.log_verbose';
 
 CREATE FUNCTION key_vault.unwrap(key key_vault.wrapped_key)
 RETURNS bytea AS 'MODULE_PATHNAME', 'key_vault_unwrap'
@@ -428,24 +428,34 @@ COMMENT ON FUNCTION key_vault.export_envelope(key_vault.wrapped_key, text) IS
 -- What hangs on a KEK, and destroying one
 ------------------------------------------------------------------------------
 
+-- Whatever is made of wrapped_key holds wrapped keys: domains and, with more
+-- than one key in a value, arrays, composite types and ranges.
 CREATE VIEW key_vault.wrapped_key_columns AS
-WITH RECURSIVE types (type, is_array) AS (
+WITH RECURSIVE types (type, nested) AS (
     SELECT 'key_vault.wrapped_key'::regtype::oid, false
     UNION
-    SELECT t.oid, types.is_array OR t.typelem = types.type
-      FROM types JOIN pg_type t
-        ON (t.typtype = 'd' AND t.typbasetype = types.type)
-        OR (t.typelem = types.type AND t.typsubscript = 'array_subscript_handler'::regproc)
+    SELECT made.type, types.nested OR made.nested
+      FROM types, LATERAL (
+           SELECT t.oid, false FROM pg_type t
+            WHERE t.typtype = 'd' AND t.typbasetype = types.type
+           UNION ALL
+           SELECT t.oid, true FROM pg_type t
+            WHERE t.typelem = types.type AND t.typsubscript = 'array_subscript_handler'::regproc
+           UNION ALL
+           SELECT t.oid, true FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid
+            WHERE t.typtype = 'c' AND a.atttypid = types.type AND NOT a.attisdropped
+           UNION ALL
+           SELECT unnest(ARRAY[r.rngtypid, r.rngmultitypid]), true FROM pg_range r
+            WHERE r.rngsubtype = types.type) AS made (type, nested)
 )
-SELECT c.oid::regclass AS relation, a.attname AS "column", types.is_array,
-       c.relkind
+SELECT c.oid::regclass AS relation, a.attname AS "column", types.nested, c.relkind
   FROM pg_class c
   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
   JOIN types ON types.type = a.atttypid
  WHERE c.relkind IN ('r', 'm', 'f')
    AND NOT (c.relpersistence = 't' AND c.relnamespace <> pg_my_temp_schema());
 COMMENT ON VIEW key_vault.wrapped_key_columns IS
-'the columns of this database that hold wrapped keys, of whatever table; of domains and arrays over the type too';
+'the columns of this database that hold wrapped keys, of whatever table; nested: in arrays, composite types or ranges';
 
 CREATE FUNCTION key_vault.kek_usage(label text DEFAULT NULL)
 RETURNS TABLE (kek_label text, kek_version integer, state text,
@@ -465,15 +475,19 @@ BEGIN
         END IF;
         RETURN QUERY EXECUTE format(
             'SELECT k.label, k.version, k.state, %3$L::regclass, %2$L::name, u.keys
-               FROM (SELECT key_vault.kek_id(v) AS kek_id, count(*) AS keys
-                       FROM ONLY %1$s %4$s
-                      WHERE v IS NOT NULL GROUP BY 1) u
+               FROM (SELECT v.kek_id, count(*) AS keys
+                       FROM ONLY %1$s, LATERAL (%4$s) AS v (kek_id)
+                      WHERE v.kek_id IS NOT NULL GROUP BY 1) u
                LEFT JOIN key_vault.keks k USING (kek_id)
               WHERE $1 IS NULL OR k.label = $1
               ORDER BY 1, 2',
             col.relation, col."column", col.relation::oid,
-            CASE WHEN col.is_array THEN format(', unnest(%I::key_vault.wrapped_key[]) v', col."column")
-                 ELSE format(', LATERAL (VALUES (%I::key_vault.wrapped_key)) AS l (v)', col."column") END)
+            CASE WHEN col.nested THEN
+                format('SELECT (regexp_matches(%I::text, %L, %L))[1]::uuid', col."column",
+                       'kv1:[a-z-]+:([0-9a-f-]{36}):', 'g')
+            ELSE
+                format('VALUES (key_vault.kek_id(%I::key_vault.wrapped_key))', col."column")
+            END)
         USING label;
     END LOOP;
 END

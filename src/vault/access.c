@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "access.h"
 
@@ -65,6 +66,9 @@ access_held(const char *label)
 	ScanKeyData key;
 	HeapTuple	tuple;
 
+	/* A session goes on after its role was dropped, with an oid that is none. */
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)))
+		return 0;
 	if (superuser_arg(role))
 		return KEK_ALL_PRIVILEGES;
 

@@ -1,0 +1,20 @@
+-- The envelope of another device under the same KEK, as the broken cache gave it out.
+
+\set others_key 'CqqU11IcP6+Y5bzIjRjnPF0PMsjTD6gA'
+
+-- Without a binding nothing can tell: the bytes are wrong, and there is no error.
+SELECT expect(d.payload, '\x0167010e02684a') AS with_its_own_key,
+       expect(key_vault.lorawan_decrypt_uplink(
+                  key_vault.import_envelope('app1-kek', decode(:'others_key', 'base64'), 'app1-at-rest'),
+                  d.dev_addr, d.f_cnt, d.frm_payload),
+              '\xd3acabad76d801') AS with_the_other_devices_key
+  FROM decrypted d WHERE d.dev_addr = '\x260B1234';
+
+-- Bound to the device that it belongs to, it is an error for any other.
+\set ON_ERROR_STOP off
+SELECT key_vault.lorawan_decrypt_uplink(
+           key_vault.import_envelope('app1-kek', decode(:'others_key', 'base64'), 'app1-at-rest', '\x260B5678'),
+           u.dev_addr, u.f_cnt, u.frm_payload)
+  FROM uplink u WHERE u.dev_addr = '\x260B1234';
+\set ON_ERROR_STOP on
+SELECT expect(:'SQLSTATE', 'KV005') \gset

@@ -1,0 +1,220 @@
+"""See run."""
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+
+import database
+import steps
+from generator import Generator
+from oracle import World
+from steps import Mismatch
+
+
+class Failed(Exception):
+    """A step's answer was wrong; how is what a shorter script must fail with too."""
+
+    def __init__(self, step, sql, mismatch):
+        super().__init__(str(mismatch))
+        self.step, self.sql, self.how = step, sql, mismatch.kind
+
+
+class Run:
+    """Sessions on a fresh database, and the world as the oracle has it."""
+
+    def __init__(self, server, n_sessions):
+        self.server = server
+        self.done = []          # the steps that were taken
+        self.payloads = self.errors = 0
+        self.cache = {}         # what the caches counted
+        self.name = server.fresh_database()
+        self.world = World(n_sessions)
+        self.clients = [database.Client(server, self.name, self.cache) for _ in range(n_sessions)]
+
+    def take(self, step):
+        """False when it does not apply."""
+        plan = steps.plan(self.world, step)
+        if plan is None:
+            return False
+        session, client = self.world.sessions[step["s"]], self.clients[step["s"]]
+        sql = client.render(plan.sql, plan.params)
+        self.done.append(step)
+        try:
+            rows, code = client.answer(sql)
+            if code is not None and code in (plan.want, plan.tolerated):
+                self.errors += 1
+                self.world.fail(session)
+            elif code is not None or plan.want is not None:
+                wanted = plan.want or "an answer"
+                raise Mismatch(wanted, code or f"the answer {rows!r}", f"{wanted}, not {code or 'an answer'}")
+            else:
+                self.payloads += plan.payloads
+                plan.done(rows, client.run)
+        except Mismatch as mismatch:
+            raise Failed(step, sql, mismatch) from None
+        return True
+
+    def close(self):
+        """Drops everything; the caches' own complaints are failures as well."""
+        try:
+            for client in self.clients:
+                client.close()
+        finally:
+            for client in self.clients:
+                client.connection.close()
+            self.server.drop_database(self.name)
+
+
+def failure_of(server, script, n_sessions):
+    """The Failed that the steps end with, and how many were taken; or None."""
+    run = Run(server, n_sessions)
+    try:
+        for step in script:
+            run.take(step)
+    except Failed as failed:
+        return failed, len(run.done)
+    finally:
+        try:
+            run.close()
+        except Mismatch:
+            pass
+    return None
+
+
+def shrink(server, script, how, n_sessions, seconds):
+    """Leaves out what the failure does not need: halves first, single steps last."""
+    deadline = time.monotonic() + seconds
+    size = len(script) // 2
+    while size > 0 and time.monotonic() < deadline:
+        start, shorter = 0, False
+        while start < len(script) - 1 and time.monotonic() < deadline:
+            # The last step is the one that fails.
+            candidate = script[:start] + script[min(start + size, len(script) - 1):]
+            found = failure_of(server, candidate, n_sessions)
+            if found is not None and found[0].how == how:
+                script, shorter = candidate, True
+            else:
+                start += size
+        if size == 1 and not shorter:
+            break
+        size = max(1, size // 2) if size > 1 or not shorter else 1
+    return script
+
+
+def print_script(server, script, n_sessions, file, header):
+    """The steps as JSON, each under its SQL as it is in one run of them."""
+    run = Run(server, n_sessions)
+    try:
+        for line in header:
+            print(f"# {line}", file=file)
+        print(json.dumps({"sessions": n_sessions}), file=file)
+        for step in script:
+            plan = steps.plan(run.world, step)
+            if plan is None:
+                continue
+            sql = run.clients[step["s"]].render(plan.sql, plan.params)
+            print(f"# session {step['s']}: {sql};", file=file)
+            try:
+                run.take(step)
+            except Failed as failed:
+                print(f"#   {failed}", file=file)
+            else:
+                print(f"#   {plan.want or 'as it should be'}", file=file)
+            print(json.dumps(step), file=file)
+    finally:
+        try:
+            run.close()
+        except Mismatch:
+            pass
+
+
+def read_script(path):
+    with open(path, encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file if line.strip() and not line.startswith("#")]
+    return lines[0]["sessions"], lines[1:]
+
+
+def report(server, script, failed, n_sessions, seconds, header):
+    print(f"not ok - step {len(script)}: {failed.step['op']} of session {failed.step['s']}: {failed}")
+    print(f"# {failed.sql}")
+    print(f"# shrinking {len(script)} steps, for {seconds} s at most", flush=True)
+    found = failure_of(server, script, n_sessions)
+    if found is None or found[0].how != failed.how:
+        print("# the steps did not fail in the same way again; this is the whole script")
+    else:
+        script = shrink(server, script, failed.how, n_sessions, seconds)
+    handle, path = tempfile.mkstemp(prefix="key_vault-random-", suffix=".json")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        print_script(server, script, n_sessions, file, header)
+    print(f"# {len(script)} steps are left:")
+    with open(path, encoding="utf-8") as file:
+        print(file.read(), end="")
+    print(f"# replay: test/random/run --replay {path}")
+
+
+def test(server, options):
+    """True when all went well."""
+    if options.replay:
+        n_sessions, script = read_script(options.replay)
+        header = [f"from {options.replay}"]
+    else:
+        n_sessions, script = options.sessions, None
+        header = [f"seed {options.seed}, {n_sessions} sessions, PostgreSQL {server.version}"]
+        print(f"{header[0]}, {options.steps} steps", flush=True)
+        if server.max_prepared == 0:
+            print("skipped: two-phase commit, since max_prepared_transactions is 0", flush=True)
+
+    run = Run(server, n_sessions)
+    failed = None
+    start = time.monotonic()
+    try:
+        if script is not None:
+            for step in script:
+                run.take(step)
+        else:
+            generator = Generator(random.Random(options.seed), run.world, server.max_prepared > 0)
+            while len(run.done) < options.steps:
+                step = generator.step()
+                if step is not None:
+                    run.take(step)
+    except Failed as caught:
+        failed = caught
+    finally:
+        try:
+            run.close()
+        except Mismatch as mismatch:
+            failed = failed or Failed(run.done[-1], "SELECT mismatches FROM key_vault.cache_stats()", mismatch)
+    if failed is not None:
+        report(server, run.done, failed, n_sessions, options.shrink, header)
+        return False
+    counted = ", ".join(f"{count} {name}" for name, count in run.cache.items())
+    print(f"ok - {len(run.done)} steps in {time.monotonic() - start:.0f} s: {run.payloads} payloads compared, "
+          f"{run.errors} errors as they should be; of the caches: {counted}")
+    return True
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="test/random/run", description="Random interleavings against an oracle.")
+    parser.add_argument("--steps", type=int, default=10000)
+    parser.add_argument("--seed", type=int, help="default: another one each time")
+    parser.add_argument("--sessions", type=int, default=4)
+    parser.add_argument("--replay", metavar="FILE", help="a script that was printed, instead of random steps")
+    parser.add_argument("--shrink", type=int, metavar="SECONDS", default=120, help="time for making a failed script shorter")
+    options = parser.parse_args()
+    if options.seed is None:
+        options.seed = random.SystemRandom().randrange(10 ** 9)
+
+    server = database.Server()
+    try:
+        passed = test(server, options)
+    finally:
+        server.drop()
+    print(f"{int(passed)} passed, {int(not passed)} failed")
+    sys.exit(0 if passed else 1)
+
+
+main()

@@ -1,0 +1,85 @@
+# A server that may not lock memory: it works, and says so once in each session that keeps keys.
+
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use VaultCluster;
+use KeyVaultSecrets;
+use Test::More;
+
+my $node = new_node('not_locked');
+$node->init;
+$node->configure_vault;
+$node->start;
+$node->safe_psql('postgres', q{
+    CREATE EXTENSION key_vault;
+    SELECT key_vault.kek_create('net');
+    CREATE TABLE device AS
+    SELECT n, key_vault.generate_key('net') AS key FROM generate_series(1, 2000) n;
+    CREATE TABLE uplink AS
+    SELECT n, int4send(n) AS payload, key_vault.lorawan_encrypt_uplink(key, '\x26011bda', n, int4send(n)) AS frm_payload
+      FROM device;
+});
+$node->stop;
+
+my $decrypt = q{
+    SELECT count(*) FROM uplink JOIN device USING (n)
+     WHERE key_vault.lorawan_decrypt_uplink(key, '\x26011bda', n, frm_payload) = payload};
+my $warning = qr/WARNING:  memory of unwrapped keys could not be locked/;
+
+my $running = 0;
+
+sub stop
+{
+    $running = 0;
+    return system('pg_ctl', '-w', '-s', '-D', $node->data_dir, '-m', 'fast', 'stop');
+}
+
+END
+{
+    my $status = $?;
+    stop() if $running;
+    $? = $status;
+}
+
+# The limit in kB; its warnings in a session.  The limit is the server's: it is started by a shell
+# that has it.
+foreach (
+    [ 'as here',          undef, undef ],
+    [ 'no locked memory', 0,     1 ],
+    [ 'one chunk of it',  64,    1 ])
+{
+    my ($name, $limit, $warnings) = @$_;
+    my $command = join ' ', defined $limit ? "ulimit -l $limit &&" : '', 'exec pg_ctl -w -s -D', $node->data_dir,
+      '-l', $node->logfile, '-o "--cluster-name=not_locked" start';
+    $running = 1;
+    system('sh', '-c', $command) == 0 or BAIL_OUT("the server does not start: $name");
+
+    my $session = $node->background_psql('postgres', on_error_stop => 0);
+    my $pid     = $session->query('SELECT pg_backend_pid()');
+    my ($soft)  = `cat /proc/$pid/limits` =~ /^Max locked memory\s+(\S+)/m;
+    is($soft, $limit * 1024, "$name: the limit of a backend") if defined $limit;
+
+    my ($warned, $right) = (0, 0);
+    foreach my $mode (qw(on on verify off on))
+    {
+        $session->query("SET key_vault.cache = $mode");
+        $session->{stderr} = '';
+        $right++ if $session->query($decrypt) eq '2000';
+        $warned += () = $session->{stderr} =~ /$warning/g;
+        $session->{stderr} = '';
+    }
+    is($right,  5,         "$name: right answers, whatever the cache");
+    is($warned, $warnings, "$name: one warning in a session") if defined $warnings;
+    $session->quit;
+
+    $node->psql('postgres', $decrypt, stderr => \my $stderr);
+    my $again = () = $stderr =~ /$warning/g;
+    is($again, $warnings, "$name: and one in the next") if defined $warnings;
+    like($stderr, qr/HINT:.*LimitMEMLOCK=/, "$name: with advice") if $warnings;
+
+    stop() == 0 or BAIL_OUT('the server does not stop');
+}
+
+done_testing();
