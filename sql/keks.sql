@@ -179,6 +179,15 @@ SELECT failure($$SELECT key_vault.kek_destroy('keks composite', 1)$$) LIKE 'KV00
 SELECT state FROM keks_seen WHERE label = 'keks composite';
 SELECT length(key_vault.unwrap((session).key)) FROM keks_composite;
 
+-- So do keys in ranges, and in arrays of arrays.
+CREATE TYPE keks_range AS RANGE (subtype = key_vault.wrapped_key);
+CREATE DOMAIN keks_keyring AS key_vault.wrapped_key[];
+CREATE TABLE keks_nested (range keks_range, keyrings keks_keyring[]);
+SELECT key_vault.kek_create('keks range'), key_vault.kek_create('keks keyring');
+INSERT INTO keks_nested VALUES (keks_range(key_vault.generate_key('keks range'), NULL), ARRAY[ARRAY[key_vault.generate_key('keks keyring'), key_vault.generate_key('keks keyring')]::keks_keyring]);
+SELECT failure($$SELECT key_vault.kek_destroy('keks range', 1)$$);
+SELECT failure($$SELECT key_vault.kek_destroy('keks keyring', 1)$$);
+
 -- Only in so many words are keys lost.
 SELECT failure($$SELECT key_vault.kek_destroy('keks random', 2)$$) LIKE 'KV008 / KEK label "keks random" version 2 still wraps 38 keys / %';
 SELECT key_vault.kek_destroy('keks random', 2, force => true);
@@ -255,7 +264,7 @@ ROLLBACK;
 SELECT * FROM keks_seen WHERE label = 'keks random 256';
 
 DROP MATERIALIZED VIEW keks_materialized;
-DROP TABLE keks_plain, keks_heir, keks_domains, keks_arrays, keks_parted, keks_composite, keks_moved, "keks ""Odd";
-DROP TYPE keks_session;
-DROP DOMAIN keks_domain;
+DROP TABLE keks_plain, keks_heir, keks_domains, keks_arrays, keks_parted, keks_composite, keks_nested, keks_moved, "keks ""Odd";
+DROP TYPE keks_session, keks_range;
+DROP DOMAIN keks_domain, keks_keyring;
 DROP VIEW keks_seen;

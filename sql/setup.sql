@@ -7,7 +7,9 @@
 
 -- A schema of that name, with who knows what in it, is not taken over.
 CREATE SCHEMA key_vault;
+\set SHOW_CONTEXT never
 CREATE EXTENSION key_vault;
+\set SHOW_CONTEXT errors
 DROP SCHEMA key_vault;
 CREATE EXTENSION key_vault;
 

@@ -362,8 +362,10 @@ kek_privilege_grant(const char *label, Oid role, const char *privilege)
 	changed = change_privilege(label, role, privilege,
 							   "INSERT INTO key_vault.kek_privilege (label, role, privilege) "
 							   "VALUES ($1, $2, lower($3)) ON CONFLICT DO NOTHING") > 0;
+
+	/* By name: what it has by membership or as a superuser it may lose. */
 	if (owner_sql_execute("SELECT FROM pg_proc WHERE pronamespace = 'key_vault'::regnamespace "
-						  "AND NOT has_function_privilege($1, oid, 'EXECUTE') LIMIT 1",
+						  "AND NOT EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = $1) LIMIT 1",
 						  1, (Oid[]) {OIDOID}, (Datum[]) {ObjectIdGetDatum(role)}, NULL) > 0)
 		change_execute("GRANT", "TO", role);
 	owner_sql_end(&owner);

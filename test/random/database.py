@@ -128,7 +128,6 @@ class Client:
 
     def close(self):
         """Adds what the cache counted to the totals, and ends the session."""
-        pid = self.connection.info.backend_pid
         try:
             if self.connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
                 self.run("ROLLBACK")
@@ -142,9 +141,6 @@ class Client:
                 raise Mismatch("no mismatches in the cache", counted[-1])
             for name, count in zip(self.STATISTICS, counted):
                 self.totals[name] = self.totals.get(name, 0) + count
-            with self.server.maintenance() as run:
-                while run("SELECT FROM pg_stat_activity WHERE pid = %s AND backend_type = 'client backend'", (pid,)):
-                    time.sleep(0.01)
 
     def run(self, sql, params=None):
         return runner(self.connection)(sql, params)

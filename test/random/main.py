@@ -70,13 +70,13 @@ class Run:
 
 
 def failure_of(server, script, n_sessions):
-    """The Failed that the steps end with, and how many were taken; or None."""
+    """The Failed that the steps end with, and those of them that were taken; or None."""
     run = Run(server, n_sessions)
     try:
         for step in script:
             run.take(step)
     except Failed as failed:
-        return failed, len(run.done)
+        return failed, run.done
     finally:
         try:
             run.close()
@@ -96,7 +96,7 @@ def shrink(server, script, how, n_sessions, seconds):
             candidate = script[:start] + script[min(start + size, len(script) - 1):]
             found = failure_of(server, candidate, n_sessions)
             if found is not None and found[0].how == how:
-                script, shorter = candidate, True
+                script, shorter = found[1], True
             else:
                 start += size
         if size == 1 and not shorter:

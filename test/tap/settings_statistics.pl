@@ -138,10 +138,19 @@ $session->quit;
 $node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM key_vault.cache_stats_sessions') or die 'it does not end';
 is($node->safe_psql('postgres', $total), '10|0|0|0|0|0|0|0|0|0', 'and its end');
 
-# A slot of shared memory used again does not show what was counted in it before.
-$other = open_session($node);
-look($other, $decrypt);
-is($node->safe_psql('postgres', $sessions), '0|10|10|0|0|0|0|0|0|10', 'a session in the place of one that ended');
+# Places in shared memory that are used again show nothing of what was counted, and reset, in them.
+my @first = map { open_session($node) } 1 .. 5;
+look($_, $decrypt) foreach @first;
+$node->safe_psql('postgres', 'SELECT key_vault.cache_stats_reset_all()');
+$_->quit foreach @first;
+$node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM key_vault.cache_stats_sessions') or die 'they do not end';
+my @second = map { open_session($node) } 1 .. 5;
+look($_, $decrypt) foreach @second;
+is($node->safe_psql('postgres', $sessions), join("\n", ('0|10|10|0|0|0|0|0|0|10') x 5), 'sessions in the places of others');
+is($node->safe_psql('postgres', $total), '0|50|50|0|0|0|0|0|0|50', 'and all together');
+$other = shift @second;
+$_->quit foreach @second;
+$node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM key_vault.cache_stats_sessions') or die 'they do not end';
 
 # Who may
 

@@ -19,10 +19,10 @@ system("mkdir $build && cp -R $source/Makefile $source/src $source/key_vault--1.
 
 # The name of a fault, what it changes in key_cache.c, and into what.
 my %faults = (
-    # The key of an entry that is found has a bit changed.
+    # The key of an entry that is found has a bit changed, its last.
     flipped => [
         qr/^\tentry->uses\+\+;$/m,
-        "\tkey_cache_unwrapped(entry)[0] ^= entry->uses++ == 1;"
+        "\tkey_cache_unwrapped(entry)[entry->key_size + (entry->is_bound ? KEY_CONTEXT_SIZE : 0) - 1] ^= entry->uses++ == 1;"
     ],
 
     # What the wrapped key says is left out of the cache's key.
@@ -130,6 +130,7 @@ my %database;
 foreach (
     [ flipped => '1',    '1/19/0' ],
     [ flipped => '3',    '1/19/0' ],
+    [ flipped => '5',    '1/19/0' ],
     [ mixed   => '1, 2', '20/20/0' ],
     [ mixed   => '1, 3', '20/20/0' ],
     [ strayed => '5',    qr/^ERROR:  KV005:/ ])
