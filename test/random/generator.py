@@ -1,7 +1,7 @@
 """Makes up random steps: mostly such as succeed, mostly on keys used before."""
 
 import lorawan
-from oracle import GROUP, OUTSIDER, PRIVILEGES, ROLES, Failure
+from oracle import FLOOR_LABEL, GROUP, OUTSIDER, PRIVILEGES, ROLES, Failure
 
 LABELS = ("north", "south", "east", "west")
 # Made and sometimes rolled back; otherwise they do not exist.
@@ -172,10 +172,15 @@ class Generator:
         return self.if_unlocked(made)
 
     def grant(self):
-        privilege = self.rng.choice(PRIVILEGES + ("decrypt",) * 6)
-        return self.if_unlocked({
-            "op": "grant", "how": self.rng.choice(("grant", "grant", "revoke")),
-            "label": self.label(), "role": self.rng.choice(ROLES), "privilege": privilege})
+        made = {"op": "grant", "how": "grant", "label": self.label(), "role": self.rng.choice(ROLES),
+                "privilege": self.rng.choice(PRIVILEGES + ("decrypt",) * 6)}
+        if self.rng.random() < 0.4:
+            made["how"] = "revoke"
+            # The outsider is to be left with nothing now and then.
+            granted = sorted(g for g in self.view.vault.grants if g[0] != FLOOR_LABEL and g[1] in (made["role"], OUTSIDER))
+            if granted:
+                made["label"], made["role"], made["privilege"] = self.rng.choice(granted)
+        return self.if_unlocked(made)
 
     def has_privilege(self):
         return {"op": "has_privilege", "label": self.label(), "privilege": self.rng.choice(PRIVILEGES)}
@@ -234,6 +239,6 @@ class Generator:
         return {"op": "reconnect"}
 
     KINDS = ((100, use), (14, many), (8, forge), (2, describe), (12, wrap), (3, generate), (10, rewrap), (5, bind),
-             (16, state), (8, new_version), (10, grant), (3, has_privilege), (2, keks), (3, member), (2, superuser),
+             (16, state), (8, new_version), (10, grant), (3, has_privilege), (2, keks), (4, member), (2, superuser),
              (4, both), (4, undone), (36, transaction), (12, finish_prepared), (14, set_role), (8, set), (1, flush),
              (1, reconnect))

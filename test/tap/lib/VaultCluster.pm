@@ -47,6 +47,9 @@ BEGIN
     unshift @INC, "$test/perl";
 }
 
+# So that what is at the end of a program is done after a signal, too.
+$SIG{$_} = sub { die "stopped by a signal\n" } foreach qw(HUP INT TERM);
+
 # Before PostgreSQL's, and so run after them, which keep what a failed test leaves.
 END { $File::Temp::KEEP_ALL = defined $ENV{PG_TEST_NOCLEAN}; }
 
