@@ -182,7 +182,9 @@ CREATE TABLE key_vault.kek_privilege (
     granted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT kek_privilege_pkey PRIMARY KEY (label, role, privilege)
 );
-SELECT pg_extension_config_dump('key_vault.kek_privilege', '');
+-- Not what dropped roles left: where it is restored, their oids may be others'.
+SELECT pg_extension_config_dump('key_vault.kek_privilege',
+    'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = role)');
 COMMENT ON TABLE key_vault.kek_privilege IS
 'who may do what with the KEKs of a label; written by kek_grant() and kek_revoke()';
 
@@ -218,13 +220,10 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   DETAIL = 'Every key that its KEKs wrap would be lost.';
     ELSIF TG_OP = 'DELETE' THEN
-        IF OLD.state <> 'destroyed' THEN
-            RAISE EXCEPTION 'KEK label "%" version % cannot be deleted', OLD.label, OLD.version
-                USING ERRCODE = 'object_not_in_prerequisite_state',
-                      DETAIL = 'Every key that it wraps would be lost.',
-                      HINT = 'Use key_vault.kek_destroy().';
-        END IF;
-        RETURN OLD;
+        RAISE EXCEPTION 'KEK label "%" version % cannot be deleted', OLD.label, OLD.version
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = 'Every key that it wraps would be lost, and its version used again.',
+                  HINT = 'Use key_vault.kek_destroy(), which erases the material and leaves the row.';
     END IF;
     IF (NEW.kek_id, NEW.label, NEW.version, NEW.key_bits, NEW.provider, NEW.kcv, NEW.created_at)
        IS DISTINCT FROM
@@ -259,43 +258,43 @@ CREATE TRIGGER guard_truncate BEFORE TRUNCATE ON key_vault.kek
 
 CREATE FUNCTION key_vault.kek_create(label text, key_bits integer DEFAULT 256)
 RETURNS integer AS 'MODULE_PATHNAME', 'key_vault_kek_create'
-LANGUAGE C STRICT;
+LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_create(text, integer) IS
 'makes version 1 of a new KEK label, a random KEK of 128, 192 or 256 bits; returns the version; takes the privilege admin';
 
 CREATE FUNCTION key_vault.kek_import(label text, material bytea)
 RETURNS integer AS 'MODULE_PATHNAME', 'key_vault_kek_import'
-LANGUAGE C STRICT;
+LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_import(text, bytea) IS
 'makes a KEK of 16, 24 or 32 bytes from outside the active version of a label, new or not; returns the version; takes the privilege admin. The KEK passes through SQL in the clear: pass it as a parameter of a prepared statement, never as a literal, with log_parameter_max_length and log_parameter_max_length_on_error = 0 and without auto_explain.log_verbose';
 
 CREATE FUNCTION key_vault.kek_import_wrapped(label text, wrapped_material bytea, transport_label text)
 RETURNS integer AS 'MODULE_PATHNAME', 'key_vault_kek_import_wrapped'
-LANGUAGE C STRICT;
+LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_import_wrapped(text, bytea, text) IS
 'as kek_import, of a KEK that comes wrapped (AES-KW, RFC 3394) with some version of another KEK; takes admin on the label and unwrap on the transport label';
 
 CREATE FUNCTION key_vault.kek_rotate(label text)
 RETURNS integer AS 'MODULE_PATHNAME', 'key_vault_kek_rotate'
-LANGUAGE C STRICT;
+LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_rotate(text) IS
 'makes a new random version of a label, of the same length, the active one; the one before unwraps only; returns the version; takes the privilege admin';
 
 CREATE FUNCTION key_vault.kek_suspend(label text, version integer)
 RETURNS void AS 'MODULE_PATHNAME', 'key_vault_kek_suspend'
-LANGUAGE C STRICT;
+LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_suspend(text, integer) IS
 'takes a KEK out of use: it neither wraps nor unwraps until kek_resume; takes the privilege admin';
 
 CREATE FUNCTION key_vault.kek_resume(label text, version integer)
 RETURNS void AS 'MODULE_PATHNAME', 'key_vault_kek_resume'
-LANGUAGE C STRICT;
+LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_resume(text, integer) IS
 'takes a suspended KEK back into use, in the state it had, or deactivated if its label has another active version by now; takes the privilege admin';
 
 CREATE FUNCTION key_vault.kek_compromise(label text, version integer)
 RETURNS void AS 'MODULE_PATHNAME', 'key_vault_kek_compromise'
-LANGUAGE C STRICT;
+LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_compromise(text, integer) IS
 'marks a KEK as known to others: it unwraps only, so that its keys can be rewrapped; takes the privilege admin';
 
@@ -307,13 +306,13 @@ COMMENT ON FUNCTION key_vault.has_kek_privilege(text, text) IS
 
 CREATE FUNCTION key_vault.kek_grant(label text, role regrole, privilege text)
 RETURNS boolean AS 'MODULE_PATHNAME', 'key_vault_kek_grant'
-LANGUAGE C STRICT;
+LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_grant(text, regrole, text) IS
 'grants a privilege on a KEK label to a role and, through membership, to its members: wrap, unwrap (see keys), decrypt (and make payloads), derive, rewrap or admin; false if it was granted before; takes the privilege admin';
 
 CREATE FUNCTION key_vault.kek_revoke(label text, role regrole, privilege text)
 RETURNS boolean AS 'MODULE_PATHNAME', 'key_vault_kek_revoke'
-LANGUAGE C STRICT;
+LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_revoke(text, regrole, text) IS
 'withdraws what kek_grant granted; false if there was nothing to withdraw; takes the privilege admin';
 
@@ -497,13 +496,13 @@ COMMENT ON FUNCTION key_vault.kek_usage(text) IS
 
 CREATE FUNCTION key_vault.kek_erase(label text, version integer)
 RETURNS void AS 'MODULE_PATHNAME', 'key_vault_kek_erase'
-LANGUAGE C STRICT;
+LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_erase(text, integer) IS
 'erases the material of a KEK without asking whether keys need it: for kek_destroy; takes the privilege admin';
 
 CREATE FUNCTION key_vault.kek_destroy(label text, version integer, force boolean DEFAULT false)
 RETURNS void
-LANGUAGE plpgsql STRICT
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET row_security = off AS $$
 #variable_conflict use_variable
@@ -511,6 +510,10 @@ DECLARE
     col record;
     found record;
 BEGIN
+    IF label IS NULL OR version IS NULL OR force IS NULL THEN
+        RAISE EXCEPTION 'arguments of kek_destroy must not be NULL'
+            USING ERRCODE = 'null_value_not_allowed';
+    END IF;
     IF NOT key_vault.has_kek_privilege(label, 'admin') THEN
         -- Says so in the words of all the others.
         PERFORM key_vault.kek_erase(label, version);
@@ -524,8 +527,10 @@ BEGIN
         FOR col IN SELECT w.relation, w."column", w.relkind FROM key_vault.wrapped_key_columns w
                     ORDER BY w.relation
         LOOP
-            IF NOT has_column_privilege(col.relation, col."column", 'SELECT') THEN
-                RAISE EXCEPTION 'column "%" of table % could not be read', col."column", col.relation
+            IF NOT has_column_privilege(col.relation, col."column", 'SELECT')
+               OR NOT has_table_privilege(col.relation, 'UPDATE, DELETE, TRUNCATE')
+            THEN
+                RAISE EXCEPTION 'column "%" of table % could not be read and locked', col."column", col.relation
                     USING ERRCODE = 'insufficient_privilege',
                           DETAIL = 'Whether keys in it hang on the KEK cannot be told.',
                           HINT = 'Run it as a superuser, or destroy the KEK with force => true.';

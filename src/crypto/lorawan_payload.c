@@ -37,11 +37,11 @@ make_blocks(uint8_t *blocks, size_t n, LorawanDirection direction,
 {
 	/* 01 | 00 00 00 00 | direction | the low half of DevAddr */
 	uint64_t	first = 0x01 | (uint64_t) direction << 40 |
-		(uint64_t) dev_addr[3] << 48 | (uint64_t) dev_addr[2] << 56;
+	(uint64_t) dev_addr[3] << 48 | (uint64_t) dev_addr[2] << 56;
 
 	/* the high half of DevAddr | FCnt | 00 | i */
 	uint64_t	second = (uint64_t) dev_addr[1] | (uint64_t) dev_addr[0] << 8 |
-		(uint64_t) f_cnt << 16;
+	(uint64_t) f_cnt << 16;
 
 	for (size_t i = 0; i < n; i++)
 	{

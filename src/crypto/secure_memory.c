@@ -61,9 +61,10 @@ typedef struct Chunk
 	uint32_t	piece_size;
 	uint32_t	pieces;			/* that the chunk has room for */
 	uint32_t	used;			/* that are handed out */
-	uint32_t	touched;		/* that were handed out ever: the rest is in no
-								 * free list, and zero from the system */
-} __attribute__((aligned(SMALL_STEP))) Chunk;
+	uint32_t	touched;		/* that were handed out ever: the rest is in
+								 * no free list, and zero from the system */
+}			__attribute__((aligned(SMALL_STEP)))
+Chunk;
 
 typedef struct SizeClass
 {

@@ -8,6 +8,7 @@
 
 #include "commands/trigger.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "../crypto/secure_memory.h"
@@ -30,17 +31,32 @@ PG_FUNCTION_INFO_V1(key_vault_kek_revoke);
 PG_FUNCTION_INFO_V1(key_vault_has_kek_privilege);
 PG_FUNCTION_INFO_V1(key_vault_invalidate);
 
+/* A NULL would otherwise do nothing, and not say so. */
+static void
+refuse_nulls(FunctionCallInfo fcinfo)
+{
+	for (int i = 0; i < PG_NARGS(); i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("argument %d of function \"%s\" must not be NULL", i + 1,
+							get_func_name(fcinfo->flinfo->fn_oid))));
+}
+
 Datum
 key_vault_kek_create(PG_FUNCTION_ARGS)
 {
+	refuse_nulls(fcinfo);
 	PG_RETURN_INT32(kek_create(label_argument(fcinfo, 0), PG_GETARG_INT32(1)));
 }
 
 Datum
 key_vault_kek_import(PG_FUNCTION_ARGS)
 {
-	const bytea *material = PG_GETARG_BYTEA_PP(1);
+	const bytea *material;
 
+	refuse_nulls(fcinfo);
+	material = PG_GETARG_BYTEA_PP(1);
 	PG_RETURN_INT32(kek_import(label_argument(fcinfo, 0),
 							   (const uint8 *) VARDATA_ANY(material),
 							   VARSIZE_ANY_EXHDR(material)));
@@ -49,10 +65,12 @@ key_vault_kek_import(PG_FUNCTION_ARGS)
 Datum
 key_vault_kek_import_wrapped(PG_FUNCTION_ARGS)
 {
-	const bytea *wrapped = PG_GETARG_BYTEA_PP(1);
+	const bytea *wrapped;
 	uint8		material[KEY_WRAP_MAX_KEY];
 	int32		version;
 
+	refuse_nulls(fcinfo);
+	wrapped = PG_GETARG_BYTEA_PP(1);
 	kek_accept_changes();
 	PG_TRY();
 	{
@@ -72,12 +90,14 @@ key_vault_kek_import_wrapped(PG_FUNCTION_ARGS)
 Datum
 key_vault_kek_rotate(PG_FUNCTION_ARGS)
 {
+	refuse_nulls(fcinfo);
 	PG_RETURN_INT32(kek_rotate(label_argument(fcinfo, 0)));
 }
 
 Datum
 key_vault_kek_suspend(PG_FUNCTION_ARGS)
 {
+	refuse_nulls(fcinfo);
 	kek_suspend(label_argument(fcinfo, 0), PG_GETARG_INT32(1));
 	PG_RETURN_VOID();
 }
@@ -85,6 +105,7 @@ key_vault_kek_suspend(PG_FUNCTION_ARGS)
 Datum
 key_vault_kek_resume(PG_FUNCTION_ARGS)
 {
+	refuse_nulls(fcinfo);
 	kek_resume(label_argument(fcinfo, 0), PG_GETARG_INT32(1));
 	PG_RETURN_VOID();
 }
@@ -92,6 +113,7 @@ key_vault_kek_resume(PG_FUNCTION_ARGS)
 Datum
 key_vault_kek_compromise(PG_FUNCTION_ARGS)
 {
+	refuse_nulls(fcinfo);
 	kek_compromise(label_argument(fcinfo, 0), PG_GETARG_INT32(1));
 	PG_RETURN_VOID();
 }
@@ -99,6 +121,7 @@ key_vault_kek_compromise(PG_FUNCTION_ARGS)
 Datum
 key_vault_kek_erase(PG_FUNCTION_ARGS)
 {
+	refuse_nulls(fcinfo);
 	kek_erase(label_argument(fcinfo, 0), PG_GETARG_INT32(1));
 	PG_RETURN_VOID();
 }
@@ -106,6 +129,7 @@ key_vault_kek_erase(PG_FUNCTION_ARGS)
 Datum
 key_vault_kek_grant(PG_FUNCTION_ARGS)
 {
+	refuse_nulls(fcinfo);
 	PG_RETURN_BOOL(kek_privilege_grant(label_argument(fcinfo, 0), PG_GETARG_OID(1),
 									   text_to_cstring(PG_GETARG_TEXT_PP(2))));
 }
@@ -113,6 +137,7 @@ key_vault_kek_grant(PG_FUNCTION_ARGS)
 Datum
 key_vault_kek_revoke(PG_FUNCTION_ARGS)
 {
+	refuse_nulls(fcinfo);
 	PG_RETURN_BOOL(kek_privilege_revoke(label_argument(fcinfo, 0), PG_GETARG_OID(1),
 										text_to_cstring(PG_GETARG_TEXT_PP(2))));
 }

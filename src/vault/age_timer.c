@@ -15,10 +15,11 @@
 
 #include "access/xact.h"
 #include "utils/timeout.h"
+#include "utils/timestamp.h"
 
 #include "age_timer.h"
 
-volatile sig_atomic_t age_timer_due = false;
+volatile	sig_atomic_t age_timer_due = false;
 
 static TimeoutId timeout = MAX_TIMEOUTS;
 
@@ -48,6 +49,8 @@ age_timer_start(int milliseconds)
 	/* Not in _PG_init: a child of the postmaster begins without timeouts. */
 	if (timeout == MAX_TIMEOUTS)
 		timeout = RegisterTimeout(USER_TIMEOUT, timeout_handler);
-	if (!get_timeout_active(timeout))
+	if (!get_timeout_active(timeout) ||
+		get_timeout_finish_time(timeout) >
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds))
 		enable_timeout_after(timeout, milliseconds);
 }

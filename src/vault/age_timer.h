@@ -12,7 +12,7 @@
 /* Set when it is time to look at the keys' ages; cleared by whoever does. */
 extern volatile sig_atomic_t age_timer_due;
 
-/* Sets age_timer_due after so many milliseconds, unless the timer runs already. */
+/* Sets age_timer_due after so many milliseconds, or before. */
 extern void age_timer_start(int milliseconds);
 
 /* Registers what starts it again after an error; from _PG_init. */

@@ -348,6 +348,24 @@ change_execute(const char *command, const char *preposition, Oid role)
 	owner_sql_execute(sql, 0, NULL, NULL, NULL);
 }
 
+static bool
+any_row(const char *sql, Oid role)
+{
+	Oid			types[] = {OIDOID};
+	Datum		values[] = {ObjectIdGetDatum(role)};
+
+	return owner_sql_execute(sql, lengthof(types), types, values, NULL) > 0;
+}
+
+/* A dropped role's oid may one day be another's. */
+static void
+forget_dropped_roles(void)
+{
+	owner_sql_execute("DELETE FROM key_vault.kek_privilege p WHERE NOT EXISTS "
+					  "(SELECT FROM pg_roles r WHERE r.oid = p.role)",
+					  0, NULL, NULL, NULL);
+}
+
 bool
 kek_privilege_grant(const char *label, Oid role, const char *privilege)
 {
@@ -356,17 +374,19 @@ kek_privilege_grant(const char *label, Oid role, const char *privilege)
 
 	begin_administration(label);
 	(void) access_privilege_from_name(privilege);
-	(void) GetUserNameFromId(role, false);	/* raises when there is no such role */
+	(void) GetUserNameFromId(role, false);	/* raises when there is no such
+											 * role */
 
 	owner_sql_begin(&owner);
+	forget_dropped_roles();
 	changed = change_privilege(label, role, privilege,
 							   "INSERT INTO key_vault.kek_privilege (label, role, privilege) "
 							   "VALUES ($1, $2, lower($3)) ON CONFLICT DO NOTHING") > 0;
 
 	/* By name: what it has by membership or as a superuser it may lose. */
-	if (owner_sql_execute("SELECT FROM pg_proc WHERE pronamespace = 'key_vault'::regnamespace "
-						  "AND NOT EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = $1) LIMIT 1",
-						  1, (Oid[]) {OIDOID}, (Datum[]) {ObjectIdGetDatum(role)}, NULL) > 0)
+	if (any_row("SELECT FROM pg_proc WHERE pronamespace = 'key_vault'::regnamespace "
+				"AND NOT EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = $1) LIMIT 1",
+				role))
 		change_execute("GRANT", "TO", role);
 	owner_sql_end(&owner);
 	return changed;
@@ -385,9 +405,9 @@ kek_privilege_revoke(const char *label, Oid role, const char *privilege)
 	changed = change_privilege(label, role, privilege,
 							   "DELETE FROM key_vault.kek_privilege "
 							   "WHERE label = $1 AND role = $2 AND privilege = lower($3)") > 0;
+	forget_dropped_roles();
 	if (changed && GetUserNameFromId(role, true) != NULL &&
-		owner_sql_execute("SELECT FROM key_vault.kek_privilege WHERE role = $1 LIMIT 1",
-						  1, (Oid[]) {OIDOID}, (Datum[]) {ObjectIdGetDatum(role)}, NULL) == 0)
+		!any_row("SELECT FROM key_vault.kek_privilege WHERE role = $1 LIMIT 1", role))
 		change_execute("REVOKE", "FROM", role);
 	owner_sql_end(&owner);
 	return changed;

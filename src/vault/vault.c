@@ -247,13 +247,13 @@ VaultKey
 vault_borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of)
 {
 	CacheEntry *entry = look_up(wrapped_key, any_of, false, NULL);
-	VaultKey	key = {
-		.key = key_cache_key(entry),
-		.key_size = entry->key_size,
-		.dev_addr = entry->is_bound ? key_cache_dev_addr(entry) : NULL,
-		.kek_label = entry->kek->row.label,
-	};
+	VaultKey	key;
 
+	key.key = key_cache_key(entry);
+	key.key_size = entry->key_size;
+	key.dev_addr = entry->is_bound ? key_cache_dev_addr(entry) : NULL;
+	key.kek_label = entry->kek->row.label;
+	key.kek_version = entry->kek->row.version;
 	return key;
 }
 

@@ -33,6 +33,7 @@ typedef struct VaultKey
 	size_t		key_size;
 	const uint8 *dev_addr;		/* what it is bound to; NULL when unbound */
 	const char *kek_label;
+	int32		kek_version;
 } VaultKey;
 
 /* A hint that the key will be borrowed soon; nothing depends on it. */

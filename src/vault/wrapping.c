@@ -200,7 +200,8 @@ vault_bind(const WrappedKey *wrapped_key, const uint8 *dev_addr)
 		ereport(ERROR,
 				(errcode(ERRCODE_KEY_CONTEXT),
 				 errmsg("wrapped key is bound to another DevAddr already"),
-				 errdetail("It is wrapped under KEK label \"%s\".", key.kek_label)));
+				 errdetail("It is wrapped with KEK label \"%s\" version %d.",
+						   key.kek_label, key.kek_version)));
 	return wrap_borrowed(&key, wrapping_kek(key.kek_label, KEK_REWRAP), dev_addr);
 }
 
