@@ -211,7 +211,7 @@ RESET ROLE;
 CREATE TABLE access_secret (key key_vault.wrapped_key);
 INSERT INTO access_secret SELECT key_vault.generate_key('access d');
 SET ROLE regress_kv_admin;
-SELECT failure($$SELECT key_vault.kek_destroy('access d', 1)$$) LIKE '42501 / column "%" of table % could not be read / Whether keys in it hang on the KEK cannot be told.';
+SELECT failure($$SELECT key_vault.kek_destroy('access d', 1)$$) LIKE '42501 / column "%" of table % could not be read and locked / Whether keys in it hang on the KEK cannot be told.';
 SELECT version, state FROM key_vault.keks WHERE label = 'access d' ORDER BY version LIMIT 1;
 SELECT key_vault.kek_destroy('access d', 1, force => true);
 SELECT version, state FROM key_vault.keks WHERE label = 'access d' ORDER BY version LIMIT 1;

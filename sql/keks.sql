@@ -212,8 +212,8 @@ SELECT assignment, regexp_replace(failure(format($$UPDATE key_vault.kek SET %s W
                ($$state = 'suspended'$$)) v (assignment);
 SELECT failure($$UPDATE key_vault.kek SET state = 'active' WHERE label = 'keks random' AND version = 1$$);
 SELECT failure($$UPDATE key_vault.kek SET state_changed_at = now() WHERE label = 'keks random' AND version = 1$$);
--- What is destroyed may be deleted.
-DELETE FROM key_vault.kek WHERE label = 'keks random' AND version = 1;
+-- What is destroyed stays, so that its version is not used again.
+SELECT failure($$DELETE FROM key_vault.kek WHERE label = 'keks random' AND version = 1$$);
 
 --
 -- Sealed material: bound to the row it was sealed for.
@@ -246,8 +246,20 @@ SELECT key_vault.kek_destroy('keks moved', 1);
 DELETE FROM keks_moved;
 SELECT key_vault.kek_destroy('keks moved to', 1);
 
--- NULL in, NULL out, and nothing done.
-SELECT key_vault.kek_create(NULL) IS NULL, key_vault.kek_import(NULL, '\x00') IS NULL, key_vault.kek_import('keks other', NULL) IS NULL, key_vault.kek_rotate(NULL) IS NULL;
+-- NULLs are refused, and nothing done.
+SELECT failure(call) FROM unnest(ARRAY[
+    $$SELECT key_vault.kek_create(NULL)$$,
+    $$SELECT key_vault.kek_create('keks other', NULL)$$,
+    $$SELECT key_vault.kek_import(NULL, '\x00')$$,
+    $$SELECT key_vault.kek_import('keks other', NULL)$$,
+    $$SELECT key_vault.kek_import_wrapped('keks other', '\x00', NULL)$$,
+    $$SELECT key_vault.kek_rotate(NULL)$$,
+    $$SELECT key_vault.kek_suspend('keks other', NULL)$$,
+    $$SELECT key_vault.kek_resume(NULL, 1)$$,
+    $$SELECT key_vault.kek_compromise(NULL, 1)$$,
+    $$SELECT key_vault.kek_destroy('keks other', 1, NULL)$$,
+    $$SELECT key_vault.kek_grant('keks other', NULL, 'wrap')$$,
+    $$SELECT key_vault.kek_revoke('keks other', 'pg_monitor', NULL)$$]) call;
 SELECT count(*) FROM keks_seen WHERE label = 'keks other';
 
 --

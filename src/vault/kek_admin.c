@@ -48,6 +48,7 @@ lock_kek_table(void)
 static void
 begin_administration(const char *label)
 {
+	PreventCommandDuringRecovery("administration of KEKs");
 	check_kek_label(label);
 	access_require(label, KEK_ADMIN);
 	lock_kek_table();
@@ -348,13 +349,16 @@ change_execute(const char *command, const char *preposition, Oid role)
 	owner_sql_execute(sql, 0, NULL, NULL, NULL);
 }
 
+/* By name: what it has by membership or as a superuser it may lose. */
 static bool
-any_row(const char *sql, Oid role)
+lacks_execute(Oid role)
 {
 	Oid			types[] = {OIDOID};
 	Datum		values[] = {ObjectIdGetDatum(role)};
 
-	return owner_sql_execute(sql, lengthof(types), types, values, NULL) > 0;
+	return owner_sql_execute("SELECT FROM pg_proc WHERE pronamespace = 'key_vault'::regnamespace "
+							 "AND NOT EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = $1) "
+							 "LIMIT 1", lengthof(types), types, values, NULL) > 0;
 }
 
 /* A dropped role's oid may one day be another's. */
@@ -383,10 +387,7 @@ kek_privilege_grant(const char *label, Oid role, const char *privilege)
 							   "INSERT INTO key_vault.kek_privilege (label, role, privilege) "
 							   "VALUES ($1, $2, lower($3)) ON CONFLICT DO NOTHING") > 0;
 
-	/* By name: what it has by membership or as a superuser it may lose. */
-	if (any_row("SELECT FROM pg_proc WHERE pronamespace = 'key_vault'::regnamespace "
-				"AND NOT EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = $1) LIMIT 1",
-				role))
+	if (lacks_execute(role))
 		change_execute("GRANT", "TO", role);
 	owner_sql_end(&owner);
 	return changed;
@@ -407,7 +408,7 @@ kek_privilege_revoke(const char *label, Oid role, const char *privilege)
 							   "WHERE label = $1 AND role = $2 AND privilege = lower($3)") > 0;
 	forget_dropped_roles();
 	if (changed && GetUserNameFromId(role, true) != NULL &&
-		!any_row("SELECT FROM key_vault.kek_privilege WHERE role = $1 LIMIT 1", role))
+		!access_is_granted(role))
 		change_execute("REVOKE", "FROM", role);
 	owner_sql_end(&owner);
 	return changed;

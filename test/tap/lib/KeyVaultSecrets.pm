@@ -142,7 +142,7 @@ sub spellings
     my %spellings = (
         raw     => [$bytes],
         hex     => [ unpack('H*', $bytes), uc unpack('H*', $bytes) ],
-        decimal => [ join ' ', unpack 'c*', $bytes ],
+        decimal => [ join(' ', unpack 'c*', $bytes), join('', unpack 'c*', $bytes) ],
     );
 
     # What base64 makes of the bytes after 0, 1 or 2 others, without the digits that the neighbours
@@ -193,10 +193,10 @@ sub file_scanner
             $files++;
             my $bytes = do { local $/; <$file> } // '';
 
-            # The server breaks long lines.
+            # The server breaks lines, within numbers too.
             if ($path =~ /\.log$/)
             {
-                (my $unbroken = $bytes) =~ tr/ \t\n/ /s;
+                (my $unbroken = $bytes) =~ tr/ \t\n//d;
                 $bytes .= $unbroken;
             }
             while ($bytes =~ /$pattern/g)
