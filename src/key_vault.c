@@ -50,12 +50,12 @@ define_settings(void)
 							&key_cache_size, 16384, 0, MAX_KILOBYTES, PGC_SUSET,
 							GUC_UNIT_KB, NULL, key_cache_assign_size, NULL);
 	DefineCustomIntVariable("key_vault.cache_max_age",
-							"Time after which an unwrapped key is wiped.",
+							"Time after which an unwrapped key is wiped, at the session's next look-up.",
 							"0 is no limit.",
 							&key_cache_max_age, 600, 0, INT_MAX / 1000, PGC_SUSET,
 							GUC_UNIT_S, NULL, key_cache_assign_max_age, NULL);
 	DefineCustomIntVariable("key_vault.cache_max_uses",
-							"Number of uses after which an unwrapped key is wiped.",
+							"Number of uses after which a key is unwrapped anew.",
 							"0 is no limit.",
 							&key_cache_max_uses, 0, 0, INT_MAX, PGC_SUSET,
 							0, NULL, NULL, NULL);
