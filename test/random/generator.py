@@ -9,7 +9,7 @@ LATE_LABELS = ("late", "later")
 DEV_ADDRS = ("260b1234", "260b1235", "00000001")
 # Imported again and again, so that labels come to share a KEK.
 MATERIALS = (bytes(range(32)).hex(), bytes(range(16)).hex())
-KEYS_IN_USE = 40
+KEYS_IN_USE = 20
 MAX_SAVEPOINTS = 3
 MAX_PREPARED = 2
 SETTINGS = (
@@ -24,6 +24,7 @@ class Generator:
     def __init__(self, rng, world, two_phase):
         self.rng, self.world, self.two_phase = rng, world, two_phase
         self.names = 0
+        self.changed = []       # the KEKs that were changed last
         self.opening = [
             *({"op": "new_version", "how": "create", "label": label, "bits": bits}
               for label, bits in zip(LABELS, (256, 128, 192, 256))),
@@ -61,16 +62,19 @@ class Generator:
     def label(self):
         return self.rng.choice(LABELS * 6 + LATE_LABELS)
 
-    def key(self, good=0.75):
-        """A key's name: a recent one, and often one that opens here."""
+    def key(self):
+        """
+        A key's name: a recent one; often one that opens here, and often one whose KEK
+        was just changed, by whichever session, committed or not.
+        """
         names = list(self.world.keys)[-KEYS_IN_USE:]
         if not names:
             return "none"
+        if self.rng.random() < 0.3:
+            changed = [n for n in names if self.world.keys[n].kek_id in self.changed]
+            return self.rng.choice(changed or names)
         for _ in range(6):
-            # The older half is used as much as all: those are in the caches.
-            name = self.rng.choice(names[:KEYS_IN_USE // 2] if self.rng.random() < 0.5 else names)
-            if self.rng.random() > good:
-                break
+            name = self.rng.choice(names)
             try:
                 self.view.open(self.world.keys[name], ["decrypt"])
                 break
@@ -97,13 +101,19 @@ class Generator:
         return {"key": key, "call": call, **self.use_args(key)}
 
     def change(self):
-        how = self.rng.choices(("suspend", "resume", "compromise", "destroy"), (30, 50, 5, 4))[0]
-        label, back = self.label(), min(int(self.rng.expovariate(0.7)), 6)
-        if how == "resume" and self.rng.random() < 0.9:
-            suspended = [(k.label, k.version) for k in self.view.vault.keks.values() if k.state == "suspended"]
-            if suspended:
-                label, version = self.rng.choice(suspended)
-                back = self.view.vault.versions(label)[0][1].version - version
+        how = self.rng.choices(("suspend", "resume", "compromise", "destroy"), (30, 50, 4, 4))[0]
+        keks = self.view.vault.keks
+        if how == "resume":
+            ids = [i for i, kek in keks.items() if kek.state == "suspended"]
+        else:
+            used = [self.world.keys[name].kek_id for name in list(self.world.keys)[-KEYS_IN_USE:]]
+            ids = [i for i in used if i in keks]
+        label, back = self.label(), self.rng.randrange(3)
+        if ids and self.rng.random() < 0.9:
+            kek_id = self.rng.choice(ids)
+            self.changed = (self.changed + [kek_id])[-2:]
+            label = keks[kek_id].label
+            back = self.view.vault.versions(label)[0][1].version - keks[kek_id].version
         return {"how": how, "label": label, "back": back, "force": self.rng.random() < 0.8}
 
     # The steps.

@@ -15,6 +15,10 @@ from oracle import World
 from steps import Mismatch
 
 
+# So many steps make labels and keys, before the random ones.
+OPENING = 20
+
+
 class Failed(Exception):
     """A step's answer was wrong; how is what a shorter script must fail with too."""
 
@@ -50,7 +54,7 @@ class Run:
                 self.world.fail(session)
             elif code is not None or plan.want is not None:
                 wanted = plan.want or "an answer"
-                raise Mismatch(wanted, code or f"the answer {rows!r}", f"{wanted}, not {code or 'an answer'}")
+                raise Mismatch(wanted, code or [[steps.plain(v) for v in row] for row in rows], f"{wanted}, not {code or 'an answer'}")
             else:
                 self.payloads += plan.payloads
                 plan.done(rows, client.run)
@@ -86,22 +90,44 @@ def failure_of(server, script, n_sessions):
 
 
 def shrink(server, script, how, n_sessions, seconds):
-    """Leaves out what the failure does not need: halves first, single steps last."""
+    """
+    Leaves out what the failure does not need: all but the end; then each kind of
+    step; then ever smaller parts, down to single steps.
+    """
     deadline = time.monotonic() + seconds
+
+    def fails(candidate):
+        """The steps that were taken, if they fail in the same way."""
+        if len(candidate) == len(script) or time.monotonic() > deadline:
+            return None
+        found = failure_of(server, candidate, n_sessions)
+        return found[1] if found is not None and found[0].how == how else None
+
+    size = 25
+    while size < len(script):
+        shorter = fails(script[:OPENING] + script[-size:])
+        if shorter:
+            script = shorter
+            break
+        size *= 2
+
+    # The last step is the one that fails.
+    for op in sorted({step["op"] for step in script}):
+        script = fails([step for step in script[:-1] if step["op"] != op] + script[-1:]) or script
+
     size = len(script) // 2
     while size > 0 and time.monotonic() < deadline:
-        start, shorter = 0, False
-        while start < len(script) - 1 and time.monotonic() < deadline:
-            # The last step is the one that fails.
-            candidate = script[:start] + script[min(start + size, len(script) - 1):]
-            found = failure_of(server, candidate, n_sessions)
-            if found is not None and found[0].how == how:
-                script, shorter = found[1], True
+        before = len(script)
+        start = 0
+        while start < len(script) - 1:
+            shorter = fails(script[:start] + script[min(start + size, len(script) - 1):])
+            if shorter:
+                script = shorter
             else:
                 start += size
-        if size == 1 and not shorter:
-            break
-        size = max(1, size // 2) if size > 1 or not shorter else 1
+        # Once more with single steps, as long as that helps.
+        if size > 1 or len(script) == before:
+            size //= 2
     return script
 
 
