@@ -1,6 +1,6 @@
 """Makes up random steps: mostly such as succeed, mostly on keys used before."""
 
-import lorawan
+import steps
 from oracle import FLOOR_LABEL, GROUP, OUTSIDER, PRIVILEGES, ROLES, Failure
 
 LABELS = ("north", "south", "east", "west")
@@ -31,7 +31,7 @@ class Generator:
             {"op": "new_version", "how": "import", "label": "west", "material": MATERIALS[0]},
             {"op": "new_version", "how": "import", "label": "east", "material": MATERIALS[0]},
             *({"op": "grant", "how": "grant", "label": label, "role": role, "privilege": "decrypt"}
-              for label in LABELS[:2] for role in ("a", GROUP)),
+              for label in LABELS[:3] for role in ("a", "b", GROUP)),
             *({"op": "wrap", "label": label, "plain": self.bytes(16), "as": self.name("k")} for label in LABELS),
         ]
 
@@ -45,10 +45,16 @@ class Generator:
             return {"s": s, "op": "transaction", **self.rng.choice((
                 {"how": "rollback"}, {"how": "commit"},
                 {"how": "rollback_to", "up": 0}, {"how": "rollback_to", "up": 1}))}
-        kinds = [k for k in self.KINDS if k[0] > 0]
-        _, make = self.rng.choices(kinds, [k[0] for k in kinds])[0]
-        made = make(self)
-        return made and {"s": s, **made}
+        made = self.rng.choices([k[1] for k in self.KINDS], [k[0] for k in self.KINDS])[0](self)
+        if made is None:
+            return None
+        step = {"s": s, **made}
+        # An error ends a transaction, so most of them are not wanted there.
+        if self.session.levels and made["op"] != "forge" and self.rng.random() < 0.8:
+            plan = steps.plan(self.world, step)
+            if plan is None or plan.want is not None:
+                return None
+        return step
 
     # Parts of steps.
 
@@ -236,7 +242,7 @@ class Generator:
                 "commit": self.rng.random() < 0.6}
 
     def set_role(self):
-        return {"op": "set_role", "role": self.rng.choice((None, None, *ROLES))}
+        return {"op": "set_role", "role": self.rng.choice((None, None, None, *ROLES))}
 
     def set(self):
         name, values = self.rng.choice(SETTINGS)
@@ -249,6 +255,6 @@ class Generator:
         return {"op": "reconnect"}
 
     KINDS = ((100, use), (14, many), (8, forge), (2, describe), (12, wrap), (3, generate), (10, rewrap), (5, bind),
-             (16, state), (8, new_version), (10, grant), (3, has_privilege), (2, keks), (4, member), (2, superuser),
-             (4, both), (4, undone), (36, transaction), (12, finish_prepared), (14, set_role), (8, set), (1, flush),
+             (20, state), (8, new_version), (10, grant), (3, has_privilege), (2, keks), (4, member), (2, superuser),
+             (4, both), (4, undone), (30, transaction), (12, finish_prepared), (14, set_role), (8, set), (1, flush),
              (1, reconnect))

@@ -16,7 +16,7 @@ from steps import Mismatch
 
 
 # So many steps make labels and keys, before the random ones.
-OPENING = 20
+OPENING = 24
 
 
 class Failed(Exception):
