@@ -15,9 +15,8 @@
  *		reader's own transaction.
  * kek.c: the KEK of an entry is open (the entry points to it).
  *
- * Each flag takes one part away, and must break an assertion:
- * NO_GENERATION_GUARD, NO_ABORT, NO_ACCEPT, NO_OVERFLOW, NO_WIPE, NO_IDENTITY,
- * MESSAGE_FIRST.  The script "run" checks them all.
+ * A flag (NO_ABORT ...) takes one part away, and must break an assertion.
+ * The script "run" checks that.
  */
 #ifndef WRITES
 #define WRITES 2				/* transactions of other sessions */
@@ -30,8 +29,7 @@
 #define EMPTY 3					/* no key's number */
 #define QUEUE_SIZE 1			/* messages a backend may fall behind; 4096 there */
 
-/* The states of a row. */
-#define ABSENT 0
+#define ABSENT 0				/* the states of a row */
 #define USABLE 1				/* whatever unwraps */
 #define SUSPENDED 2				/* or destroyed */
 #define BIT(state) (1 << (state))
@@ -44,9 +42,7 @@ byte committed[KEKS] = USABLE;
 bool locked;
 byte queued;
 bool overflowed;
-
-/* A prepared transaction, and what it will leave. */
-bool prepared;
+bool prepared;					/* a transaction that will leave prepared_row */
 byte prepared_row[KEKS];
 
 /* For the assertions only: the rows as of the last message delivered, and the
@@ -88,16 +84,12 @@ byte own_writes_left = OWN_WRITES;
 active proctype writer()
 {
 	byte changed[KEKS];
-
 	do
 	:: atomic {
 		   writes_left > 0 && !locked ->
 		   locked = true; writes_left--; COPY(changed, committed); CHANGE(changed)
 	   };
-	   if
-	   :: COMMIT(changed)
-	   :: locked = false
-	   fi;
+	   if :: COMMIT(changed) :: locked = false fi;
 	   RESET(changed)
 	:: writes_left == 0 -> break
 	od
@@ -109,17 +101,14 @@ active proctype finisher()
 end:
 	do
 	:: prepared ->
-	   if
-	   :: COMMIT(prepared_row)
-	   :: locked = false
-	   fi;
+	   if :: COMMIT(prepared_row) :: locked = false fi;
 	   atomic { prepared = false; RESET(prepared_row) }
 	od
 }
 
 /* The reader's memory: invalidation.c, kek.c, key_cache.c. */
 byte generation = 1;			/* kek_generation */
-byte verified;					/* verified_generation */
+byte verified;					/* kek_verified_generation */
 bool open[KEKS];				/* keks, and of each its row and withdrawn */
 byte row[KEKS];
 bool withdrawn[KEKS];
@@ -146,10 +135,7 @@ inline accept()
 
 inline may_accept()
 {
-	if
-	:: atomic { queued > 0 || overflowed -> accept() }
-	:: true
-	fi
+	if :: atomic { queued > 0 || overflowed -> accept() } :: true fi
 }
 
 /* AbortTransaction(), AbortSubTransaction(), PostPrepare_Inval(). */
@@ -162,14 +148,11 @@ inline forget_own()
 #endif
 }
 
-/* verify_open_keks(), after mark_changed_labels(). */
+/* kek_verify_open(), after mark_changed_labels(). */
 inline wipe_and_close()
 {
 #ifndef NO_WIPE
-	if
-	:: entry != EMPTY && withdrawn[KEK_OF(entry)] -> entry = EMPTY
-	:: else
-	fi;
+	if :: entry != EMPTY && withdrawn[KEK_OF(entry)] -> entry = EMPTY :: else fi;
 #endif
 	if :: withdrawn[0] -> open[0] = false; withdrawn[0] = false; row[0] = 0 :: else fi;
 	if :: withdrawn[1] -> open[1] = false; withdrawn[1] = false; row[1] = 0 :: else fi;
@@ -180,8 +163,7 @@ inline wipe_and_close()
 #endif
 }
 
-/* bucket_matches() */
-#ifdef NO_IDENTITY
+#ifdef NO_IDENTITY				/* bucket_matches() */
 #define IS_CACHED (entry != EMPTY && KEK_OF(entry) == KEK_OF(key))
 #else
 #define IS_CACHED (entry == key)
@@ -189,7 +171,6 @@ inline wipe_and_close()
 
 /* A look-up's answer, against what was true while it ran. */
 #define ANSWER(state) assert(seen[KEK_OF(key)] & BIT(state))
-
 #define USE \
 	assert(entry == key);			/* P1 */ \
 	assert(open[KEK_OF(entry)]); \
@@ -202,7 +183,6 @@ inline wipe_and_close()
 active proctype reader()
 {
 	byte key, k, before;
-
 next:
 	atomic {
 		/* For fewer states; of the two generations, only the difference matters. */
@@ -222,12 +202,9 @@ end:
 		   locked = true; in_own = true; own_writes_left--; CHANGE(own_row); generation++
 	   };
 	   goto next
-	:: in_own -> COMMIT(own_row); atomic { in_own = false; RESET(own_row) };
-	   goto next
-	:: atomic { in_own -> forget_own(); locked = false };	/* ROLLBACK */
-	   goto next
-	:: atomic { in_own -> COPY(prepared_row, own_row); prepared = true; forget_own() };
-	   goto next
+	:: in_own -> COMMIT(own_row); atomic { in_own = false; RESET(own_row) }; goto next
+	:: atomic { in_own -> forget_own(); locked = false }; goto next		/* ROLLBACK */
+	:: atomic { in_own -> COPY(prepared_row, own_row); prepared = true; forget_own() }; goto next
 	fi;
 
 	atomic {
@@ -252,10 +229,7 @@ end:
 		wipe_and_close();
 verified_now:
 		k = KEK_OF(key);
-		if
-		:: IS_CACHED -> USE; goto next			/* key_cache_find() */
-		:: else
-		fi
+		if :: IS_CACHED -> USE; goto next :: else fi	/* key_cache_find() */
 	};
 	if											/* kek_find() */
 	:: open[k]

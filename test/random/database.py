@@ -11,7 +11,7 @@ from oracle import FLOOR_LABEL, FLOOR_PRIVILEGE, GROUP, OUTSIDER, ROLES
 from steps import PREPARE_SQL, RECONNECT, UNDONE_SQL, Mismatch, Nested
 
 # Long enough for whatever is not blocked; what is blocked stays so.
-LOCK_TIMEOUT = "30ms"
+LOCK_TIMEOUT = "60ms"
 
 OPTIONS = " ".join(f"-c {setting}" for setting in (
     f"lock_timeout={LOCK_TIMEOUT}", "statement_timeout=60s", "plan_cache_mode=force_generic_plan",
@@ -26,7 +26,11 @@ class Server:
         self.prefix = f"key_vault_random_{os.getpid()}"
         self.template = f"{self.prefix}_template"
         self.number = 0
-        with self.maintenance() as run:
+        self.max_prepared = 0
+        self.version = ""
+
+    def set_up(self):
+        with Maintenance() as run:
             for role in ROLES:
                 run(f"CREATE ROLE {self.role(role)}")
             run(f"CREATE DATABASE {self.template} TEMPLATE template0")
@@ -47,14 +51,11 @@ class Server:
     def role(self, name):
         return f"{self.prefix}_{name}"
 
-    def maintenance(self):
-        return Maintenance()
-
     def fresh_database(self):
-        """The roles are all servers' databases' own: they start anew too."""
+        """The roles, which all databases share, start anew too."""
         self.number += 1
         name = f"{self.prefix}_{self.number}"
-        with self.maintenance() as run:
+        with Maintenance() as run:
             for role in ROLES:
                 run(f"ALTER ROLE {self.role(role)} NOSUPERUSER")
                 if role != GROUP:
@@ -63,18 +64,18 @@ class Server:
         return name
 
     def drop_database(self, name):
-        with self.maintenance() as run:
+        with Maintenance() as run:
             prepared = run("SELECT gid FROM pg_prepared_xacts WHERE database = %s", (name,))
         if prepared:
             connection = connect(name)
             for (gid,) in prepared:
                 runner(connection)("ROLLBACK PREPARED %s", (gid,))
             connection.close()
-        with self.maintenance() as run:
+        with Maintenance() as run:
             run(f"DROP DATABASE {name} WITH (FORCE)")
 
     def drop(self):
-        with self.maintenance() as run:
+        with Maintenance() as run:
             run(f"DROP DATABASE IF EXISTS {self.template} WITH (FORCE)")
             for role in ROLES:
                 run(f"DROP ROLE IF EXISTS {self.role(role)}")

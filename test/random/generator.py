@@ -14,7 +14,7 @@ MAX_SAVEPOINTS = 3
 MAX_PREPARED = 2
 SETTINGS = (
     ("cache", ("on", "on", "off", "verify")),
-    ("cache_size", ("0", "1", "2", "16384", "16384")),
+    ("cache_size", ("0", "1", "4", "8", "16384", "16384")),
     ("cache_max_uses", ("0", "0", "1", "2", "5")),
     ("cache_max_age", ("0", "1", "600")),
 )
@@ -39,7 +39,7 @@ class Generator:
         if self.opening:
             return {"s": 0, **self.opening.pop(0)}
         s = self.rng.randrange(len(self.world.sessions))
-        self.s, self.session = s, self.world.sessions[s]
+        self.session = self.world.sessions[s]
         self.view = self.world.view(self.session)
         if self.session.failed and self.rng.random() < 0.9:
             return {"s": s, "op": "transaction", **self.rng.choice((
@@ -138,7 +138,7 @@ class Generator:
         return {"op": "many", "dir": self.rng.choice(("up", "down")), "rows": rows}
 
     def forge(self):
-        kind = self.rng.choice(("flip", "flip", "kek", "kek", "unknown", "algorithm"))
+        kind = self.rng.choice(("flip", "flip", "kek", "kek", "longer", "shorter", "shorter", "unknown", "algorithm"))
         made = {"op": "forge", "kind": kind, "as": self.name("f"), **self.crypt("decrypt")}
         if kind == "flip":
             made["at"] = self.rng.randrange(1000)
@@ -157,7 +157,8 @@ class Generator:
         return {"op": "wrap", "label": self.label(), "plain": self.bytes(length), "as": self.name("k")}
 
     def generate(self):
-        return {"op": "generate", "label": self.label(), "length": self.rng.choice((16, 16, 16, 24, 7)), "as": self.name("k")}
+        return {"op": "generate", "label": self.label(), "length": self.rng.choice((16, 16, 16, 24, 7)),
+                "as": self.name("k")}
 
     def rewrap(self):
         made = {"op": "rewrap", "key": self.key(), "as": self.name("k")}
@@ -193,7 +194,8 @@ class Generator:
         if self.rng.random() < 0.4:
             made["how"] = "revoke"
             # The outsider is to be left with nothing now and then.
-            granted = sorted(g for g in self.view.vault.grants if g[0] != FLOOR_LABEL and g[1] in (made["role"], OUTSIDER))
+            granted = sorted(g for g in self.view.vault.grants
+                             if g[0] != FLOOR_LABEL and g[1] in (made["role"], OUTSIDER))
             if granted:
                 made["label"], made["role"], made["privilege"] = self.rng.choice(granted)
         return self.if_unlocked(made)

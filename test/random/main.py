@@ -4,16 +4,18 @@ import argparse
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
+
+import psycopg2
 
 import database
 import steps
 from generator import Generator
 from oracle import World
 from steps import Mismatch
-
 
 # So many steps make labels and keys, before the random ones.
 OPENING = 24
@@ -33,7 +35,7 @@ class Run:
     def __init__(self, server, n_sessions):
         self.server = server
         self.done = []          # the steps that were taken
-        self.payloads = self.errors = 0
+        self.errors = 0         # that were as they should be
         self.cache = {}         # what the caches counted
         self.name = server.fresh_database()
         self.world = World(n_sessions)
@@ -54,12 +56,15 @@ class Run:
                 self.world.fail(session)
             elif code is not None or plan.want is not None:
                 wanted = plan.want or "an answer"
-                raise Mismatch(wanted, code or [[steps.plain(v) for v in row] for row in rows], f"{wanted}, not {code or 'an answer'}")
+                got = code or [[steps.plain(value) for value in row] for row in rows]
+                raise Mismatch(wanted, got, f"{wanted}, not {code or 'an answer'}")
             else:
-                self.payloads += plan.payloads
                 plan.done(rows, client.run)
         except Mismatch as mismatch:
             raise Failed(step, sql, mismatch) from None
+        except (psycopg2.Error, ValueError, TypeError, IndexError) as error:
+            # An answer of the wrong form, or one that cannot be followed up.
+            raise Failed(step, sql, Mismatch("a sound answer", repr(error), type(error).__name__)) from error
         return True
 
     def close(self):
@@ -218,7 +223,7 @@ def test(server, options):
         report(server, run.done, failed, n_sessions, options.shrink, header)
         return False
     counted = ", ".join(f"{count} {name}" for name, count in run.cache.items())
-    print(f"ok - {len(run.done)} steps in {time.monotonic() - start:.0f} s: {run.payloads} payloads compared, "
+    print(f"ok - {len(run.done)} steps in {time.monotonic() - start:.0f} s: {steps.values_compared} values compared, "
           f"{run.errors} errors as they should be; of the caches: {counted}")
     return True
 
@@ -229,14 +234,21 @@ def main():
     parser.add_argument("--seed", type=int, help="default: another one each time")
     parser.add_argument("--sessions", type=int, default=4)
     parser.add_argument("--replay", metavar="FILE", help="a script that was printed, instead of random steps")
-    parser.add_argument("--shrink", type=int, metavar="SECONDS", default=120, help="time for making a failed script shorter")
+    parser.add_argument("--shrink", type=int, metavar="SECONDS", default=120,
+                        help="time for making a failed script shorter")
     options = parser.parse_args()
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(10 ** 9)
 
+    # So that databases and roles are dropped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     server = database.Server()
+    passed = False
     try:
+        server.set_up()
         passed = test(server, options)
+    except psycopg2.Error as error:
+        print(f"not ok - {error}")
     finally:
         server.drop()
     print(f"{int(passed)} passed, {int(not passed)} failed")

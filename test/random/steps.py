@@ -8,12 +8,16 @@ newest they are.  So a step still means something after others were left out.
 from collections import namedtuple
 
 import lorawan
-from oracle import ABORTED, DENIED, GROUP, LOCKED, OUTSIDER, Failure, Key, Roles, View
+from oracle import ABORTED, DENIED, GROUP, LOCKED, OUTSIDER, Failure, Key, View
 
 KEY = "%s::key_vault.wrapped_key"
 
 # A parameter that is a statement itself.
 Nested = namedtuple("Nested", "sql params")
+
+
+# Payloads, keys and check values, all found to be right.
+values_compared = 0
 
 
 class Mismatch(Exception):
@@ -30,9 +34,8 @@ class Plan:
     done(rows, run), which looks at its answer and tells the world.
     """
 
-    def __init__(self, sql, params, decide, payloads=0):
+    def __init__(self, sql, params, decide):
         self.sql, self.params, self.decide = sql, params, decide
-        self.payloads = payloads    # how many it decrypts
         self.want = None            # the SQLSTATE, if it must fail
         self.tolerated = None       # one that it may fail with instead
         self.done = None
@@ -43,8 +46,11 @@ def plain(value):
 
 
 def same(wanted, got):
+    global values_compared
     if wanted != got:
         raise Mismatch(repr(wanted), repr(got))
+    values = wanted if isinstance(wanted, list) else [wanted]
+    values_compared += sum(isinstance(value, bytes) for value in values)
 
 
 def always(done):
@@ -106,8 +112,7 @@ def op_use(world, session, view, step):
     if use is None:
         return None
     sql = use.expression if step["call"] == "execute" else f"SELECT {use.expression}"
-    return Plan(sql, use.params, one_value(lambda: use.wanted(view)),
-                payloads=int(step["call"] in ("decrypt", "encrypt", "try_decrypt", "execute")))
+    return Plan(sql, use.params, one_value(lambda: use.wanted(view)))
 
 
 def op_many(world, session, view, step):
@@ -125,7 +130,7 @@ def op_many(world, session, view, step):
     columns = [list(column) for column in zip(*((key.text, *args) for key, *args in rows))]
     return Plan(f"SELECT key_vault.lorawan_try_decrypt_{name}(k::key_vault.wrapped_key, d, f, p) "
                 "FROM unnest(%s::text[], %s::bytea[], %s::bigint[], %s::bytea[]) WITH ORDINALITY AS t (k, d, f, p, n) "
-                "ORDER BY n", columns, decide, payloads=len(rows))
+                "ORDER BY n", columns, decide)
 
 
 def forged(view, key, step):
@@ -135,6 +140,12 @@ def forged(view, key, step):
         wrapped = bytearray(key.wrapped)
         wrapped[step["at"] % len(wrapped)] ^= 1 << step["at"] % 8
         key = key._replace(wrapped=bytes(wrapped), intact=False)
+    elif kind == "longer":
+        key = key._replace(wrapped=key.wrapped + bytes(8), intact=False)
+    elif kind == "shorter":
+        if len(key.wrapped) <= {"aes-kw": 24, "aes-kw-bound": 32, "aes-kwp": 16}[key.algorithm]:
+            return None
+        key = key._replace(wrapped=key.wrapped[:-8], intact=False)
     elif kind == "unknown":
         key = key._replace(kek_id=step["kek_id"])
     elif kind == "kek":
@@ -331,8 +342,8 @@ def op_member(world, session, view, step):
         return None
     role, joins = step["role"], step["joins"]
     roles = view.roles.with_member(role, joins)
-    return Plan(f"GRANT {{role:{GROUP}}} TO {{role:{role}}}" if joins else f"REVOKE {{role:{GROUP}}} FROM {{role:{role}}}", (),
-                always(lambda rows, run: world.write(session, roles=roles)))
+    sql = f"GRANT {{role:{GROUP}}} TO {{role:{role}}}" if joins else f"REVOKE {{role:{GROUP}}} FROM {{role:{role}}}"
+    return Plan(sql, (), always(lambda rows, run: world.write(session, roles=roles)))
 
 
 def op_superuser(world, session, view, step):
@@ -364,7 +375,7 @@ def op_both(world, session, view, step):
             world.write(session, vault=vault)
         return done
 
-    return Plan(f"SELECT {change.expression}, {use.expression}", change.params + use.params, decide, payloads=1)
+    return Plan(f"SELECT {change.expression}, {use.expression}", change.params + use.params, decide)
 
 
 # The change, a use after it, an error that undoes it, the use again.
@@ -412,7 +423,7 @@ def op_undone(world, session, view, step):
 
     return Plan("SELECT during, after FROM undone(%s, %s)",
                 (Nested(f"SELECT {change.expression}", change.params),
-                 Nested(f"SELECT encode({use.expression}, 'hex')", use.params)), decide, payloads=2)
+                 Nested(f"SELECT encode({use.expression}, 'hex')", use.params)), decide)
 
 
 # ----------------------------------------------------------------------------
