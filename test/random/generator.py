@@ -131,8 +131,9 @@ class Generator:
 
     def many(self):
         rows = []
-        for _ in range(self.rng.randrange(2, 30)):
-            key = self.key()
+        keys = [self.key() for _ in range(self.rng.randrange(1, 12))]
+        for _ in range(self.rng.randrange(2, 50)):
+            key = self.rng.choice(keys)
             args = self.use_args(key)
             rows.append([key, args["dev_addr"], args["f_cnt"], args["payload"]])
         return {"op": "many", "dir": self.rng.choice(("up", "down")), "rows": rows}

@@ -94,45 +94,57 @@ def failure_of(server, script, n_sessions):
     return None
 
 
+def leave_out(items, works):
+    """Of the items those that it does not work without: halves first, single ones last."""
+    size = max(1, len(items) // 2)
+    while size > 0:
+        before, start = len(items), 0
+        while start < len(items):
+            shorter = items[:start] + items[start + size:]
+            if works(shorter):
+                items = shorter
+            else:
+                start += size
+        # Once more with single ones, as long as that helps.
+        if size > 1 or len(items) == before:
+            size //= 2
+    return items
+
+
 def shrink(server, script, how, n_sessions, seconds):
     """
     Leaves out what the failure does not need: all but the end; then each kind of
-    step; then ever smaller parts, down to single steps.
+    step; then single steps; then rows of those with many.
     """
     deadline = time.monotonic() + seconds
 
     def fails(candidate):
-        """The steps that were taken, if they fail in the same way."""
-        if len(candidate) == len(script) or time.monotonic() > deadline:
-            return None
+        """Whether it fails in the same way; the last step is always the one."""
+        if time.monotonic() > deadline:
+            return False
         found = failure_of(server, candidate, n_sessions)
-        return found[1] if found is not None and found[0].how == how else None
+        return found is not None and found[0].how == how and found[1][-1] is candidate[-1]
 
     size = 25
-    while size < len(script):
-        shorter = fails(script[:OPENING] + script[-size:])
-        if shorter:
-            script = shorter
+    while size < len(script) - OPENING:
+        candidate = script[:OPENING] + script[-size:]
+        if fails(candidate):
+            script = candidate
             break
         size *= 2
 
-    # The last step is the one that fails.
-    for op in sorted({step["op"] for step in script}):
-        script = fails([step for step in script[:-1] if step["op"] != op] + script[-1:]) or script
+    for op in sorted({step["op"] for step in script[:-1]}):
+        candidate = [step for step in script[:-1] if step["op"] != op] + script[-1:]
+        if fails(candidate):
+            script = candidate
 
-    size = len(script) // 2
-    while size > 0 and time.monotonic() < deadline:
-        before = len(script)
-        start = 0
-        while start < len(script) - 1:
-            shorter = fails(script[:start] + script[min(start + size, len(script) - 1):])
-            if shorter:
-                script = shorter
-            else:
-                start += size
-        # Once more with single steps, as long as that helps.
-        if size > 1 or len(script) == before:
-            size //= 2
+    script = leave_out(script[:-1], lambda part: fails(part + script[-1:])) + script[-1:]
+
+    for i, step in enumerate(script):
+        if step["op"] == "many":
+            def with_rows(rows, i=i, step=step):
+                return script[:i] + [{**step, "rows": rows}] + script[i + 1:]
+            script = with_rows(leave_out(step["rows"], lambda rows, make=with_rows: fails(make(rows))))
     return script
 
 
