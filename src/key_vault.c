@@ -58,7 +58,7 @@ define_settings(void)
 							"Number of uses after which a key is unwrapped anew.",
 							"0 is no limit.",
 							&key_cache_max_uses, 0, 0, INT_MAX, PGC_SUSET,
-							0, NULL, NULL, NULL);
+							0, NULL, key_cache_assign_max_uses, NULL);
 	DefineCustomRealVariable("key_vault.cache_verify_rate",
 							 "Fraction of hits that are verified with key_vault.cache = verify.",
 							 NULL,

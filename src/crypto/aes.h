@@ -3,8 +3,8 @@
  *	  A keyed AES-ECB context, the one block cipher all else is built from.
  *
  * A context is made once and keyed as often as needed; keying costs about
- * five times what a short run does, so callers keep a context keyed while the
- * key is in use.
+ * twice what a short run does, so callers keep a context keyed for a key that
+ * is used often.
  */
 #ifndef AES_H
 #define AES_H
@@ -16,7 +16,7 @@
 
 #define AES_BLOCK_SIZE 16
 
-typedef struct evp_cipher_ctx_st AesCipher;
+typedef struct AesCipher AesCipher;
 
 typedef enum AesDirection
 {
@@ -42,9 +42,6 @@ extern CryptoStatus aes_cipher_run(AesCipher *cipher, const uint8_t *in,
 extern void aes_cipher_free(AesCipher *cipher);
 
 /* About what a context takes in memory, in bytes, for accounting. */
-#define AES_CIPHER_FOOTPRINT 656
-
-/* Asks the processor to fetch the context; a hint, nothing depends on it. */
-extern void aes_cipher_prefetch(const AesCipher *cipher);
+#define AES_CIPHER_FOOTPRINT 496
 
 #endif							/* AES_H */

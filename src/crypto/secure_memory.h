@@ -15,6 +15,9 @@
 /* The largest piece that can be had, in bytes. */
 #define SECURE_MEMORY_MAX_SIZE 16384
 
+/* A line of the processor's caches; pieces of whole lines are aligned to it. */
+#define SECURE_MEMORY_LINE 64
+
 /* Zeroed memory, aligned to 16 bytes; NULL when there is none to be had. */
 extern void *secure_alloc(size_t size);
 

@@ -6,11 +6,11 @@
  * format, algorithm, kek_id and wrapped bytes.  So it cannot stand for another
  * key, and a change of a KEK cannot make it wrong; it can only withdraw it.
  *
- * What an entry holds was measured.  A context keyed with the key makes a
- * decryption several times cheaper than keying one for each row, but is five
- * times the size of all else, and with a million keys slower than no cache.  So an
- * entry is the key and little more, and a pool of keyed contexts, of at most
- * half the cache's size, goes to the entries that are used most.
+ * What an entry holds was measured.  A context keyed with the key saves keying
+ * one for each row (25 ns), but is four times the size of all else: beyond some
+ * hundreds of keys, waiting for its memory costs more than it saves.  So an
+ * entry is the key and little more, and the few keyed contexts go to the
+ * entries that are used most.
  *
  * Invariants:
  * - An entry is in the table and in the ring, or it is the one that is lent.
@@ -70,8 +70,11 @@ bucket_matches(const CacheEntry *entry, const CacheEntry *sought, const WrappedK
 /* A key lives longer than its limit by a part of so many of it at most. */
 #define SWEEPS_PER_AGE 20
 
-/* So many ciphers fit the processor's nearest cache. */
-#define SMALL_POOL 32
+/* So many keyed contexts fit the caches that a processor core has to itself. */
+#define POOL_SIZE 512
+
+/* So many entries fit its nearest cache, where no hint is needed. */
+#define FEW_ENTRIES 64
 
 /* Of so many uses without a cipher of its own, one may take another's. */
 #define CIPHER_TAKEOVER_INTERVAL 16
@@ -91,9 +94,8 @@ static dlist_head ring = DLIST_STATIC_INIT(ring);
 static uint64 next_sweep = 0;
 
 /* The entries that have a cipher, and the hand that looks for one to take. */
-static CacheEntry **pool = NULL;
+static CacheEntry *pool[POOL_SIZE];
 static uint32 pool_used = 0;
-static uint32 pool_allocated = 0;
 static uint32 pool_hand = 0;
 static uint32 uses_without_cipher = 0;
 
@@ -258,6 +260,14 @@ key_cache_assign_max_age(int newval, void *extra)
 	look_at_ages();
 }
 
+/* Without a limit, uses were not counted. */
+void
+key_cache_assign_max_uses(int newval, void *extra)
+{
+	if (newval > 0 && key_cache_max_uses == 0)
+		key_cache_flush();
+}
+
 void
 key_cache_assign_size(int newval, void *extra)
 {
@@ -364,29 +374,21 @@ hash_wrapped_key(const WrappedKey *wrapped_key)
 void
 key_cache_expect(const WrappedKey *wrapped_key)
 {
+	const CacheBucket *bucket;
 	uint32		hash;
 
-	/* While they fit the processor's nearest cache, asking costs more. */
-	if (pool_used <= SMALL_POOL)
+	if (table == NULL || table->members <= FEW_ENTRIES)
 		return;
 
-	/* The key is mostly in the first or second bucket that it may be in. */
+	/*
+	 * The key is mostly in the first or second bucket that it may be in; a
+	 * branch on which it is would be guessed wrong about as often as not.
+	 */
 	hash = hash_wrapped_key(wrapped_key);
-	for (int i = 0; i < 2; i++)
-	{
-		const CacheBucket *bucket = &table->data[(hash + i) & table->sizemask];
-
-		if (bucket->hash == hash && bucket->status == bucket_SH_IN_USE)
-		{
-			const CacheEntry *entry = bucket->entry;
-
-			__builtin_prefetch(entry->data);
-			__builtin_prefetch(entry->data + 64);
-			if (entry->cipher != NULL)
-				aes_cipher_prefetch(entry->cipher);
-			return;
-		}
-	}
+	bucket = &table->data[hash & table->sizemask];
+	bucket = &table->data[(hash + (bucket->hash != hash)) & table->sizemask];
+	__builtin_prefetch(bucket->entry);
+	__builtin_prefetch((const char *) bucket->entry + SECURE_MEMORY_LINE);
 }
 
 CacheEntry *
@@ -420,8 +422,15 @@ key_cache_find(const WrappedKey *wrapped_key)
 		key_cache_stats->misses++;
 		return NULL;
 	}
-	entry->uses++;
-	entry->used = true;
+
+	/*
+	 * Written only when it says something new: a line that is only read is
+	 * cheaper.
+	 */
+	if (key_cache_max_uses > 0 || entry->uses < 2)
+		entry->uses++;
+	if (!entry->used)
+		entry->used = true;
 	key_cache_stats->hits++;
 	return entry;
 }
@@ -506,20 +515,10 @@ key_shared_cipher(const CacheEntry *entry)
 static bool
 add_to_pool(CacheEntry *entry)
 {
-	uint64		half = (uint64) key_cache_size * 1024 / 2;
+	size_t		half = (size_t) key_cache_size * 1024 / 2;
 
-	if (pool_used >= Max(1, half / AES_CIPHER_FOOTPRINT))
+	if (pool_used >= Max(1, Min(POOL_SIZE, half / AES_CIPHER_FOOTPRINT)))
 		return false;
-	if (pool_used == pool_allocated)
-	{
-		uint32		n = Max(16, pool_allocated * 2);
-
-		if (pool == NULL)
-			pool = MemoryContextAlloc(TopMemoryContext, n * sizeof(CacheEntry *));
-		else
-			pool = repalloc_huge(pool, n * sizeof(CacheEntry *));
-		pool_allocated = n;
-	}
 	make_room(AES_CIPHER_FOOTPRINT, entry, key_cache_size);
 	entry->cipher = aes_cipher_new();
 	if (entry->cipher == NULL)

@@ -36,7 +36,7 @@ typedef struct CacheEntry
 	AesCipher  *cipher;			/* keyed with the key; NULL if it has none */
 	uint64		born;			/* nanoseconds */
 	uint32		hash;
-	uint32		uses;
+	uint32		uses;			/* beyond 2, only while there is a limit */
 	uint32		cipher_slot;	/* its place in the pool, if it has a cipher */
 	uint16		value_size;		/* of the wrapped_key */
 	uint16		key_size;
@@ -55,11 +55,12 @@ extern void key_cache_init(void);
 extern void key_cache_assign_mode(int newval, void *extra);
 extern void key_cache_assign_size(int newval, void *extra);
 extern void key_cache_assign_max_age(int newval, void *extra);
+extern void key_cache_assign_max_uses(int newval, void *extra);
 
 /*
  * Asks the processor to fetch the entry of a wrapped key that will be looked for
- * soon, and its cipher: with thousands of keys the wait for memory is
- * most of what a hit costs.  A hint, nothing depends on it.
+ * soon: with thousands of keys the wait for memory is much of what a hit
+ * costs.  A hint, nothing depends on it.
  */
 extern void key_cache_expect(const WrappedKey *wrapped_key);
 
@@ -102,7 +103,8 @@ extern AesCipher *key_cache_make_cipher(CacheEntry *entry);
 static inline AesCipher *
 key_cache_cipher(CacheEntry *entry)
 {
-	entry->cipher_used = true;
+	if (!entry->cipher_used)
+		entry->cipher_used = true;
 	return likely(entry->cipher != NULL) ? entry->cipher : key_cache_make_cipher(entry);
 }
 

@@ -149,7 +149,10 @@ SET key_vault.cache_size = '16MB';
 
 -- max_uses: N uses of one unwrapping, the first included
 SELECT key_vault.cache_flush(), key_vault.cache_stats_reset() \g /dev/null
+SELECT pg_temp.use_keys(1, 1, 1) \g /dev/null
 SET key_vault.cache_max_uses = 3;
+SELECT is(pg_temp.entries(), 0::bigint, 'a limit where there was none: no key stays whose uses were not counted');
+SELECT pg_temp.counted() \g /dev/null
 SELECT pg_temp.use_keys(1, 1, 3) \g /dev/null
 SELECT is(pg_temp.counted(), 'hits 2, misses 1, unwraps 1', '3 uses of 3 allowed: one unwrapping');
 SELECT pg_temp.use_keys(1, 1, 1) \g /dev/null
