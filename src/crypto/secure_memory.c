@@ -53,8 +53,8 @@ typedef struct FreePiece
 
 /*
  * Stands at the start of a chunk; aligned, since the pieces follow it: so a piece
- * of 128 bytes, as most keys take, lies in two lines of the processor's caches
- * rather than in three.
+ * of 64 bytes, as most keys take, lies in one line of the processor's caches
+ * rather than in two.
  */
 typedef struct Chunk
 {

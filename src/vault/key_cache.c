@@ -2,18 +2,18 @@
  * key_cache.c
  *	  Unwrapped keys, remembered under the whole wrapped key.
  *
- * An entry is found by every byte of the wrapped_key value, compared in full:
- * format, algorithm, kek_id and wrapped bytes.  So it cannot stand for another
- * key, and a change of a KEK cannot make it wrong; it can only withdraw it.
+ * An entry is found by the whole wrapped_key value, compared in full: algorithm,
+ * kek_id and every wrapped byte (there is one format).  So it cannot stand for
+ * another key, and a change of a KEK cannot make it wrong; it can only withdraw it.
  *
  * What an entry holds was measured.  A context keyed with the key saves keying
  * one for each row (25 ns), but is four times the size of all else: beyond some
  * hundreds of keys, waiting for its memory costs more than it saves.  So an
- * entry is the key and little more, and the few keyed contexts go to the
- * entries that are used most.
+ * entry is the key and little more (times of birth, looked at seldom, are elsewhere),
+ * and the few keyed contexts go to the entries that are used most.
  *
  * Invariants:
- * - An entry is in the table and in the ring, or it is the one that is lent.
+ * - An entry is in the table and in the clock, or it is the one that is lent.
  * - Keys are in secure memory; a piece is wiped when it is freed.  What OpenSSL
  *   derives from a key is in its own memory, wiped when keyed anew or freed.
  * - Failures are never entered: an entry is filled before it is kept.
@@ -44,21 +44,40 @@ typedef struct CacheBucket
 	char		status;
 } CacheBucket;
 
+/*
+ * The wrapped bytes are as good as random, so eight of them tell keys under one
+ * KEK apart; hashing all of them was measured to cost more than the rest of
+ * the look-up.  Equality is another matter: see bucket_matches().
+ */
+static inline uint32
+hash_wrapped_bytes(const uint8 *wrapped)
+{
+	uint64		word;
+
+	memcpy(&word, wrapped, sizeof(word));
+	word ^= word >> 33;
+	word *= UINT64CONST(0xff51afd7ed558ccd);
+	word ^= word >> 33;
+	return (uint32) word;
+}
+
 /* A look-up passes no entry, but the wrapped key as the table's private data. */
 static inline bool
 bucket_matches(const CacheEntry *entry, const CacheEntry *sought, const WrappedKey *wrapped_key)
 {
 	if (sought != NULL)
 		return entry == sought;
-	return entry->value_size == wrapped_key->size &&
-		memcmp(entry->data, wrapped_key->bytes, wrapped_key->size) == 0;
+	return entry->wrapped_size == wrapped_key->wrapped_size &&
+		entry->algorithm == wrapped_key->algorithm &&
+		memcmp(&entry->kek->kek_id, wrapped_key->kek_id, UUID_LEN) == 0 &&
+		memcmp(entry->data, wrapped_key->wrapped, wrapped_key->wrapped_size) == 0;
 }
 
 #define SH_PREFIX bucket
 #define SH_ELEMENT_TYPE CacheBucket
 #define SH_KEY_TYPE CacheEntry *
 #define SH_KEY entry
-#define SH_HASH_KEY(tb, key) ((key)->hash)
+#define SH_HASH_KEY(tb, key) hash_wrapped_bytes((key)->data)
 #define SH_EQUAL(tb, a, b) bucket_matches(a, b, (tb)->private_data)
 #define SH_STORE_HASH
 #define SH_GET_HASH(tb, a) ((a)->hash)
@@ -69,9 +88,6 @@ bucket_matches(const CacheEntry *entry, const CacheEntry *sought, const WrappedK
 
 /* A key lives longer than its limit by a part of so many of it at most. */
 #define SWEEPS_PER_AGE 20
-
-/* So many keyed contexts fit the caches that a processor core has to itself. */
-#define POOL_SIZE 512
 
 /* So many entries fit its nearest cache, where no hint is needed. */
 #define FEW_ENTRIES 64
@@ -88,13 +104,28 @@ double		key_cache_verify_rate = 1.0;
 CacheEntry *key_cache_lent = NULL;
 
 static bucket_hash *table = NULL;
-static dlist_head ring = DLIST_STATIC_INIT(ring);
+
+/*
+ * All entries in a circle, and the hand that looks for one to evict.  An entry
+ * that leaves has the last one take its place.
+ */
+typedef struct ClockPlace
+{
+	CacheEntry *entry;
+	uint64		born;			/* nanoseconds */
+} ClockPlace;
+
+static ClockPlace *clock_places = NULL;
+static uint32 clock_used = 0;
+static uint32 clock_allocated = 0;
+static uint32 clock_hand = 0;
 
 /* When the ages of all entries are to be looked at, in nanoseconds. */
 static uint64 next_sweep = 0;
 
-/* The entries that have a cipher, and the hand that looks for one to take. */
-static CacheEntry *pool[POOL_SIZE];
+/* The pool of ciphers: whose each is, and the hand that looks for one to take. */
+AesCipher  *key_cache_ciphers[CIPHER_POOL_SIZE];
+static CacheEntry *cipher_owners[CIPHER_POOL_SIZE];
 static uint32 pool_used = 0;
 static uint32 pool_hand = 0;
 static uint32 uses_without_cipher = 0;
@@ -117,18 +148,18 @@ now_ns(void)
 	return (uint64) now.tv_sec * UINT64CONST(1000000000) + now.tv_nsec;
 }
 
-/* What an entry takes for a wrapped_key of so many bytes. */
+/* What an entry takes for so many wrapped bytes. */
 static size_t
-entry_size(size_t value_size)
+entry_size(size_t wrapped_size)
 {
-	return offsetof(CacheEntry, data) + value_size +
-		(value_size - WRAPPED_KEY_HEADER_SIZE - KEY_WRAP_OVERHEAD);
+	return offsetof(CacheEntry, data) + wrapped_size + (wrapped_size - KEY_WRAP_OVERHEAD);
 }
 
 static size_t
 entry_footprint(const CacheEntry *entry)
 {
-	return secure_footprint(entry_size(entry->value_size)) + sizeof(CacheBucket);
+	return secure_footprint(entry_size(entry->wrapped_size)) + sizeof(CacheBucket) +
+		sizeof(ClockPlace);
 }
 
 static void
@@ -138,23 +169,40 @@ out_of_memory(void)
 }
 
 static void
+give_cipher(uint32 slot, CacheEntry *entry)
+{
+	cipher_owners[slot] = entry;
+	entry->cipher_slot = slot;
+}
+
+static void
 drop_cipher(CacheEntry *entry)
 {
-	if (entry->cipher == NULL)
+	uint32		slot = entry->cipher_slot;
+
+	if (slot == NO_CIPHER)
 		return;
-	aes_cipher_free(entry->cipher);
-	entry->cipher = NULL;
+	aes_cipher_free(key_cache_ciphers[slot]);
 	pool_used--;
-	pool[entry->cipher_slot] = pool[pool_used];
-	pool[entry->cipher_slot]->cipher_slot = entry->cipher_slot;
+	key_cache_ciphers[slot] = key_cache_ciphers[pool_used];
+	give_cipher(slot, cipher_owners[pool_used]);
+	entry->cipher_slot = NO_CIPHER;
 	key_cache_stats->bytes -= AES_CIPHER_FOOTPRINT;
+}
+
+static void
+put_in_clock(uint32 place, ClockPlace content)
+{
+	clock_places[place] = content;
+	content.entry->place = place;
 }
 
 static void
 wipe_entry(CacheEntry *entry)
 {
 	drop_cipher(entry);
-	dlist_delete(&entry->ring);
+	clock_used--;
+	put_in_clock(entry->place, clock_places[clock_used]);
 	bucket_delete(table, entry);
 	key_cache_stats->bytes -= entry_footprint(entry);
 	key_cache_stats->entries--;
@@ -168,22 +216,38 @@ wipe_entry(CacheEntry *entry)
 static void
 make_room(size_t bytes, const CacheEntry *keep, int size_kb)
 {
-	while (key_cache_stats->bytes + bytes > (uint64) size_kb * 1024 && !dlist_is_empty(&ring))
+	while (key_cache_stats->bytes + bytes > (uint64) size_kb * 1024 && clock_used > 0)
 	{
-		CacheEntry *entry = dlist_head_element(CacheEntry, ring, &ring);
+		CacheEntry *entry;
 
-		if (entry == keep && !dlist_has_next(&ring, &entry->ring))
+		if (clock_hand >= clock_used)
+			clock_hand = 0;
+		entry = clock_places[clock_hand++].entry;
+		if (entry == keep && clock_used == 1)
 			break;
 		if (entry == keep || entry->used)
 		{
 			entry->used = false;
-			dlist_delete(&entry->ring);
-			dlist_push_tail(&ring, &entry->ring);
 			continue;
 		}
 		wipe_entry(entry);
 		key_cache_stats->evictions++;
 	}
+}
+
+/* Right behind the hand, which comes by every other entry first. */
+static void
+add_to_clock(CacheEntry *entry)
+{
+	ClockPlace	content = {.entry = entry,.born = now_ns()};
+	uint32		place = clock_used++;
+
+	if (clock_hand > 0 && clock_hand <= place)
+	{
+		put_in_clock(place, clock_places[clock_hand - 1]);
+		place = clock_hand - 1;
+	}
+	put_in_clock(place, content);
 }
 
 static void
@@ -204,18 +268,16 @@ key_cache_wipe_lent(void)
 static void
 wipe_all(void)
 {
-	dlist_mutable_iter iter;
-
 	key_cache_release();
 	wipe_shared_cipher();
-	dlist_foreach_modify(iter, &ring)
-		wipe_entry(dlist_container(CacheEntry, ring, iter.cur));
+	while (clock_used > 0)
+		wipe_entry(clock_places[clock_used - 1].entry);
 }
 
 void
 key_cache_flush(void)
 {
-	if (!dlist_is_empty(&ring))
+	if (clock_used > 0)
 		key_cache_stats->flushes++;
 	wipe_all();
 }
@@ -223,13 +285,13 @@ key_cache_flush(void)
 void
 key_cache_wipe_withdrawn(void)
 {
-	dlist_mutable_iter iter;
-
 	key_cache_release();
 	wipe_shared_cipher();
-	dlist_foreach_modify(iter, &ring)
+
+	/* Backwards: what takes the place of one that leaves was seen already. */
+	for (uint32 place = clock_used; place-- > 0;)
 	{
-		CacheEntry *entry = dlist_container(CacheEntry, ring, iter.cur);
+		CacheEntry *entry = clock_places[place].entry;
 
 		if (entry->kek->withdrawn)
 		{
@@ -311,6 +373,8 @@ key_cache_init(void)
 static void
 create_table(void)
 {
+	clock_allocated = 256;
+	clock_places = MemoryContextAlloc(TopMemoryContext, clock_allocated * sizeof(ClockPlace));
 	table = bucket_create(TopMemoryContext, 256, NULL);
 	on_proc_exit(end_of_backend, (Datum) 0);
 }
@@ -331,44 +395,30 @@ wipe_aged(void)
 
 	if (now >= next_sweep)
 	{
-		dlist_mutable_iter iter;
 		uint64		oldest = now;
 
-		dlist_foreach_modify(iter, &ring)
+		/*
+		 * Backwards: what takes the place of one that leaves was seen
+		 * already.
+		 */
+		for (uint32 place = clock_used; place-- > 0;)
 		{
-			CacheEntry *entry = dlist_container(CacheEntry, ring, iter.cur);
+			uint64		born = clock_places[place].born;
 
-			if (now - entry->born >= max_age)
+			if (now - born >= max_age)
 			{
-				wipe_entry(entry);
+				wipe_entry(clock_places[place].entry);
 				key_cache_stats->expirations++;
 			}
 			else
-				oldest = Min(oldest, entry->born);
+				oldest = Min(oldest, born);
 		}
 		next_sweep = Max(oldest + max_age, now + max_age / SWEEPS_PER_AGE);
 	}
 
 	/* Rounded up: a timer that goes off early would find nothing to do. */
-	if (!dlist_is_empty(&ring))
+	if (clock_used > 0)
 		age_timer_start((next_sweep - now) / 1000000 + 1);
-}
-
-/*
- * The wrapped bytes are as good as random, so eight of them tell keys under one
- * KEK apart; hashing all of them was measured to cost more than the rest of
- * the look-up.  Equality is another matter: see bucket_matches().
- */
-static uint32
-hash_wrapped_key(const WrappedKey *wrapped_key)
-{
-	uint64		word;
-
-	memcpy(&word, wrapped_key->bytes + WRAPPED_KEY_HEADER_SIZE, sizeof(word));
-	word ^= word >> 33;
-	word *= UINT64CONST(0xff51afd7ed558ccd);
-	word ^= word >> 33;
-	return (uint32) word;
 }
 
 void
@@ -384,7 +434,7 @@ key_cache_expect(const WrappedKey *wrapped_key)
 	 * The key is mostly in the first or second bucket that it may be in; a
 	 * branch on which it is would be guessed wrong about as often as not.
 	 */
-	hash = hash_wrapped_key(wrapped_key);
+	hash = hash_wrapped_bytes(wrapped_key->wrapped);
 	bucket = &table->data[hash & table->sizemask];
 	bucket = &table->data[(hash + (bucket->hash != hash)) & table->sizemask];
 	__builtin_prefetch(bucket->entry);
@@ -407,7 +457,7 @@ key_cache_find(const WrappedKey *wrapped_key)
 		wipe_aged();
 
 	table->private_data = (void *) wrapped_key;
-	bucket = bucket_lookup_hash(table, NULL, hash_wrapped_key(wrapped_key));
+	bucket = bucket_lookup_hash(table, NULL, hash_wrapped_bytes(wrapped_key->wrapped));
 	if (bucket == NULL)
 	{
 		key_cache_stats->misses++;
@@ -441,14 +491,16 @@ key_cache_lend(const WrappedKey *wrapped_key, struct Kek *kek)
 	CacheEntry *entry;
 
 	key_cache_release();
-	entry = secure_alloc(entry_size(wrapped_key->size));
+	entry = secure_alloc(entry_size(wrapped_key->wrapped_size));
 	if (entry == NULL)
 		out_of_memory();
 	entry->kek = kek;
-	entry->value_size = wrapped_key->size;
+	entry->wrapped_size = wrapped_key->wrapped_size;
+	entry->algorithm = wrapped_key->algorithm;
 	entry->is_bound = wrapped_key->algorithm == WRAP_AES_KW_BOUND;
+	entry->cipher_slot = NO_CIPHER;
 	entry->uses = 1;
-	memcpy(entry->data, wrapped_key->bytes, wrapped_key->size);
+	memcpy(entry->data, wrapped_key->wrapped, wrapped_key->wrapped_size);
 	key_cache_lent = entry;
 	return entry;
 }
@@ -470,7 +522,6 @@ warn_if_not_locked(void)
 void
 key_cache_keep(CacheEntry *entry)
 {
-	WrappedKey	wrapped_key = {.bytes = entry->data,.size = entry->value_size};
 	bool		found;
 
 	Assert(entry == key_cache_lent);
@@ -478,12 +529,17 @@ key_cache_keep(CacheEntry *entry)
 		create_table();
 
 	make_room(entry_footprint(entry), NULL, key_cache_size);
-	entry->hash = hash_wrapped_key(&wrapped_key);
-	entry->born = now_ns();
-	if (dlist_is_empty(&ring))
+	if (clock_used == clock_allocated)
+	{
+		uint32		n = clock_allocated * 2;
+
+		clock_places = repalloc_huge(clock_places, n * sizeof(ClockPlace));
+		clock_allocated = n;
+	}
+	bucket_insert_hash(table, entry, hash_wrapped_bytes(entry->data), &found);
+	if (clock_used == 0)
 		look_at_ages();
-	bucket_insert_hash(table, entry, entry->hash, &found);
-	dlist_push_tail(&ring, &entry->ring);
+	add_to_clock(entry);
 	entry->is_cached = true;
 	key_cache_lent = NULL;
 	key_cache_stats->bytes += entry_footprint(entry);
@@ -516,15 +572,16 @@ static bool
 add_to_pool(CacheEntry *entry)
 {
 	size_t		half = (size_t) key_cache_size * 1024 / 2;
+	AesCipher  *cipher;
 
-	if (pool_used >= Max(1, Min(POOL_SIZE, half / AES_CIPHER_FOOTPRINT)))
+	if (pool_used >= Max(1, Min(CIPHER_POOL_SIZE, half / AES_CIPHER_FOOTPRINT)))
 		return false;
 	make_room(AES_CIPHER_FOOTPRINT, entry, key_cache_size);
-	entry->cipher = aes_cipher_new();
-	if (entry->cipher == NULL)
+	cipher = aes_cipher_new();
+	if (cipher == NULL)
 		out_of_memory();
-	entry->cipher_slot = pool_used;
-	pool[pool_used++] = entry;
+	key_cache_ciphers[pool_used] = cipher;
+	give_cipher(pool_used++, entry);
 	key_cache_stats->bytes += AES_CIPHER_FOOTPRINT;
 	return true;
 }
@@ -542,32 +599,33 @@ take_over(CacheEntry *entry)
 	if (++uses_without_cipher % CIPHER_TAKEOVER_INTERVAL != 0 || pool_used == 0)
 		return false;
 	pool_hand = (pool_hand + 1) % pool_used;
-	owner = pool[pool_hand];
+	owner = cipher_owners[pool_hand];
 	if (owner->cipher_used)
 	{
 		owner->cipher_used = false;
 		return false;
 	}
-	entry->cipher = owner->cipher;
-	entry->cipher_slot = pool_hand;
-	owner->cipher = NULL;
-	pool[pool_hand] = entry;
+	owner->cipher_slot = NO_CIPHER;
+	give_cipher(pool_hand, entry);
 	return true;
 }
 
 AesCipher *
 key_cache_make_cipher(CacheEntry *entry)
 {
+	AesCipher  *cipher;
+
 	/* The first use may well be the only one. */
 	if (!entry->is_cached || entry->uses < 2 ||
 		!(add_to_pool(entry) || take_over(entry)))
 		return key_shared_cipher(entry);
 
-	if (aes_cipher_set_key(entry->cipher, key_cache_key(entry), entry->key_size,
+	cipher = key_cache_ciphers[entry->cipher_slot];
+	if (aes_cipher_set_key(cipher, key_cache_key(entry), entry->key_size,
 						   AES_ENCRYPT) != CRYPTO_OK)
 	{
 		drop_cipher(entry);
 		elog(ERROR, "could not key a cipher");
 	}
-	return entry->cipher;
+	return cipher;
 }

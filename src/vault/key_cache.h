@@ -7,8 +7,6 @@
 
 #include "postgres.h"
 
-#include "lib/ilist.h"
-
 #include "../crypto/aes.h"
 #include "wrapped_key.h"
 
@@ -28,25 +26,30 @@ extern int	key_cache_max_age;
 extern int	key_cache_max_uses;
 extern double key_cache_verify_rate;
 
-/* One unwrapped key, in secure memory. */
+/*
+ * One unwrapped key, in secure memory.  With a session key of 16 bytes that is not
+ * bound it is one line of the processor's caches, which is what a hit reads.
+ */
 typedef struct CacheEntry
 {
-	dlist_node	ring;
 	struct Kek *kek;			/* what it was unwrapped with */
-	AesCipher  *cipher;			/* keyed with the key; NULL if it has none */
-	uint64		born;			/* nanoseconds */
-	uint32		hash;
+	uint32		place;			/* in the clock, once it is cached */
 	uint32		uses;			/* beyond 2, only while there is a limit */
-	uint32		cipher_slot;	/* its place in the pool, if it has a cipher */
-	uint16		value_size;		/* of the wrapped_key */
+	uint16		wrapped_size;
 	uint16		key_size;
-	bool		is_bound;
-	bool		used;			/* since the clock hand came by */
-	bool		cipher_used;	/* since the pool's hand came by */
-	bool		is_cached;		/* or only lent for one use */
-	uint8		data[FLEXIBLE_ARRAY_MEMBER];	/* wrapped_key; context if
+	uint16		cipher_slot;	/* in the pool, or NO_CIPHER */
+	uint8		algorithm;		/* WrapAlgorithm */
+	bool		is_bound:1;
+	bool		is_cached:1;	/* or only lent for one use */
+	bool		used:1;			/* since the clock's hand came by */
+	bool		cipher_used:1;	/* since the pool's hand came by */
+	uint8		data[FLEXIBLE_ARRAY_MEMBER];	/* wrapped bytes; context if
 												 * bound; key */
 } CacheEntry;
+
+/* So many keyed contexts fit the caches that a processor core has to itself. */
+#define CIPHER_POOL_SIZE 512
+#define NO_CIPHER CIPHER_POOL_SIZE
 
 /* Registers what wipes lent keys at the end of transactions; from _PG_init. */
 extern void key_cache_init(void);
@@ -97,6 +100,9 @@ extern void key_cache_wipe_withdrawn(void);
 /* Wipes everything. */
 extern void key_cache_flush(void);
 
+/* The keyed contexts, each with the key of the entry that names its slot. */
+extern AesCipher *key_cache_ciphers[CIPHER_POOL_SIZE];
+
 extern AesCipher *key_cache_make_cipher(CacheEntry *entry);
 
 /* A context keyed with the entry's key; good until the cache is called again. */
@@ -105,26 +111,27 @@ key_cache_cipher(CacheEntry *entry)
 {
 	if (!entry->cipher_used)
 		entry->cipher_used = true;
-	return likely(entry->cipher != NULL) ? entry->cipher : key_cache_make_cipher(entry);
+	return entry->cipher_slot != NO_CIPHER ? key_cache_ciphers[entry->cipher_slot] :
+		key_cache_make_cipher(entry);
 }
 
 /* What came out of the unwrapping: the context of a bound key, then the key. */
 static inline uint8 *
 key_cache_unwrapped(CacheEntry *entry)
 {
-	return entry->data + entry->value_size;
+	return entry->data + entry->wrapped_size;
 }
 
 static inline const uint8 *
 key_cache_key(const CacheEntry *entry)
 {
-	return entry->data + entry->value_size + (entry->is_bound ? KEY_CONTEXT_SIZE : 0);
+	return entry->data + entry->wrapped_size + (entry->is_bound ? KEY_CONTEXT_SIZE : 0);
 }
 
 static inline const uint8 *
 key_cache_dev_addr(const CacheEntry *entry)
 {
-	return entry->data + entry->value_size + KEY_CONTEXT_SIZE - LORAWAN_DEV_ADDR_SIZE;
+	return entry->data + entry->wrapped_size + KEY_CONTEXT_SIZE - LORAWAN_DEV_ADDR_SIZE;
 }
 
 #endif							/* KEY_CACHE_H */
