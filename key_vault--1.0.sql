@@ -331,6 +331,55 @@ SELECT label, role, string_agg(privilege, ', ' ORDER BY privilege) AS privileges
 COMMENT ON VIEW key_vault.kek_privileges IS 'who may do what with the KEKs of which label';
 
 ------------------------------------------------------------------------------
+-- The audit log
+------------------------------------------------------------------------------
+
+-- No key and no number: rows of several databases can come together in one.
+CREATE TABLE key_vault.audit_log (
+    at               timestamptz NOT NULL DEFAULT clock_timestamp(),
+    event            text COLLATE "C" NOT NULL,
+    label            text COLLATE "C" NOT NULL,
+    version          integer,
+    details          jsonb,
+    role             name NOT NULL,
+    session_role     name NOT NULL,
+    client_addr      inet,
+    application_name text,
+    pid              integer NOT NULL
+);
+SELECT pg_extension_config_dump('key_vault.audit_log', '');
+
+COMMENT ON TABLE key_vault.audit_log IS
+'the life of each KEK: created, imported, rotated, suspended, resumed, compromised, destroyed; granted, revoked. Written by the functions, in the transaction of the change; rows cannot be changed or deleted. Read by members of pg_read_all_stats';
+COMMENT ON COLUMN key_vault.audit_log.at IS 'the moment of the call; the transaction ended later';
+COMMENT ON COLUMN key_vault.audit_log.version IS 'NULL for what is about the label as a whole';
+COMMENT ON COLUMN key_vault.audit_log.details IS
+'for changes of state: from, to; for privileges: role, privilege';
+COMMENT ON COLUMN key_vault.audit_log.role IS
+'the current role, whose privilege was checked; roles are kept by name, as they were called then';
+COMMENT ON COLUMN key_vault.audit_log.session_role IS 'the role that logged in (session_user)';
+COMMENT ON COLUMN key_vault.audit_log.client_addr IS
+'address of the client, or of the pooler before it; NULL for Unix sockets and background workers';
+COMMENT ON COLUMN key_vault.audit_log.application_name IS 'as the client called itself';
+COMMENT ON COLUMN key_vault.audit_log.pid IS 'process id of the session, as in the server''s log';
+
+-- On the origin only, as the guard of kek: a subscription's rows come as they are.
+CREATE FUNCTION key_vault.guard_audit_log()
+RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'table key_vault.audit_log is append-only'
+        USING ERRCODE = 'object_not_in_prerequisite_state',
+              DETAIL = format('%s is refused.', TG_OP);
+END
+$$;
+COMMENT ON FUNCTION key_vault.guard_audit_log() IS
+'trigger: refuses whatever would change or remove rows of the audit log';
+
+CREATE TRIGGER guard BEFORE UPDATE OR DELETE OR TRUNCATE ON key_vault.audit_log
+    FOR EACH STATEMENT EXECUTE FUNCTION key_vault.guard_audit_log();
+
+------------------------------------------------------------------------------
 -- Wrapped keys
 ------------------------------------------------------------------------------
 
@@ -697,4 +746,6 @@ BEGIN
 END
 $$;
 GRANT SELECT ON key_vault.cache_stats_sessions, key_vault.cache_stats_total TO pg_read_all_stats;
+-- It names sessions and clients, as pg_stat_activity does for the same role.
+GRANT SELECT ON key_vault.audit_log TO pg_read_all_stats;
 GRANT SELECT ON key_vault.keks, key_vault.kek_privileges, key_vault.wrapped_key_columns TO PUBLIC;

@@ -56,6 +56,16 @@ access_privilege_from_name(const char *name)
 			 errhint("The privileges are wrap, unwrap, decrypt, derive, rewrap and admin.")));
 }
 
+const char *
+access_privilege_name(KekPrivileges privilege)
+{
+	for (int i = 0; i < lengthof(privilege_names); i++)
+		if (privilege_names[i].privilege == privilege)
+			return privilege_names[i].name;
+
+	elog(ERROR, "no single KEK privilege: %u", privilege);
+}
+
 KekPrivileges
 access_held(const char *label)
 {

@@ -57,4 +57,7 @@ access_require_memo(AccessMemo *memo, const char *label, KekPrivileges any_of)
 /* A privilege by its name; an error when there is none. */
 extern KekPrivileges access_privilege_from_name(const char *name);
 
+/* The name of one privilege. */
+extern const char *access_privilege_name(KekPrivileges privilege);
+
 #endif							/* ACCESS_H */

@@ -21,10 +21,12 @@
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/json.h"
 #include "utils/uuid.h"
 
 #include "../crypto/secure_memory.h"
 #include "access.h"
+#include "audit_log.h"
 #include "errors.h"
 #include "invalidation.h"
 #include "kek_admin.h"
@@ -120,6 +122,16 @@ set_state(const KekRow *row, KekState state)
 	owner_sql_end(&owner);
 }
 
+/* The same by an administrator's wish, which is to be seen later. */
+static void
+change_state(const KekRow *row, KekState state, const char *event)
+{
+	set_state(row, state);
+	audit_log_write(event, row->label, row->version,
+					psprintf("{\"from\": \"%s\", \"to\": \"%s\"}",
+							 kek_state_name(row->state), kek_state_name(state)));
+}
+
 static bytea *
 make_bytea(const uint8 *bytes, size_t size)
 {
@@ -135,7 +147,8 @@ make_bytea(const uint8 *bytes, size_t size)
  * unusable root key leaves no trace.
  */
 static int32
-add_version(const char *label, List *rows, const uint8 *material, size_t size)
+add_version(const char *label, List *rows, const uint8 *material, size_t size,
+			const char *event)
 {
 	int32		newest = rows == NIL ? 0 : ((KekRow *) linitial(rows))->version;
 	const KekRow *active = active_version(rows);
@@ -170,11 +183,12 @@ add_version(const char *label, List *rows, const uint8 *material, size_t size)
 					  "VALUES ($1, $2, $3, 'active', $4, $5, $6, $7)",
 					  lengthof(types), types, values, NULL);
 	owner_sql_end(&owner);
+	audit_log_write(event, row.label, row.version, NULL);
 	return row.version;
 }
 
 static int32
-add_random_version(const char *label, List *rows, int32 key_bits)
+add_random_version(const char *label, List *rows, int32 key_bits, const char *event)
 {
 	uint8		material[MAX_MATERIAL_SIZE];
 	int32		version;
@@ -183,7 +197,7 @@ add_random_version(const char *label, List *rows, int32 key_bits)
 	{
 		if (!secure_random(material, key_bits / 8))
 			elog(ERROR, "could not generate a random key");
-		version = add_version(label, rows, material, key_bits / 8);
+		version = add_version(label, rows, material, key_bits / 8, event);
 	}
 	PG_FINALLY();
 	{
@@ -206,7 +220,7 @@ kek_create(const char *label, int32 key_bits)
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("KEK label \"%s\" already exists", label),
 				 errhint("Use key_vault.kek_rotate() to make a new version of it.")));
-	return add_random_version(label, NIL, key_bits);
+	return add_random_version(label, NIL, key_bits, "created");
 }
 
 int32
@@ -236,7 +250,7 @@ kek_import(const char *label, const uint8 *material, size_t size)
 							label, row->version),
 					 errdetail("The key check values are the same.")));
 	}
-	return add_version(label, rows, material, size);
+	return add_version(label, rows, material, size, "imported");
 }
 
 int32
@@ -246,7 +260,7 @@ kek_rotate(const char *label)
 
 	begin_administration(label);
 	rows = existing_versions(label);
-	return add_random_version(label, rows, ((KekRow *) linitial(rows))->key_bits);
+	return add_random_version(label, rows, ((KekRow *) linitial(rows))->key_bits, "rotated");
 }
 
 static void
@@ -277,7 +291,7 @@ kek_suspend(const char *label, int32 version)
 	row = existing_version(label, version);
 	if (row->state == KEK_SUSPENDED || row->state == KEK_DESTROYED)
 		refuse_state(row);
-	set_state(row, KEK_SUSPENDED);
+	change_state(row, KEK_SUSPENDED, "suspended");
 	notice_no_active_version(row);
 }
 
@@ -296,7 +310,7 @@ kek_resume(const char *label, int32 version)
 	/* The label went on without it: it no longer wraps. */
 	if (state == KEK_ACTIVE && active_version(existing_versions(label)) != NULL)
 		state = KEK_DEACTIVATED;
-	set_state(row, state);
+	change_state(row, state, "resumed");
 }
 
 void
@@ -308,7 +322,7 @@ kek_compromise(const char *label, int32 version)
 	row = existing_version(label, version);
 	if (row->state == KEK_COMPROMISED || row->state == KEK_DESTROYED)
 		refuse_state(row);
-	set_state(row, KEK_COMPROMISED);
+	change_state(row, KEK_COMPROMISED, "compromised");
 	notice_no_active_version(row);
 }
 
@@ -321,7 +335,7 @@ kek_erase(const char *label, int32 version)
 	row = existing_version(label, version);
 	if (row->state == KEK_DESTROYED)
 		refuse_state(row);
-	set_state(row, KEK_DESTROYED);
+	change_state(row, KEK_DESTROYED, "destroyed");
 	notice_no_active_version(row);
 }
 
@@ -370,6 +384,21 @@ forget_dropped_roles(void)
 					  0, NULL, NULL, NULL);
 }
 
+static void
+log_privilege(const char *event, const char *label, Oid role, const char *privilege)
+{
+	char	   *name = GetUserNameFromId(role, true);
+	StringInfoData details;
+
+	initStringInfo(&details);
+	appendStringInfoString(&details, "{\"role\": ");
+	/* What regrole shows of a role that was dropped. */
+	escape_json(&details, name != NULL ? name : psprintf("%u", role));
+	appendStringInfo(&details, ", \"privilege\": \"%s\"}",
+					 access_privilege_name(access_privilege_from_name(privilege)));
+	audit_log_write(event, label, 0, details.data);
+}
+
 bool
 kek_privilege_grant(const char *label, Oid role, const char *privilege)
 {
@@ -390,6 +419,8 @@ kek_privilege_grant(const char *label, Oid role, const char *privilege)
 	if (lacks_execute(role))
 		change_execute("GRANT", "TO", role);
 	owner_sql_end(&owner);
+	if (changed)
+		log_privilege("granted", label, role, privilege);
 	return changed;
 }
 
@@ -411,5 +442,7 @@ kek_privilege_revoke(const char *label, Oid role, const char *privilege)
 		!access_is_granted(role))
 		change_execute("REVOKE", "FROM", role);
 	owner_sql_end(&owner);
+	if (changed)
+		log_privilege("revoked", label, role, privilege);
 	return changed;
 }

@@ -4,7 +4,7 @@
  *
  * Invariant: nothing of the caller's takes part in it: names are qualified or
  * looked up in pg_catalog only, and the statements are this storey's own.
- * Called by kek_admin.c.
+ * Called by kek_admin.c and audit_log.c.
  */
 #include "postgres.h"
 

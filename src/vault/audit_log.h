@@ -1,0 +1,25 @@
+/*
+ * audit_log.h
+ *	  The table key_vault.audit_log: what was done to which KEK, by whom.
+ *
+ * Whoever changes a KEK, or keys by it, writes here in the same
+ * transaction, once the current role was checked.  Events so far: created,
+ * imported, rotated, suspended, resumed, compromised, destroyed, granted, revoked;
+ * another one is a past participle, too, and is named in the table's comment.
+ */
+#ifndef AUDIT_LOG_H
+#define AUDIT_LOG_H
+
+#include "postgres.h"
+
+/*
+ * Appends one row.  Time, roles and client are found here: the role is the current
+ * one, so it must not be called between owner_sql_begin() and owner_sql_end().
+ * version: 0 when the event is about the label as a whole.  details: a JSON
+ * object in the database's encoding (escape_json() helps), or NULL; never
+ * a key.
+ */
+extern void audit_log_write(const char *event, const char *label, int32 version,
+							const char *details);
+
+#endif							/* AUDIT_LOG_H */
