@@ -4,8 +4,9 @@
  *
  * The file must be as PostgreSQL wants its server's private key: owned by the
  * server's user and open to nobody else, or owned by root and at most readable
- * to a group.  It must not lie in the data directory, where each base backup
- * would take it along with the KEKs that it seals.  Called by root_key.c.
+ * to a group.  It must not lie where each base backup would take it along with
+ * the KEKs that it seals: in the data directory or a tablespace.  Called by
+ * root_key.c.
  */
 #include "postgres.h"
 
@@ -14,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/relpath.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 
@@ -24,19 +26,46 @@
 /* Longer than any root key, so that a longer line shows as such. */
 #define MAX_FILE_SIZE 256
 
+/* Whether a resolved path lies somewhere below a directory. */
 static bool
-is_in_data_directory(const char *path)
+is_below(const char *real_path, const char *directory)
 {
-	char		real_path[PATH_MAX];
-	char		real_data[PATH_MAX];
+	char		real_directory[PATH_MAX];
 	size_t		len;
 
-	/* A relative path is taken from the data directory. */
-	if (realpath(path, real_path) == NULL || realpath(DataDir, real_data) == NULL)
-		return !is_absolute_path(path);
+	if (realpath(directory, real_directory) == NULL)
+		return false;
+	len = strlen(real_directory);
+	return strncmp(real_path, real_directory, len) == 0 && real_path[len] == '/';
+}
 
-	len = strlen(real_data);
-	return strncmp(real_path, real_data, len) == 0 && real_path[len] == '/';
+/* Whether a base backup takes the file along. */
+static bool
+is_in_base_backup(const char *path)
+{
+	char		real_path[PATH_MAX];
+	bool		found;
+	DIR		   *tablespaces;
+	struct dirent *tablespace;
+
+	/* A relative path is taken from the data directory. */
+	if (realpath(path, real_path) == NULL)
+		return !is_absolute_path(path);
+	if (is_below(real_path, DataDir))
+		return true;
+
+	found = false;
+	tablespaces = AllocateDir("pg_tblspc");
+	while (!found && (tablespace = ReadDir(tablespaces, "pg_tblspc")) != NULL)
+	{
+		char	   *directory = psprintf("pg_tblspc/%s/%s", tablespace->d_name,
+										 TABLESPACE_VERSION_DIRECTORY);
+
+		found = is_below(real_path, directory);
+		pfree(directory);
+	}
+	FreeDir(tablespaces);
+	return found;
 }
 
 static bool
@@ -55,10 +84,10 @@ check_file(const char *path, int fd, RootKeyProblem *problem)
 		problem->hint = pstrdup("The server's operating system user must be able to read the file.");
 		return false;
 	}
-	if (is_in_data_directory(path))
+	if (is_in_base_backup(path))
 	{
 		problem->sqlstate = ERRCODE_ROOT_KEY_IN_DATA;
-		problem->message = psprintf("root key file \"%s\" is inside the data directory", path);
+		problem->message = psprintf("root key file \"%s\" is inside the data directory or a tablespace", path);
 		problem->detail = pstrdup("A base backup would contain the KEKs and the key that opens them.");
 		problem->hint = pstrdup("Move the file elsewhere and name it by its absolute path.");
 		return false;

@@ -121,7 +121,7 @@ SELECT throws_ok($$SELECT seals('x')$$, 'KV102', NULL, 'a file that the server m
 \o /dev/null
 SELECT change_root_key(format('file:%s/PG_VERSION', current_setting('data_directory'))) \gexec
 \o
-SELECT throws_ok($$SELECT seals('x')$$, 'KV103', format('root key file "%s/PG_VERSION" is inside the data directory', current_setting('data_directory')), 'in the data directory');
+SELECT throws_ok($$SELECT seals('x')$$, 'KV103', format('root key file "%s/PG_VERSION" is inside the data directory or a tablespace', current_setting('data_directory')), 'in the data directory');
 \o /dev/null
 SELECT change_root_key('file:PG_VERSION') \gexec
 \o
@@ -135,6 +135,17 @@ SELECT throws_ok($$SELECT seals('x')$$, 'KV103', NULL, 'by a symbolic link');
 SELECT change_root_key(format('file:%s/../../../../../../..%s/PG_VERSION', current_setting('test.dir'), current_setting('data_directory'))) \gexec
 \o
 SELECT throws_ok($$SELECT seals('x')$$, 'KV103', NULL, 'by a detour');
+
+-- inside a tablespace, the part of it that a base backup takes along
+SELECT shell('mkdir -m 700 tablespace') \g /dev/null
+SELECT format('CREATE TABLESPACE key_vault_pgtap_root_key LOCATION %L', current_setting('test.dir') || '/tablespace') \gexec
+SELECT shell('cp a tablespace/PG_*') \g /dev/null
+\o /dev/null
+SELECT change_root_key(format('file:%s/tablespace/%s/a', current_setting('test.dir'), ls)) FROM pg_ls_dir(current_setting('test.dir') || '/tablespace') ls \gexec
+\o
+SELECT throws_ok($$SELECT seals('x')$$, 'KV103', NULL, 'in a tablespace');
+SELECT shell('rm tablespace/PG_*/a') \g /dev/null
+DROP TABLESPACE key_vault_pgtap_root_key;
 
 -- too open
 SELECT file('m644', '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n', '644'), file('m640', '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n', '640'), file('m602', '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n', '602') \g /dev/null
