@@ -298,6 +298,12 @@ LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_compromise(text, integer) IS
 'marks a KEK as known to others: it unwraps only, so that its keys can be rewrapped; takes the privilege admin';
 
+CREATE FUNCTION key_vault.root_key_rotate()
+RETURNS bigint AS 'MODULE_PATHNAME', 'key_vault_root_key_rotate'
+LANGUAGE C;
+COMMENT ON FUNCTION key_vault.root_key_rotate() IS
+'seals every KEK under the first root key of key_vault.root_key, in this transaction, whichever root key of the list it is sealed under; returns how many were sealed anew; for superusers. Standbys and subscribers need the new root key in their lists before';
+
 CREATE FUNCTION key_vault.has_kek_privilege(label text, privilege text)
 RETURNS boolean AS 'MODULE_PATHNAME', 'key_vault_has_kek_privilege'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 100;

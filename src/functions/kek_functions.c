@@ -2,7 +2,7 @@
  * kek_functions.c
  *	  SQL functions that administer KEKs and the privileges on their labels.
  *
- * Thin: what they do is in src/vault/kek_admin.c and access.c.
+ * Thin: what they do is in src/vault/kek_admin.c, root_key_rotate.c and access.c.
  */
 #include "postgres.h"
 
@@ -15,6 +15,7 @@
 #include "../vault/access.h"
 #include "../vault/kek.h"
 #include "../vault/kek_admin.h"
+#include "../vault/root_key_rotate.h"
 #include "../vault/wrapping.h"
 #include "arguments.h"
 
@@ -28,6 +29,7 @@ PG_FUNCTION_INFO_V1(key_vault_kek_compromise);
 PG_FUNCTION_INFO_V1(key_vault_kek_erase);
 PG_FUNCTION_INFO_V1(key_vault_kek_grant);
 PG_FUNCTION_INFO_V1(key_vault_kek_revoke);
+PG_FUNCTION_INFO_V1(key_vault_root_key_rotate);
 PG_FUNCTION_INFO_V1(key_vault_has_kek_privilege);
 PG_FUNCTION_INFO_V1(key_vault_invalidate);
 
@@ -140,6 +142,12 @@ key_vault_kek_revoke(PG_FUNCTION_ARGS)
 	refuse_nulls(fcinfo);
 	PG_RETURN_BOOL(kek_privilege_revoke(label_argument(fcinfo, 0), PG_GETARG_OID(1),
 										text_to_cstring(PG_GETARG_TEXT_PP(2))));
+}
+
+Datum
+key_vault_root_key_rotate(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(root_key_rotate());
 }
 
 Datum

@@ -129,19 +129,17 @@ newest_first(const ListCell *a, const ListCell *b)
 	return (version_a < version_b) - (version_a > version_b);
 }
 
-List *
-kek_rows_by_label(const char *label)
+/* The rows that a scan of the index on label and version gives. */
+static List *
+scan_label_index(int nkeys, ScanKeyData *keys)
 {
 	Relation	table = open_kek_table();
 	SysScanDesc scan;
-	ScanKeyData key;
 	HeapTuple	tuple;
 	List	   *rows = NIL;
 
-	ScanKeyInit(&key, Anum_kek_label, BTEqualStrategyNumber, F_TEXTEQ,
-				CStringGetTextDatum(label));
 	scan = systable_beginscan(table, vault_index_oid("kek_label_version_key"), true,
-							  NULL, 1, &key);
+							  NULL, nkeys, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		KekRow	   *row = palloc(sizeof(KekRow));
@@ -151,6 +149,35 @@ kek_rows_by_label(const char *label)
 	}
 	systable_endscan(scan);
 	table_close(table, AccessShareLock);
+	return rows;
+}
+
+List *
+kek_rows_by_label(const char *label)
+{
+	ScanKeyData key;
+	List	   *rows;
+
+	ScanKeyInit(&key, Anum_kek_label, BTEqualStrategyNumber, F_TEXTEQ,
+				CStringGetTextDatum(label));
+	rows = scan_label_index(1, &key);
 	list_sort(rows, newest_first);
+	return rows;
+}
+
+static int
+by_label_and_version(const ListCell *a, const ListCell *b)
+{
+	int			order = strcmp(((KekRow *) lfirst(a))->label, ((KekRow *) lfirst(b))->label);
+
+	return order != 0 ? order : newest_first(b, a);
+}
+
+List *
+kek_rows_all(void)
+{
+	List	   *rows = scan_label_index(0, NULL);
+
+	list_sort(rows, by_label_and_version);
 	return rows;
 }

@@ -44,6 +44,9 @@ extern bool kek_row_by_id(const pg_uuid_t *kek_id, KekRow *row);
 /* All versions of a label, in descending order; a list of KekRow pointers. */
 extern List *kek_rows_by_label(const char *label);
 
+/* All rows, in the order of label and version; a list of KekRow pointers. */
+extern List *kek_rows_all(void);
+
 extern const char *kek_state_name(KekState state);
 
 #endif							/* KEK_ROW_H */

@@ -11,7 +11,7 @@
  * row's kek_id, label and version: material moved to another row does not open.
  *
  * Invariant: root keys loaded under one value of the setting are wiped when it
- * changes.  Called by kek.c and kek_admin.c.
+ * changes.  Called by kek.c, kek_admin.c and root_key_rotate.c.
  */
 #include "postgres.h"
 
@@ -56,6 +56,12 @@ forget_root_keys(void)
 
 void
 root_key_assign(const char *newval, void *extra)
+{
+	forget_root_keys();
+}
+
+void
+root_key_read_anew(void)
 {
 	forget_root_keys();
 }
@@ -248,22 +254,34 @@ additional_data(const KekRow *row)
 	return (bytea *) data.data;
 }
 
+/* The first of the list, which is to seal the KEK of a row. */
+static const RootKey *
+sealing_root_key(const KekRow *row)
+{
+	RootKeyProblem problem;
+
+	parse_setting();
+	if (!ensure_loaded(&root_keys[0], &problem))
+		report_problem(&problem,
+					   psprintf(_("It is the first of key_vault.root_key and is to seal KEK label \"%s\" version %d."),
+								row->label, row->version));
+	return &root_keys[0];
+}
+
+bool
+root_key_is_first(const KekRow *row)
+{
+	return memcmp(sealing_root_key(row)->id, row->root_key_id, KEY_CHECK_VALUE_SIZE) == 0;
+}
+
 void
 root_key_seal(KekRow *row, const uint8 *material)
 {
 	size_t		len = row->key_bits / 8;
+	const RootKey *key = sealing_root_key(row);
 	bytea	   *aad = additional_data(row);
-	RootKeyProblem problem;
-	RootKey    *key;
 	uint8	   *sealed;
 	CryptoStatus status;
-
-	parse_setting();
-	key = &root_keys[0];
-	if (!ensure_loaded(key, &problem))
-		report_problem(&problem,
-					   psprintf(_("It is the first of key_vault.root_key and is to seal KEK label \"%s\" version %d."),
-								row->label, row->version));
 
 	row->sealed_material = palloc(VARHDRSZ + SEALED_OVERHEAD + len);
 	SET_VARSIZE(row->sealed_material, VARHDRSZ + SEALED_OVERHEAD + len);

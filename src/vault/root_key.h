@@ -15,6 +15,12 @@ extern char *root_key_setting;
 /* The setting's assign hook: whatever was loaded under the old one is wiped. */
 extern void root_key_assign(const char *newval, void *extra);
 
+/* The next use reads the root keys anew, whatever this backend has of them. */
+extern void root_key_read_anew(void);
+
+/* Whether the row's material is sealed under the first root key of the setting. */
+extern bool root_key_is_first(const KekRow *row);
+
 /*
  * Seals the material of the KEK that the row describes, under the first root
  * key of the setting; fills the row's sealed_material and root_key_id.

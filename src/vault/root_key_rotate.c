@@ -1,0 +1,104 @@
+/*
+ * root_key_rotate.c
+ *	  Sealing all KEKs under another root key.
+ *
+ * All within the caller's transaction: whatever ends it, each KEK is sealed under
+ * its old root key or all are sealed under the new one.  Both are in the
+ * setting then, so either opens.
+ *
+ * Invariants:
+ * - Nothing is written that this server cannot open: the root keys are read
+ *   anew at the start, and each KEK is opened again before its row is written.
+ * - A KEK in the clear is wiped from the buffers of this file on every way out.
+ *
+ * Called by src/functions.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+
+#include "../crypto/secure_memory.h"
+#include "invalidation.h"
+#include "kek_row.h"
+#include "owner_sql.h"
+#include "root_key.h"
+#include "root_key_rotate.h"
+
+#define MAX_MATERIAL_SIZE 32
+
+static void
+seal_anew(KekRow *row)
+{
+	uint8		material[MAX_MATERIAL_SIZE];
+
+	PG_TRY();
+	{
+		root_key_open(row, material);
+		root_key_seal(row, material);
+		root_key_open(row, material);
+	}
+	PG_FINALLY();
+	{
+		secure_wipe(material, sizeof(material));
+	}
+	PG_END_TRY();
+}
+
+static void
+write_row(const KekRow *row)
+{
+	OwnerSql	owner;
+	Oid			types[] = {UUIDOID, BYTEAOID, BYTEAOID};
+	Datum		values[lengthof(types)];
+	bytea	   *root_key_id = palloc(VARHDRSZ + KEY_CHECK_VALUE_SIZE);
+
+	SET_VARSIZE(root_key_id, VARHDRSZ + KEY_CHECK_VALUE_SIZE);
+	memcpy(VARDATA(root_key_id), row->root_key_id, KEY_CHECK_VALUE_SIZE);
+
+	values[0] = UUIDPGetDatum(&row->kek_id);
+	values[1] = PointerGetDatum(root_key_id);
+	values[2] = PointerGetDatum(row->sealed_material);
+	owner_sql_begin(&owner);
+	owner_sql_execute("UPDATE key_vault.kek SET root_key_id = $2, sealed_material = $3 "
+					  "WHERE kek_id = $1",
+					  lengthof(types), types, values, NULL);
+	owner_sql_end(&owner);
+}
+
+int64
+root_key_rotate(void)
+{
+	Relation	table;
+	ListCell   *cell;
+	int64		sealed = 0;
+
+	PreventCommandDuringRecovery("rotation of the root key");
+	if (!superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to rotate the root key"),
+				 errdetail("Only superusers may, as only they set key_vault.root_key.")));
+
+	/* One administrator at a time, as in kek_admin.c; readers go on. */
+	table = open_kek_table();
+	LockRelation(table, ShareRowExclusiveLock);
+	table_close(table, AccessShareLock);
+
+	/* A file may hold another key by now than when this backend read it. */
+	root_key_read_anew();
+	foreach(cell, kek_rows_all())
+	{
+		KekRow	   *row = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (row->sealed_material == NULL || root_key_is_first(row))
+			continue;
+		seal_anew(row);
+		write_row(row);
+		sealed++;
+	}
+	return sealed;
+}
