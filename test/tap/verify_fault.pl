@@ -21,20 +21,20 @@ system("mkdir $build && cp -R $source/Makefile $source/src $source/key_vault--1.
 my %faults = (
     # The key of an entry that is found has a bit changed, its last.
     flipped => [
-        qr/^\tentry->uses\+\+;$/m,
-        "\tkey_cache_unwrapped(entry)[entry->key_size + (entry->is_bound ? KEY_CONTEXT_SIZE : 0) - 1] ^= entry->uses++ == 1;"
+        qr/^\t\tentry->uses\+\+;$/m,
+        "\t\tkey_cache_unwrapped(entry)[entry->key_size + (entry->is_bound ? KEY_CONTEXT_SIZE : 0) - 1] ^= entry->uses++ == 1;"
     ],
 
     # What the wrapped key says is left out of the cache's key.
     mixed => [
         qr/^(static inline bool\nbucket_matches.*\n\{)$/m,
-        "\$1\n\tif (sought == NULL)\n\t\treturn entry->value_size == wrapped_key->size;"
+        "\$1\n\tif (sought == NULL)\n\t\treturn entry->wrapped_size == wrapped_key->wrapped_size;"
     ],
 
     # So is the DevAddr of a bound key.
     strayed => [
-        qr/^\tentry->uses\+\+;$/m,
-        "\tkey_cache_unwrapped(entry)[KEY_CONTEXT_SIZE - 1] ^= entry->is_bound && entry->uses++ == 1;"
+        qr/^\t\tentry->uses\+\+;$/m,
+        "\t\tkey_cache_unwrapped(entry)[KEY_CONTEXT_SIZE - 1] ^= entry->is_bound && entry->uses++ == 1;"
     ]);
 
 sub build
