@@ -1,80 +1,115 @@
 /*
  * cmac.c
- *	  AES-CMAC over OpenSSL's EVP_MAC, and the key check value.
+ *	  AES-CMAC over a keyed AES context, and the key check value.
  *
- * For the vault (key check values) and for LoRaWAN message integrity codes.
+ * For the vault (key check values) and for LoRaWAN message integrity codes, whose
+ * keys come as contexts that are keyed for other uses too.  Measured on OpenSSL
+ * 3.0.20, ns a message of 60 bytes:
  *
- * Invariant: no key outlives the call.  A context kept and re-keyed would take
- * 360 ns a message of 60 bytes instead of 820, but would hold the last key; wiping
- * that by keying it with zeros brings it to 620, which is not worth the state.
+ *	 81  here, with a keyed context; the subkeys are derived for each message
+ *	178  EVP_MAC with a context that is kept for the key
+ *	178  here, with a context made for the message
+ *	845  EVP_MAC with a context made for the message
+ *
+ * Invariants: no key outlives the call; subkeys and chaining values are wiped on
+ * every way out; no branch and no address depends on key or message.
  */
 #include "cmac.h"
 
 #include <string.h>
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 
-static EVP_MAC *cmac_algorithm;
-
-/* The CBC cipher that AES-CMAC is made of; NULL for a bad length. */
-static const char *
-cbc_name(size_t key_len)
+/* A block as two words, the first one the more significant. */
+typedef struct CmacBlock
 {
-	switch (key_len)
+	uint64_t	high;
+	uint64_t	low;
+} CmacBlock;
+
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define HIGHEST_BYTE_FIRST(word) (word)
+#else
+#define HIGHEST_BYTE_FIRST(word) __builtin_bswap64(word)
+#endif
+
+/* Multiplies by x in GF(2^128): from L to K1, from K1 to K2. */
+static void
+double_block(CmacBlock *block)
+{
+	uint64_t	high = HIGHEST_BYTE_FIRST(block->high);
+	uint64_t	low = HIGHEST_BYTE_FIRST(block->low);
+	uint64_t	carry = high >> 63;
+
+	block->high = HIGHEST_BYTE_FIRST(high << 1 | low >> 63);
+	block->low = HIGHEST_BYTE_FIRST(low << 1 ^ (0x87 & (0 - carry)));
+}
+
+static void
+xor_block(CmacBlock *block, const CmacBlock *other)
+{
+	block->high ^= other->high;
+	block->low ^= other->low;
+}
+
+CryptoStatus
+aes_cmac_keyed(AesCipher *key, const uint8_t *message, size_t message_len,
+			   uint8_t mac[AES_CMAC_SIZE])
+{
+	CmacBlock	subkey = {0, 0};
+	CmacBlock	state = {0, 0};
+	CmacBlock	block;
+	CryptoStatus status;
+
+	status = aes_cipher_run(key, (uint8_t *) &subkey, (uint8_t *) &subkey, AES_BLOCK_SIZE);
+	double_block(&subkey);
+
+	/* All blocks but the last one, which is whole where it can be. */
+	for (; message_len > AES_BLOCK_SIZE && status == CRYPTO_OK;
+		 message += AES_BLOCK_SIZE, message_len -= AES_BLOCK_SIZE)
 	{
-		case 16:
-			return "AES-128-CBC";
-		case 24:
-			return "AES-192-CBC";
-		case 32:
-			return "AES-256-CBC";
-		default:
-			return NULL;
+		memcpy(&block, message, AES_BLOCK_SIZE);
+		xor_block(&state, &block);
+		status = aes_cipher_run(key, (uint8_t *) &state, (uint8_t *) &state, AES_BLOCK_SIZE);
 	}
+
+	if (status == CRYPTO_OK)
+	{
+		memset(&block, 0, AES_BLOCK_SIZE);
+		if (message_len > 0)
+			memcpy(&block, message, message_len);
+		if (message_len < AES_BLOCK_SIZE)
+		{
+			((uint8_t *) &block)[message_len] = 0x80;
+			double_block(&subkey);
+		}
+		xor_block(&state, &block);
+		xor_block(&state, &subkey);
+		status = aes_cipher_run(key, (uint8_t *) &state, (uint8_t *) &state, AES_BLOCK_SIZE);
+	}
+	if (status == CRYPTO_OK)
+		memcpy(mac, &state, AES_CMAC_SIZE);
+
+	OPENSSL_cleanse(&subkey, sizeof(subkey));
+	OPENSSL_cleanse(&state, sizeof(state));
+	OPENSSL_cleanse(&block, sizeof(block));
+	return status;
 }
 
 CryptoStatus
 aes_cmac(const uint8_t *key, size_t key_len, const uint8_t *message,
 		 size_t message_len, uint8_t mac[AES_CMAC_SIZE])
 {
-	const char *cipher_name = cbc_name(key_len);
-	OSSL_PARAM	params[2];
-	EVP_MAC_CTX *context;
-	uint8_t		result[AES_CMAC_SIZE];
-	size_t		result_len = 0;
-	CryptoStatus status = CRYPTO_LIBRARY;
+	AesCipher  *cipher = aes_cipher_new();
+	CryptoStatus status;
 
-	if (cipher_name == NULL)
-		return CRYPTO_BAD_LENGTH;
-
-	if (cmac_algorithm == NULL)
-		cmac_algorithm = EVP_MAC_fetch(NULL, "CMAC", NULL);
-	if (cmac_algorithm == NULL)
-		return CRYPTO_LIBRARY;
-
-	context = EVP_MAC_CTX_new(cmac_algorithm);
-	if (context == NULL)
+	if (cipher == NULL)
 		return CRYPTO_NO_MEMORY;
 
-	/* OpenSSL only reads the name, but its parameters have no const. */
-	params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_CIPHER,
-												 (char *) cipher_name, 0);
-	params[1] = OSSL_PARAM_construct_end();
-
-	if (EVP_MAC_init(context, key, key_len, params) &&
-		EVP_MAC_update(context, message, message_len) &&
-		EVP_MAC_final(context, result, &result_len, sizeof(result)) &&
-		result_len == AES_CMAC_SIZE)
-	{
-		memcpy(mac, result, AES_CMAC_SIZE);
-		status = CRYPTO_OK;
-	}
-
-	/* Frees the key schedule and the subkeys wiped. */
-	EVP_MAC_CTX_free(context);
-	OPENSSL_cleanse(result, sizeof(result));
+	status = aes_cipher_set_key(cipher, key, key_len, AES_ENCRYPT);
+	if (status == CRYPTO_OK)
+		status = aes_cmac_keyed(cipher, message, message_len, mac);
+	aes_cipher_free(cipher);
 	return status;
 }
 

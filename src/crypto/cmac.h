@@ -5,13 +5,14 @@
 #ifndef CMAC_H
 #define CMAC_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-#include "crypto_status.h"
+#include "aes.h"
 
 #define AES_CMAC_SIZE 16
 #define KEY_CHECK_VALUE_SIZE 5
+
+/* By a context that is keyed for AES_ENCRYPT already, as for many messages. */
+extern CryptoStatus aes_cmac_keyed(AesCipher *key, const uint8_t *message,
+								   size_t message_len, uint8_t mac[AES_CMAC_SIZE]);
 
 /* key_len is 16, 24 or 32 bytes. */
 extern CryptoStatus aes_cmac(const uint8_t *key, size_t key_len,

@@ -1,6 +1,6 @@
 /*
  * lorawan_payload.c
- *	  FRMPayload encryption: the payload XOR a keystream of AES blocks.
+ *	  FRMPayload and FOpts encryption: the bytes XOR a keystream of AES blocks.
  *
  * For the vault's callers that hold a session key's cipher.  This runs once per
  * row of a query, so all blocks go through the cipher in one call.
@@ -107,5 +107,30 @@ lorawan_payload_crypt(AesCipher *session_key, LorawanDirection direction,
 		xor_bytes(out, in, keystream, len);
 
 	OPENSSL_cleanse(keystream, keystream_len);
+	return status;
+}
+
+CryptoStatus
+lorawan_f_opts_crypt(AesCipher *nwk_s_enc_key, LorawanDirection direction,
+					 LorawanCounter counter,
+					 const uint8_t dev_addr[LORAWAN_DEV_ADDR_SIZE],
+					 uint32_t f_cnt, const uint8_t *in, uint8_t *out, size_t len)
+{
+	uint8_t		keystream[AES_BLOCK_SIZE];
+	CryptoStatus status;
+
+	if (len > LORAWAN_MAX_F_OPTS)
+		return CRYPTO_BAD_LENGTH;
+	if (len == 0)
+		return CRYPTO_OK;
+
+	/* The block A_1 of a payload, but for its fifth byte. */
+	make_blocks(keystream, 1, direction, dev_addr, f_cnt);
+	keystream[4] = (uint8_t) counter;
+	status = aes_cipher_run(nwk_s_enc_key, keystream, keystream, AES_BLOCK_SIZE);
+	if (status == CRYPTO_OK)
+		xor_bytes(out, in, keystream, len);
+
+	OPENSSL_cleanse(keystream, sizeof(keystream));
 	return status;
 }

@@ -1,6 +1,7 @@
 /*
  * lorawan_payload.h
- *	  FRMPayload encryption (LoRaWAN L2 1.0.4 and 1.1, section 4.3.3).
+ *	  FRMPayload encryption (LoRaWAN L2 1.0.4 and 1.1, section 4.3.3) and FOpts
+ *	  encryption (1.1, section 4.3.1.6, with the errata about FCntDwn).
  */
 #ifndef LORAWAN_PAYLOAD_H
 #define LORAWAN_PAYLOAD_H
@@ -10,6 +11,7 @@
 #define LORAWAN_KEY_SIZE 16
 #define LORAWAN_DEV_ADDR_SIZE 4
 #define LORAWAN_MAX_PAYLOAD 255
+#define LORAWAN_MAX_F_OPTS 15
 
 typedef enum LorawanDirection
 {
@@ -28,5 +30,20 @@ extern CryptoStatus lorawan_payload_crypt(AesCipher *session_key,
 										  const uint8_t dev_addr[LORAWAN_DEV_ADDR_SIZE],
 										  uint32_t f_cnt, const uint8_t *in,
 										  uint8_t *out, size_t len);
+
+/* The counters that number frames; they are part of the FOpts block as such. */
+typedef enum LorawanCounter
+{
+	LORAWAN_F_CNT_UP_OR_N_F_CNT_DOWN = 1,
+	LORAWAN_A_F_CNT_DOWN = 2	/* downlinks with an FPort above 0 */
+} LorawanCounter;
+
+/* The same for FOpts, 0 to LORAWAN_MAX_F_OPTS bytes, with NwkSEncKey. */
+extern CryptoStatus lorawan_f_opts_crypt(AesCipher *nwk_s_enc_key,
+										 LorawanDirection direction,
+										 LorawanCounter counter,
+										 const uint8_t dev_addr[LORAWAN_DEV_ADDR_SIZE],
+										 uint32_t f_cnt, const uint8_t *in,
+										 uint8_t *out, size_t len);
 
 #endif							/* LORAWAN_PAYLOAD_H */

@@ -50,6 +50,7 @@ main(int argc, char **argv)
 	test_cmac();
 	test_aead();
 	test_lorawan_payload();
+	test_lorawan_mic();
 	test_secure_memory();
 
 	printf("%d passed, %d failed\n", passed, failed);

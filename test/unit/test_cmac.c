@@ -2,6 +2,8 @@
  * test_cmac.c
  *	  Tests of cmac.c.
  */
+#include <openssl/err.h>
+
 #include "check.h"
 #include "cmac.h"
 #include "vectors.h"
@@ -20,6 +22,46 @@ cmac_expected_values(void)
 		CHECK(aes_cmac(key.data, key.len, message.data, message.len, out) == CRYPTO_OK);
 		CHECK_FOR(v->source, memcmp(out, mac.data, sizeof(out)) == 0);
 	}
+}
+
+/* One context for many messages, as the vault lends it. */
+static void
+cmac_keyed_expected_values(void)
+{
+	for (size_t i = 0; i < LENGTH(cmac_vectors); i++)
+	{
+		const CmacVector *v = &cmac_vectors[i];
+		Bytes		key = from_hex(v->key);
+		AesCipher  *cipher = keyed_cipher(key.data, key.len, AES_ENCRYPT);
+
+		for (size_t j = 0; j < LENGTH(cmac_vectors); j++)
+		{
+			Bytes		message = from_hex(cmac_vectors[j].message);
+			Bytes		mac = from_hex(cmac_vectors[j].mac);
+			uint8_t		out[AES_CMAC_SIZE];
+			bool		same_key = strcmp(v->key, cmac_vectors[j].key) == 0;
+
+			CHECK(aes_cmac_keyed(cipher, message.data, message.len, out) == CRYPTO_OK);
+			CHECK_FOR(cmac_vectors[j].source,
+					  (memcmp(out, mac.data, sizeof(out)) == 0) == same_key);
+		}
+		aes_cipher_free(cipher);
+	}
+}
+
+/* A context without a key gives an error, and no byte. */
+static void
+cmac_keyed_refused(void)
+{
+	AesCipher  *unkeyed = aes_cipher_new();
+	uint8_t		out[AES_CMAC_SIZE];
+
+	memset(out, 0xaa, sizeof(out));
+	for (size_t len = 0; len <= 48; len += 16)
+		CHECK(aes_cmac_keyed(unkeyed, (const uint8_t[48]) {0}, len, out) == CRYPTO_LIBRARY);
+	CHECK(all_bytes_are(out, 0xaa, sizeof(out)));
+	ERR_clear_error();
+	aes_cipher_free(unkeyed);
 }
 
 static void
@@ -99,6 +141,8 @@ void
 test_cmac(void)
 {
 	RUN(cmac_expected_values);
+	RUN(cmac_keyed_expected_values);
+	RUN(cmac_keyed_refused);
 	RUN(kcv_expected_values);
 	RUN(cmac_lengths);
 	RUN(cmac_freed_wiped);

@@ -133,6 +133,58 @@ payload_stack_wiped(void)
 	aes_cipher_free(call.cipher);
 }
 
+/* As with payloads: every length up to a vector's own. */
+static void
+f_opts_expected_values(void)
+{
+	for (size_t i = 0; i < LENGTH(f_opts_vectors); i++)
+	{
+		const FOptsVector *v = &f_opts_vectors[i];
+		Bytes		key = from_hex(v->key);
+		Bytes		dev_addr = from_hex(v->dev_addr);
+		Bytes		plaintext = from_hex(v->plaintext);
+		Bytes		encrypted = from_hex(v->encrypted);
+		AesCipher  *cipher = keyed_cipher(key.data, key.len, AES_ENCRYPT);
+
+		for (size_t len = 0; len <= encrypted.len; len++)
+		{
+			uint8_t		out[LORAWAN_MAX_F_OPTS + 1];
+
+			memset(out, 0xaa, sizeof(out));
+			CHECK(lorawan_f_opts_crypt(cipher, v->direction, v->counter, dev_addr.data, v->f_cnt,
+									   plaintext.data, out, len) == CRYPTO_OK);
+			CHECK_FOR(v->source, memcmp(out, encrypted.data, len) == 0);
+			CHECK(all_bytes_are(out + len, 0xaa, sizeof(out) - len));
+		}
+		aes_cipher_free(cipher);
+	}
+}
+
+static void
+f_opts_refused(void)
+{
+	const uint8_t key[LORAWAN_KEY_SIZE] = {1};
+	const uint8_t dev_addr[LORAWAN_DEV_ADDR_SIZE] = {2};
+	uint8_t		in[32] = {3};
+	uint8_t		out[32];
+	AesCipher  *cipher = keyed_cipher(key, sizeof(key), AES_ENCRYPT);
+	AesCipher  *unkeyed = aes_cipher_new();
+
+	memset(out, 0xaa, sizeof(out));
+	CHECK(lorawan_f_opts_crypt(cipher, LORAWAN_UPLINK, LORAWAN_F_CNT_UP_OR_N_F_CNT_DOWN, dev_addr, 1,
+							   in, out, LORAWAN_MAX_F_OPTS + 1) == CRYPTO_BAD_LENGTH);
+	CHECK(lorawan_f_opts_crypt(cipher, LORAWAN_UPLINK, LORAWAN_F_CNT_UP_OR_N_F_CNT_DOWN, dev_addr, 1,
+							   in, out, SIZE_MAX) == CRYPTO_BAD_LENGTH);
+	CHECK(lorawan_f_opts_crypt(unkeyed, LORAWAN_UPLINK, LORAWAN_F_CNT_UP_OR_N_F_CNT_DOWN, dev_addr, 1,
+							   in, out, 3) == CRYPTO_LIBRARY);
+	CHECK(all_bytes_are(out, 0xaa, sizeof(out)));
+	CHECK(lorawan_f_opts_crypt(cipher, LORAWAN_UPLINK, LORAWAN_F_CNT_UP_OR_N_F_CNT_DOWN, dev_addr, 1,
+							   NULL, NULL, 0) == CRYPTO_OK);
+	ERR_clear_error();
+	aes_cipher_free(cipher);
+	aes_cipher_free(unkeyed);
+}
+
 void
 test_lorawan_payload(void)
 {
@@ -140,4 +192,6 @@ test_lorawan_payload(void)
 	RUN(payload_vectors_complete);
 	RUN(payload_refused);
 	RUN_NATIVE(payload_stack_wiped);
+	RUN(f_opts_expected_values);
+	RUN(f_opts_refused);
 }

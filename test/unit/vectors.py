@@ -233,6 +233,149 @@ def lorawan_vectors():
     return rows
 
 
+def f_opts_crypt(key, direction, counter, dev_addr, f_cnt, f_opts):
+    """FOpts encryption, in the words of the errata about FCntDwn (LoRaWAN 1.1)."""
+    block = struct.pack("<B3xBB4sIBB", 1, counter, direction, dev_addr[::-1], f_cnt, 0, 1)
+    return bytes(a ^ b for a, b in zip(f_opts, ecb(key, block)))
+
+
+def f_opts_vectors():
+    f_opts = bytes.fromhex("020701")
+    rows = []
+    published = (
+        # github.com/brocaar/lorawan, phypayload_test.go: ExamplePHYPayload_lorawan11EncryptedFoptsEncode
+        # and the downlink "using NFCntDown"
+        ("brocaar/lorawan AFCntDown", "01010101010101010101010101010200", 1, 2, "01020304", 0, f_opts, "22ac0a"),
+        ("brocaar/lorawan NFCntDown", "02020202020202020202020202020204", 1, 1, "01020304", 0, f_opts, "dfb4f1"),
+    )
+    for source, key, direction, counter, dev_addr, f_cnt, plaintext, expected in published:
+        key, dev_addr = bytes.fromhex(key), bytes.fromhex(dev_addr)
+        encrypted = f_opts_crypt(key, direction, counter, dev_addr, f_cnt, plaintext)
+        assert encrypted.hex() == expected, source
+        rows.append((source, key, direction, counter, dev_addr, f_cnt, plaintext, encrypted))
+    for direction, counter in ((0, 1), (1, 1), (1, 2)):
+        for f_cnt in (0, 1, 65535, 65536, 2**32 - 1):
+            label = f"FOpts {direction} {counter} {f_cnt}"
+            key, dev_addr, plaintext = made(f"{label} key", 16), made(f"{label} dev_addr", 4), made(label, 15)
+            rows.append((label, key, direction, counter, dev_addr, f_cnt, plaintext,
+                         f_opts_crypt(key, direction, counter, dev_addr, f_cnt, plaintext)))
+    return rows
+
+
+def data_mic(key, direction, dev_addr, f_cnt, conf_f_cnt, tx_dr, tx_ch, message):
+    """CMAC over B0, or B1, and the message; the first 4 bytes."""
+    block = struct.pack("<BHBBB4sIBB", 0x49, conf_f_cnt, tx_dr, tx_ch, direction, dev_addr[::-1],
+                        f_cnt, 0, len(message))
+    return aes_cmac(key, block + message)[:4]
+
+
+def data_mic_vectors():
+    rows = []
+
+    def row(source, *arguments):
+        mic = data_mic(*arguments)
+        rows.append((source, *arguments, mic))
+        return mic
+
+    # lora-packet, __tests__/mic_test.ts; github.com/brocaar/lorawan, phypayload_test.go: the
+    # first of its 1.0 frames.  FCnt fits 16 bits.
+    for source, key, frame in (
+            ("lora-packet uplink", "44024241ed4ce9a68c6a8bc055233fd3", "40f17dbe4900020001954378762b11ff0d"),
+            ("lora-packet empty uplink", "44024241ed4ce9a68c6a8bc055233fd3", "40f17dbe49000300012a3518af"),
+            ("lora-packet ACK", "44024241ed4ce9a68c6a8bc055233fd3", "60f17dbe4920020001f9d65d27"),
+            ("brocaar/lorawan 1.0", "02" * 16, "40040302018001" "0001a69464" "2615d6c3b582")):
+        key, frame = bytes.fromhex(key), bytes.fromhex(frame)
+        message, direction = frame[:-4], frame[0] >> 5 & 1
+        mic = row(source, key, direction, frame[4:0:-1], frame[6] + 256 * frame[7], 0, 0, 0, message)
+        assert mic == frame[-4:], source
+    # github.com/brocaar/lorawan, phypayload_test.go: TestPHYPayloadMACPayloadLoRaWAN11, with
+    # ConfFCnt 1, TxDr 2 and TxCh 3; the first half of the MIC is by SNwkSIntKey over B1, the second by
+    # FNwkSIntKey over B0.  ConfFCnt counts in the second, which acknowledges.
+    s_nwk, f_nwk = bytes.fromhex("02" * 16), bytes.fromhex("02" * 15 + "03")
+    dev_addr = bytes.fromhex("01020304")
+    for source, frame, f_cnt, conf_f_cnt in (
+            ("brocaar/lorawan 1.1 uplink", "400403020180010001a6946426157612366a", 1, 0),
+            ("brocaar/lorawan 1.1 ACK", "4004030201a0010001a694642615f842c4b9", 1, 1),
+            ("brocaar/lorawan 1.1 FPort 0", "4004030201000000" "0069369efa931bd7", 0, 0)):
+        frame = bytes.fromhex(frame)
+        mic_s = row(f"{source}, B1", s_nwk, 0, dev_addr, f_cnt, conf_f_cnt, 2, 3, frame[:-4])
+        mic_f = row(f"{source}, B0", f_nwk, 0, dev_addr, f_cnt, 0, 0, 0, frame[:-4])
+        assert mic_s[:2] + mic_f[:2] == frame[-4:], source
+    # The same, downlinks
+    for source, frame in (("brocaar/lorawan 1.1 NFCntDown", "6004030201030000dfb4f1e24f1f9f"),
+                          ("brocaar/lorawan 1.1 AFCntDown", "60040302010300000207010177701ea3")):
+        frame = bytes.fromhex(frame)
+        mic = row(source, s_nwk, 1, dev_addr, 0, 0, 0, 0, frame[:-4])
+        assert mic == frame[-4:], source
+    # TheThingsNetwork/lorawan-stack, pkg/crypto/data_messages_test.go: the same message both ways
+    key, message = bytes.fromhex("01" * 16), bytes.fromhex("40040302010001000101020304")
+    for source, direction, expected in (("lorawan-stack up", 0, "3b073182"), ("lorawan-stack down", 1, "a5609fa9")):
+        assert row(source, key, direction, dev_addr, 1, 0, 0, 0, message).hex() == expected, source
+    for length in (8, 12, 15, 16, 17, 31, 32, 48, 100, 251):
+        for f_cnt in (0, 65535, 65536, 2**32 - 1):
+            label = f"MIC {length} {f_cnt}"
+            key, message = made(f"{label} key", 16), made(label, length)
+            dev_addr = made(f"{label} dev_addr", 4)
+            row(label, key, length & 1, dev_addr, f_cnt, *struct.unpack("<HBB", made(f"{label} B1", 4)), message)
+    return rows
+
+
+def message_mic_vectors():
+    rows = []
+    for source, key, frame in (
+            # lora-packet, __tests__/mic_test.ts; the join-accept decrypted
+            ("lora-packet join-request", "98929b92c49edba9676d646d3b612456",
+             "0039363463336913aa05693574323831330489c65b1304"),
+            ("lora-packet join-accept", "98929b92c49edba9676d646d3b612456",
+             "20386337ccbbaae7cd2c010000d9d0a6e7"),
+            # TheThingsNetwork/lorawan-stack, pkg/crypto/join_messages_test.go
+            ("lorawan-stack join-request", "01" * 16, "000807060504030201" "0807060504030201" "0201e6e10c55"),
+            ("lorawan-stack rejoin-request 0", "01" * 16, "c000030201" "0807060504030201" "020111da47bd"),
+            ("lorawan-stack rejoin-request 1", "01" * 16,
+             "c001" "0807060504030201" "0807060504030201" "020167f9abe7"),
+            ("lorawan-stack rejoin-request 2", "01" * 16, "c002030201" "0807060504030201" "02012b459cf0"),
+            ("lorawan-stack join-accept", "01" * 16, "20030201" "030201" "04030201" "0001" "32f54ab3"),
+            # github.com/brocaar/lorawan, phypayload_test.go
+            ("brocaar/lorawan join-request", "01" * 16, "000403020104030201" "0504030205040302" "2d106a990e12"),
+            ("brocaar/lorawan rejoin-request 2", "00" * 16, "c002030201" "0807060504030201" "db003c8642ae"),
+            ("brocaar/lorawan rejoin-request 1", "00" * 16,
+             "c001" "0807060504030201" "100f0e0d0c0b0a09" "db00eac31072")):
+        key, frame = bytes.fromhex(key), bytes.fromhex(frame)
+        mic = aes_cmac(key, frame[:-4])[:4]
+        assert mic == frame[-4:], source
+        rows.append((source, key, frame[:-4], mic))
+    return rows
+
+
+def join_accept_mic_vectors():
+    def mic(key, kind, join_eui, dev_nonce, message):
+        return aes_cmac(key, struct.pack("<B8sH", kind, join_eui[::-1], dev_nonce) + message)[:4]
+
+    rows = []
+    # github.com/brocaar/lorawan, phypayload_test.go: ExamplePHYPayload_lorawan11JoinAcceptSend;
+    # the frame is encrypted with the same key.
+    key = bytes(range(1, 17))
+    wire = bytes.fromhex("207abeea06b0292" "0f11c02d0348fcf1815")
+    frame = wire[:1] + ecb(key, wire[1:])
+    published = (
+        ("brocaar/lorawan", key, 0xff, "0807060504030201", 258, frame[:-4].hex(), frame[-4:].hex()),
+        # TheThingsNetwork/lorawan-stack, pkg/crypto/join_messages_test.go
+        ("lorawan-stack", bytes.fromhex("01" * 16), 0xff, "0807060504030201", 0x0201,
+         "20030201" "030201" "04030201" "0001", "48e9be5f"),
+    )
+    for source, key, kind, join_eui, dev_nonce, message, expected in published:
+        join_eui, message = bytes.fromhex(join_eui), bytes.fromhex(message)
+        assert mic(key, kind, join_eui, dev_nonce, message).hex() == expected, source
+        rows.append((source, key, kind, join_eui, dev_nonce, message, bytes.fromhex(expected)))
+    for kind in (0xff, 0, 1, 2):
+        for length in (13, 29):
+            label = f"join-accept {kind} {length}"
+            key, join_eui, message = made(f"{label} key", 16), made(f"{label} EUI", 8), made(label, length)
+            dev_nonce = int.from_bytes(made(f"{label} nonce", 2), "little")
+            rows.append((label, key, kind, join_eui, dev_nonce, message, mic(key, kind, join_eui, dev_nonce, message)))
+    return rows
+
+
 def main():
     text = "const char *"
     number = "uint32_t"
@@ -255,6 +398,18 @@ def main():
     table("LorawanVector", "lorawan_vectors", "FRMPayload encryption.",
           ((text, "source"), (text, "key"), (number, "direction"), (text, "dev_addr"),
            (number, "f_cnt"), (text, "plaintext"), (text, "encrypted")), lorawan_vectors())
+    table("FOptsVector", "f_opts_vectors", "FOpts encryption.",
+          ((text, "source"), (text, "key"), (number, "direction"), (number, "counter"), (text, "dev_addr"),
+           (number, "f_cnt"), (text, "plaintext"), (text, "encrypted")), f_opts_vectors())
+    table("DataMicVector", "data_mic_vectors", "MICs over B0 or B1 and a message.",
+          ((text, "source"), (text, "key"), (number, "direction"), (text, "dev_addr"), (number, "f_cnt"),
+           (number, "conf_f_cnt"), (number, "tx_dr"), (number, "tx_ch"), (text, "message"),
+           (text, "mic")), data_mic_vectors())
+    table("MessageMicVector", "message_mic_vectors", "MICs over a message alone.",
+          ((text, "source"), (text, "key"), (text, "message"), (text, "mic")), message_mic_vectors())
+    table("JoinAcceptMicVector", "join_accept_mic_vectors", "MICs of join-accepts of 1.1.",
+          ((text, "source"), (text, "key"), (number, "join_req_type"), (text, "join_eui"),
+           (number, "dev_nonce"), (text, "message"), (text, "mic")), join_accept_mic_vectors())
     print("\n#endif\t\t\t\t\t\t\t/* VECTORS_H */")
 
 

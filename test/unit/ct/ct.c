@@ -12,6 +12,7 @@
 
 #include <valgrind/memcheck.h>
 
+#include "cmac.h"
 #include "key_wrap.h"
 #include "lorawan_payload.h"
 #include "secure_memory.h"
@@ -99,6 +100,13 @@ main(void)
 	for (size_t len = 0; len <= sizeof(payload); len++)
 		surprises += lorawan_payload_crypt(wrapping, LORAWAN_UPLINK, dev_addr, 1,
 										   payload, payload, len) != CRYPTO_OK;
+
+	for (size_t len = 0; len <= 49; len++)
+	{
+		surprises += aes_cmac_keyed(wrapping, payload, len, other) != CRYPTO_OK;
+		surprises += secure_equal(other, payload, 4);
+	}
+	memset(other, 0, sizeof(other));
 
 	memset(payload, 0, sizeof(payload));
 	(void) VALGRIND_MAKE_MEM_UNDEFINED(payload, sizeof(payload));

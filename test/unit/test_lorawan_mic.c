@@ -1,0 +1,139 @@
+/*
+ * test_lorawan_mic.c
+ *	  Tests of lorawan_mic.c.
+ */
+#include <openssl/err.h>
+
+#include "check.h"
+#include "cmac.h"
+#include "lorawan_mic.h"
+#include "vectors.h"
+
+static void
+mic_of_data_frames(void)
+{
+	for (size_t i = 0; i < LENGTH(data_mic_vectors); i++)
+	{
+		const DataMicVector *v = &data_mic_vectors[i];
+		Bytes		key = from_hex(v->key);
+		Bytes		dev_addr = from_hex(v->dev_addr);
+		Bytes		message = from_hex(v->message);
+		Bytes		mic = from_hex(v->mic);
+		AesCipher  *cipher = keyed_cipher(key.data, key.len, AES_ENCRYPT);
+		LorawanMicBlock block = {
+			v->direction, dev_addr.data, v->f_cnt, v->conf_f_cnt, v->tx_dr, v->tx_ch
+		};
+		uint8_t		out[LORAWAN_MIC_SIZE + 1] = {[LORAWAN_MIC_SIZE] = 0xaa};
+
+		CHECK(lorawan_data_mic(cipher, &block, message.data, message.len, out) == CRYPTO_OK);
+		CHECK_FOR(v->source, memcmp(out, mic.data, LORAWAN_MIC_SIZE) == 0);
+		CHECK(out[LORAWAN_MIC_SIZE] == 0xaa);
+		aes_cipher_free(cipher);
+	}
+}
+
+static void
+mic_of_messages(void)
+{
+	for (size_t i = 0; i < LENGTH(message_mic_vectors); i++)
+	{
+		const MessageMicVector *v = &message_mic_vectors[i];
+		Bytes		key = from_hex(v->key);
+		Bytes		message = from_hex(v->message);
+		Bytes		mic = from_hex(v->mic);
+		AesCipher  *cipher = keyed_cipher(key.data, key.len, AES_ENCRYPT);
+		uint8_t		out[LORAWAN_MIC_SIZE];
+
+		CHECK(lorawan_message_mic(cipher, message.data, message.len, out) == CRYPTO_OK);
+		CHECK_FOR(v->source, memcmp(out, mic.data, LORAWAN_MIC_SIZE) == 0);
+		aes_cipher_free(cipher);
+	}
+}
+
+static void
+mic_of_join_accepts(void)
+{
+	for (size_t i = 0; i < LENGTH(join_accept_mic_vectors); i++)
+	{
+		const JoinAcceptMicVector *v = &join_accept_mic_vectors[i];
+		Bytes		key = from_hex(v->key);
+		Bytes		join_eui = from_hex(v->join_eui);
+		Bytes		message = from_hex(v->message);
+		Bytes		mic = from_hex(v->mic);
+		AesCipher  *cipher = keyed_cipher(key.data, key.len, AES_ENCRYPT);
+		uint8_t		out[LORAWAN_MIC_SIZE];
+
+		CHECK(lorawan_join_accept_mic(cipher, v->join_req_type, join_eui.data, v->dev_nonce,
+									  message.data, message.len, out) == CRYPTO_OK);
+		CHECK_FOR(v->source, memcmp(out, mic.data, LORAWAN_MIC_SIZE) == 0);
+		aes_cipher_free(cipher);
+	}
+}
+
+static void
+mic_refused(void)
+{
+	const uint8_t key[LORAWAN_KEY_SIZE] = {1};
+	const uint8_t zeros[LORAWAN_MAX_PHY_PAYLOAD + 1] = {0};
+	const size_t too_long[] = {252, 255, 256, SIZE_MAX};
+	const LorawanMicBlock block = {.dev_addr = zeros};
+	AesCipher  *cipher = keyed_cipher(key, sizeof(key), AES_ENCRYPT);
+	AesCipher  *unkeyed = aes_cipher_new();
+	uint8_t		out[LORAWAN_MIC_SIZE];
+
+	memset(out, 0xaa, sizeof(out));
+	for (size_t i = 0; i < LENGTH(too_long); i++)
+	{
+		CHECK(lorawan_data_mic(cipher, &block, zeros, too_long[i], out) == CRYPTO_BAD_LENGTH);
+		CHECK(lorawan_message_mic(cipher, zeros, too_long[i], out) == CRYPTO_BAD_LENGTH);
+		CHECK(lorawan_join_accept_mic(cipher, 0xff, zeros, 0, zeros, too_long[i], out) == CRYPTO_BAD_LENGTH);
+	}
+	CHECK(lorawan_data_mic(unkeyed, &block, zeros, 12, out) == CRYPTO_LIBRARY);
+	CHECK(lorawan_message_mic(unkeyed, zeros, 19, out) == CRYPTO_LIBRARY);
+	CHECK(lorawan_join_accept_mic(unkeyed, 0xff, zeros, 0, zeros, 13, out) == CRYPTO_LIBRARY);
+	CHECK(all_bytes_are(out, 0xaa, sizeof(out)));
+	ERR_clear_error();
+	aes_cipher_free(cipher);
+	aes_cipher_free(unkeyed);
+}
+
+static AesCipher *stack_cipher;
+static uint8_t stack_message[40] = {0xdb};
+static uint8_t stack_mic[LORAWAN_MIC_SIZE];
+static CryptoStatus stack_status;
+
+static void
+make_mic(void *unused)
+{
+	(void) unused;
+	stack_status = lorawan_message_mic(stack_cipher, stack_message, sizeof(stack_message), stack_mic);
+}
+
+/* Of the CMAC and of L, which its subkeys come from, nothing is left about. */
+static void
+mic_stack_wiped(void)
+{
+	const uint8_t key[LORAWAN_KEY_SIZE] = {0xdc};
+	uint8_t		mac[AES_CMAC_SIZE];
+	uint8_t		l[AES_BLOCK_SIZE] = {0};
+
+	stack_cipher = keyed_cipher(key, sizeof(key), AES_ENCRYPT);
+	CHECK(aes_cmac(key, sizeof(key), stack_message, sizeof(stack_message), mac) == CRYPTO_OK);
+	CHECK(aes_cipher_run(stack_cipher, l, l, sizeof(l)) == CRYPTO_OK);
+	CHECK(!stack_holds(make_mic, NULL, mac + 8, 8));
+	CHECK(!stack_holds(make_mic, NULL, l, 8));
+	CHECK(!stack_holds(make_mic, NULL, l + 8, 8));
+	CHECK(stack_status == CRYPTO_OK);
+	CHECK(memcmp(mac, stack_mic, sizeof(stack_mic)) == 0);
+	aes_cipher_free(stack_cipher);
+}
+
+void
+test_lorawan_mic(void)
+{
+	RUN(mic_of_data_frames);
+	RUN(mic_of_messages);
+	RUN(mic_of_join_accepts);
+	RUN(mic_refused);
+	RUN_NATIVE(mic_stack_wiped);
+}
