@@ -21,6 +21,11 @@
 
 #define TEXT_PREFIX "kv1"
 
+/* Before PostgreSQL 16 there is nobody to hand an error of input to. */
+#ifndef ereturn
+#define ereturn(context, result, ...) ereport(ERROR, __VA_ARGS__)
+#endif
+
 PG_FUNCTION_INFO_V1(wrapped_key_in);
 PG_FUNCTION_INFO_V1(wrapped_key_out);
 PG_FUNCTION_INFO_V1(wrapped_key_recv);
@@ -39,20 +44,6 @@ PG_FUNCTION_INFO_V1(wrapped_key_kek_label);
 PG_FUNCTION_INFO_V1(wrapped_key_kek_version);
 PG_FUNCTION_INFO_V1(wrapped_key_algorithm);
 PG_FUNCTION_INFO_V1(wrapped_key_bound_dev_addr);
-
-/*
- * The value itself is not in the message: it might be a plaintext key that was
- * put into the wrong column.
- */
-static void
-invalid_text(const char *detail)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-			 errmsg("invalid input syntax for type %s", "wrapped_key"),
-			 errdetail("%s", detail),
-			 errhint("A wrapped_key is written kv1:ALGORITHM:KEK_ID:HEX.")));
-}
 
 static bool
 decode_hex(const char *hex, size_t size, uint8 *bytes)
@@ -97,19 +88,17 @@ decode_uuid(const char *text, size_t len, pg_uuid_t *uuid)
 	return decode_hex(hex, UUID_LEN, uuid->data);
 }
 
-Datum
-wrapped_key_in(PG_FUNCTION_ARGS)
+/* Reads the text form; returns NULL, or what is wrong with it as an errdetail. */
+static const char *
+read_text(const char *text, struct varlena **value)
 {
-	const char *text = PG_GETARG_CSTRING(0);
 	const char *fields[4];
 	size_t		lengths[4];
 	const char *end = text;
 	WrapAlgorithm algorithm;
 	pg_uuid_t	kek_id;
-	struct varlena *value;
 	uint8	   *wrapped;
 	WrappedKey	wrapped_key;
-	const char *fault;
 
 	for (int i = 0; i < 4; i++)
 	{
@@ -117,28 +106,45 @@ wrapped_key_in(PG_FUNCTION_ARGS)
 		lengths[i] = strcspn(end, ":");
 		end += lengths[i];
 		if (*end != (i < 3 ? ':' : '\0'))
-			invalid_text("There must be four fields with colons between them.");
+			return "There must be four fields with colons between them.";
 		end++;
 	}
 
 	if (lengths[0] != strlen(TEXT_PREFIX) ||
 		pg_strncasecmp(fields[0], TEXT_PREFIX, lengths[0]) != 0)
-		invalid_text("The format version is unknown.");
+		return "The format version is unknown.";
 	if (!wrap_algorithm_from_name(fields[1], lengths[1], &algorithm))
-		invalid_text("The algorithm is unknown.");
+		return "The algorithm is unknown.";
 	if (!decode_uuid(fields[2], lengths[2], &kek_id))
-		invalid_text("The kek_id is not a uuid.");
+		return "The kek_id is not a uuid.";
 	if (lengths[3] % 2 != 0)
-		invalid_text("The wrapped bytes have an odd number of hexadecimal digits.");
+		return "The wrapped bytes have an odd number of hexadecimal digits.";
 	if (lengths[3] / 2 > KEY_WRAP_MAX_KEY + KEY_WRAP_OVERHEAD)
-		invalid_text("The wrapped bytes are too long.");
+		return "The wrapped bytes are too long.";
 
-	value = wrapped_key_make(algorithm, &kek_id, lengths[3] / 2, &wrapped);
+	*value = wrapped_key_make(algorithm, &kek_id, lengths[3] / 2, &wrapped);
 	if (!decode_hex(fields[3], lengths[3] / 2, wrapped))
-		invalid_text("The wrapped bytes are not hexadecimal digits.");
-	fault = wrapped_key_parse((uint8 *) VARDATA(value), VARSIZE(value) - VARHDRSZ, &wrapped_key);
+		return "The wrapped bytes are not hexadecimal digits.";
+	return wrapped_key_parse((uint8 *) VARDATA(*value), VARSIZE(*value) - VARHDRSZ,
+							 &wrapped_key);
+}
+
+/*
+ * The value itself is not in the message: it might be a plaintext key that was
+ * put into the wrong column.
+ */
+Datum
+wrapped_key_in(PG_FUNCTION_ARGS)
+{
+	struct varlena *value;
+	const char *fault = read_text(PG_GETARG_CSTRING(0), &value);
+
 	if (fault != NULL)
-		invalid_text(fault);
+		ereturn(fcinfo->context, (Datum) 0,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("invalid input syntax for type %s", "wrapped_key"),
+				 errdetail("%s", fault),
+				 errhint("A wrapped_key is written kv1:ALGORITHM:KEK_ID:HEX.")));
 	PG_RETURN_POINTER(value);
 }
 
