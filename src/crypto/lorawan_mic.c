@@ -87,6 +87,7 @@ lorawan_join_accept_mic(AesCipher *js_int_key, uint8_t join_req_type,
 						size_t message_len, uint8_t mic[LORAWAN_MIC_SIZE])
 {
 	uint8_t		buffer[JOIN_ACCEPT_PREFIX_SIZE + MAX_MESSAGE];
+	CryptoStatus status;
 
 	if (message_len > MAX_MESSAGE)
 		return CRYPTO_BAD_LENGTH;
@@ -95,5 +96,9 @@ lorawan_join_accept_mic(AesCipher *js_int_key, uint8_t join_req_type,
 	put_reversed(buffer + 1, join_eui, LORAWAN_EUI_SIZE);
 	put_le(buffer + 1 + LORAWAN_EUI_SIZE, dev_nonce, 2);
 	memcpy(buffer + JOIN_ACCEPT_PREFIX_SIZE, message, message_len);
-	return truncated_cmac(js_int_key, buffer, JOIN_ACCEPT_PREFIX_SIZE + message_len, mic);
+	status = truncated_cmac(js_int_key, buffer, JOIN_ACCEPT_PREFIX_SIZE + message_len, mic);
+
+	/* An opened join-accept is not to be seen before its MIC fits. */
+	OPENSSL_cleanse(buffer, JOIN_ACCEPT_PREFIX_SIZE + message_len);
+	return status;
 }

@@ -10,6 +10,7 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
+#include "../crypto/lorawan_mic.h"
 #include "../vault/wrapped_key.h"
 
 /* A wrapped_key argument; what comes out points into the argument. */
@@ -25,19 +26,51 @@ label_argument(FunctionCallInfo fcinfo, int n)
 	return text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
-/* A DevAddr: 4 bytes as displayed. */
+/* A DevAddr or McAddr: 4 bytes as displayed. */
+static inline const uint8 *
+address_argument(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	const bytea *address = PG_GETARG_BYTEA_PP(n);
+
+	if (VARSIZE_ANY_EXHDR(address) != LORAWAN_DEV_ADDR_SIZE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must have %d bytes, not %d", name, LORAWAN_DEV_ADDR_SIZE,
+						(int) VARSIZE_ANY_EXHDR(address)),
+				 errhint("A DevAddr is given as displayed (big-endian): '\\x260B1234'.")));
+	return (const uint8 *) VARDATA_ANY(address);
+}
+
 static inline const uint8 *
 dev_addr_argument(FunctionCallInfo fcinfo, int n)
 {
-	const bytea *dev_addr = PG_GETARG_BYTEA_PP(n);
+	return address_argument(fcinfo, n, "dev_addr");
+}
 
-	if (VARSIZE_ANY_EXHDR(dev_addr) != LORAWAN_DEV_ADDR_SIZE)
+/* A DevEUI or JoinEUI: 8 bytes as displayed. */
+static inline const uint8 *
+eui_argument(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	const bytea *eui = PG_GETARG_BYTEA_PP(n);
+
+	if (VARSIZE_ANY_EXHDR(eui) != LORAWAN_EUI_SIZE)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("dev_addr must have %d bytes, not %d", LORAWAN_DEV_ADDR_SIZE,
-						(int) VARSIZE_ANY_EXHDR(dev_addr)),
-				 errhint("A DevAddr is given as displayed (big-endian): '\\x260B1234'.")));
-	return (const uint8 *) VARDATA_ANY(dev_addr);
+				 errmsg("%s must have %d bytes, not %d", name, LORAWAN_EUI_SIZE,
+						(int) VARSIZE_ANY_EXHDR(eui)),
+				 errhint("An EUI is given as displayed (big-endian): '\\x0004A30B001C0530'.")));
+	return (const uint8 *) VARDATA_ANY(eui);
+}
+
+/* A new bytea. */
+static inline bytea *
+make_bytea(const uint8 *bytes, size_t size)
+{
+	bytea	   *result = palloc(VARHDRSZ + size);
+
+	SET_VARSIZE(result, VARHDRSZ + size);
+	memcpy(VARDATA(result), bytes, size);
+	return result;
 }
 
 #endif							/* ARGUMENTS_H */

@@ -20,6 +20,8 @@
 #define ERRCODE_KEK_NOT_ACTIVE			MAKE_SQLSTATE('K','V','0','0','7')
 #define ERRCODE_KEK_IN_USE				MAKE_SQLSTATE('K','V','0','0','8')
 
+#define ERRCODE_JOIN_MISMATCH			MAKE_SQLSTATE('K','V','0','0','9')
+
 /* root keys */
 #define ERRCODE_ROOT_KEY_UNSET			MAKE_SQLSTATE('K','V','1','0','1')
 #define ERRCODE_ROOT_KEY_UNREADABLE		MAKE_SQLSTATE('K','V','1','0','2')

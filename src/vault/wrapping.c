@@ -8,7 +8,7 @@
  * - Wrapping is always with the label's active KEK; the algorithm follows from
  *   the length and the binding.
  *
- * Called by src/functions.
+ * Called by src/functions and by derivation.c.
  */
 #include "postgres.h"
 
@@ -136,6 +136,13 @@ vault_wrap(const char *label, const uint8 *key, size_t key_size,
 	check_key_size(key_size);
 	kek_accept_changes();
 	return wrap_with(wrapping_kek(label, KEK_WRAP), key, key_size, dev_addr);
+}
+
+void
+vault_require_wrap(const char *label)
+{
+	kek_accept_changes();
+	(void) wrapping_kek(label, KEK_WRAP);
 }
 
 struct varlena *

@@ -22,6 +22,12 @@ extern void check_kek_label(const char *label);
 extern struct varlena *vault_wrap(const char *label, const uint8 *key,
 								  size_t key_size, const uint8 *dev_addr);
 
+/*
+ * Accepts changes and raises what keeps the current role from wrapping under a
+ * label: for callers that are to say so before anything else.
+ */
+extern void vault_require_wrap(const char *label);
+
 /* A new random key; takes the privilege wrap. */
 extern struct varlena *vault_generate(const char *label, int32 key_size);
 

@@ -80,6 +80,7 @@ extern void test_key_wrap(void);
 extern void test_cmac(void);
 extern void test_aead(void);
 extern void test_lorawan_mic(void);
+extern void test_lorawan_join(void);
 extern void test_lorawan_payload(void);
 extern void test_secure_memory(void);
 

@@ -51,6 +51,7 @@ main(int argc, char **argv)
 	test_aead();
 	test_lorawan_payload();
 	test_lorawan_mic();
+	test_lorawan_join();
 	test_secure_memory();
 
 	printf("%d passed, %d failed\n", passed, failed);

@@ -376,6 +376,106 @@ def join_accept_mic_vectors():
     return rows
 
 
+def derived(parent, first, data=b""):
+    return ecb(parent, (bytes([first]) + data).ljust(16, b"\0"))
+
+
+def derive_vectors():
+    def displayed(parent, first, identifier=b""):
+        return derived(parent, first, identifier[::-1])
+
+    rows = []
+    for source, parent, first, identifier, expected in (
+            # lora-packet, __tests__/key_gen_test.ts
+            ("lora-packet JSIntKey", "089234b089c2d8490edf8c9f9b8e8f9c", 6, "0123456789abcdef",
+             "bd147194430d6fec1351a327ee40e264"),
+            ("lora-packet JSEncKey", "089234b089c2d8490edf8c9f9b8e8f9c", 5, "0123456789abcdef",
+             "8c61658dc01ee8add0c0becf90d2dc50"),
+            ("lora-packet RootWorSKey", "987b94c9e254bee0546bb23403492d34", 1, "",
+             "df6c096ba343b7a38a32bec967f03453"),
+            ("lora-packet WorSIntKey", "4576856befa0832347560cb120a01f43", 1, "01234567",
+             "c43c318072edabc1e06fe5e93e7d663d"),
+            ("lora-packet WorSEncKey", "4576856befa0832347560cb120a01f43", 2, "01234567",
+             "6bcb83f1ac19644c692b0276cff8ce9d"),
+            # Lora-net/LoRaMac-node, src/apps/LoRaMac/fuota-test-01/readme.md
+            ("LoRaMac-node McAppSKey", "0102030405060708090a0b0c0d0e0f10", 1, "01ffffff",
+             "c3f6c39b6b6496c29629f7e7e9b0cd29"),
+            ("LoRaMac-node McNwkSKey", "0102030405060708090a0b0c0d0e0f10", 2, "01ffffff",
+             "bb75c362588f5d65fcc61c080b76dba3")):
+        parent, identifier = bytes.fromhex(parent), bytes.fromhex(identifier)
+        assert displayed(parent, first, identifier).hex() == expected, source
+        rows.append((source, parent, first, identifier, bytes.fromhex(expected)))
+    for first in (0, 1, 2, 5, 6, 0x20, 0x30):
+        for length in (0, 4, 8):
+            label = f"derivation {first} {length}"
+            parent, identifier = made(f"{label} parent", 16), made(label, length)
+            rows.append((label, parent, first, identifier, displayed(parent, first, identifier)))
+    return rows
+
+
+def join_vectors():
+    def inverse(key, blocks):
+        decryptor = Cipher(algorithms.AES(key), modes.ECB()).decryptor()
+        return decryptor.update(blocks) + decryptor.finalize()
+
+    def session_keys(nwk_key, app_key, middle, join_nonce, dev_nonce):
+        data = join_nonce[::-1] + middle[::-1] + dev_nonce[::-1]
+        return [derived(app_key if first == 2 else nwk_key, first, data) for first in (1, 2, 3, 4)]
+
+    # lora-packet, __tests__/key_gen_test.ts
+    key = bytes.fromhex("98929b92c49edba9676d646d3b612456")
+    keys = session_keys(key, key, *(bytes.fromhex(x) for x in ("aabbcc", "376338", "f18e")))
+    assert keys[0].hex() == "4e3d6e6afbcc67af2ba3c8e8ec4acf4b"
+    assert keys[1].hex() == "610897aa6f1460623443b527d3ac6a9d"
+    keys = session_keys(*(bytes.fromhex(x) for x in (
+        "00000000000000000000000000000001", "01000000000000000000000000000001",
+        "0000000000000001", "000003", "e8c2")))
+    assert [k.hex() for k in keys] == [
+        "bbd966509be6435f4bcb63acc310466a", "eb45a0a167b6f1cccb9a678d761c0b03",
+        "dea9e621c747af79a65f82dcaed92a99", "c8eefda7400395c94ab072e9c353b29d"]
+
+    def row(source, kind, nwk_key, app_key, join_eui, dev_eui, dev_nonce, body):
+        """kind: 10 for LoRaWAN 1.0, 0xff for a join of 1.1, 0 to 2 for a rejoin."""
+        js_enc_key, js_int_key = (derived(nwk_key, n, dev_eui[::-1]) for n in (5, 6))
+        if kind in (10, 0xff):
+            request = b"\x00" + join_eui[::-1] + dev_eui[::-1] + dev_nonce[::-1]
+        elif kind == 1:
+            request = b"\xc0\x01" + join_eui[::-1] + dev_eui[::-1] + dev_nonce[::-1]
+        else:
+            request = bytes([0xc0, kind]) + body[3:6] + dev_eui[::-1] + dev_nonce[::-1]
+        request_key = {10: nwk_key, 0xff: nwk_key, 1: js_int_key}.get(kind, made(source, 16))
+        request += aes_cmac(request_key, request)[:4]
+        accept = b"\x20" + body
+        if kind == 10:
+            mic = aes_cmac(nwk_key, accept)[:4]
+            keys = session_keys(nwk_key, nwk_key, body[5:2:-1], body[2::-1], dev_nonce)[:2] + [b"", b""]
+        else:
+            mic = aes_cmac(js_int_key, bytes([kind]) + join_eui[::-1] + dev_nonce[::-1] + accept)[:4]
+            keys = session_keys(nwk_key, app_key, join_eui, body[2::-1], dev_nonce)
+        accept = b"\x20" + inverse(nwk_key if kind in (10, 0xff) else js_enc_key, body + mic)
+        rows.append((source, kind, nwk_key, app_key, request, join_eui, accept, body, *keys))
+        return accept
+
+    rows = []
+    # A join-accept from lora-packet's README, answering a join-request made here.
+    body = bytes.fromhex("3a06e5130000432e01260301184f84e85684b85e84886684586e8400")
+    assert row("lora-packet join-accept", 10, bytes.fromhex("b6b53f4a168a7a88bdf7ea135ce9cfca"), b"",
+               made("lora-packet JoinEUI", 8), made("lora-packet DevEUI", 8), bytes.fromhex("85cc"), body).hex() == \
+        "204dd85ae608b87fc4889970b7d2042c9e72959b0057aed6094b16003df12de145"
+    # github.com/brocaar/lorawan, phypayload_test.go: ExamplePHYPayload_lorawan11JoinAcceptSend
+    # has one key for all, JSIntKey too, so only its encryption is of use.
+    key = bytes(range(1, 17))
+    assert ecb(key, base64.b64decode("IHq+6gawKSDxHALQNI/PGBU=")[1:])[:12].hex() == "010101020202040302018000"
+    for kind in (10, 0xff, 0, 1, 2):
+        for length in (12, 28):
+            label = f"join {kind} {length}"
+            body = bytearray(made(label, length))
+            body[10] = body[10] & 0x7f if kind == 10 else body[10] | 0x80
+            row(label, kind, made(f"{label} NwkKey", 16), made(f"{label} AppKey", 16), made(f"{label} JoinEUI", 8),
+                made(f"{label} DevEUI", 8), made(f"{label} DevNonce", 2), bytes(body))
+    return rows
+
+
 def main():
     text = "const char *"
     number = "uint32_t"
@@ -410,6 +510,14 @@ def main():
     table("JoinAcceptMicVector", "join_accept_mic_vectors", "MICs of join-accepts of 1.1.",
           ((text, "source"), (text, "key"), (number, "join_req_type"), (text, "join_eui"),
            (number, "dev_nonce"), (text, "message"), (text, "mic")), join_accept_mic_vectors())
+    table("DeriveVector", "derive_vectors", "Derived keys; the identifier as displayed.",
+          ((text, "source"), (text, "parent"), (number, "first"), (text, "identifier"),
+           (text, "key")), derive_vectors())
+    table("JoinVector", "join_vectors", "Joins; kind: 10 for LoRaWAN 1.0, 255, 0, 1 or 2 for 1.1.",
+          ((text, "source"), (number, "kind"), (text, "nwk_key"), (text, "app_key"),
+           (text, "request"), (text, "join_eui"), (text, "accept"), (text, "body"),
+           (text, "f_nwk_s_int_key"), (text, "app_s_key"), (text, "s_nwk_s_int_key"),
+           (text, "nwk_s_enc_key")), join_vectors())
     print("\n#endif\t\t\t\t\t\t\t/* VECTORS_H */")
 
 

@@ -1,0 +1,173 @@
+/*
+ * derivation.c
+ *	  Keys derived from keys: joins, multicast, FUOTA, relay.
+ *
+ * Invariants:
+ * - Derived keys are in secure memory until they are wrapped, and wiped on every
+ *   way out.
+ * - Privileges come first, so that who lacks one learns nothing about keys or
+ *   frames.
+ * - Frames that do not fit, for whatever reason, give the same error.
+ * - A derived key is bound where a DevAddr is known, and a bound key derives for its own
+ *   DevAddr only.
+ *
+ * Called by src/functions.
+ */
+#include "postgres.h"
+
+#include "../crypto/secure_memory.h"
+#include "derivation.h"
+#include "errors.h"
+#include "wrapping.h"
+
+/*
+ * Borrows the key to derive from, after checking that what is derived may go
+ * under the label.
+ */
+static VaultKey
+borrow_parent(const WrappedKey *parent, const char *label)
+{
+	VaultKey	key = vault_borrow_key(parent, KEK_DERIVE);
+
+	if (strcmp(key.kek_label, label) != 0)
+		access_require(key.kek_label, KEK_UNWRAP);
+	if (key.key_size != LORAWAN_KEY_SIZE)
+		ereport(ERROR,
+				(errcode(ERRCODE_KEY_LENGTH),
+				 errmsg("wrapped key is not a LoRaWAN key"),
+				 errdetail("A LoRaWAN key has %d bytes.  The key is wrapped with KEK label \"%s\" version %d.",
+						   LORAWAN_KEY_SIZE, key.kek_label, key.kek_version)));
+	return key;
+}
+
+static void
+check_binding(const VaultKey *key, const uint8 *dev_addr)
+{
+	if (key->dev_addr != NULL && memcmp(key->dev_addr, dev_addr, LORAWAN_DEV_ADDR_SIZE) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_KEY_CONTEXT),
+				 errmsg("wrapped key is bound to another DevAddr"),
+				 errdetail("It is wrapped with KEK label \"%s\" version %d.",
+						   key->kek_label, key->kek_version),
+				 errhint("Check that the key and the DevAddr are of the same session.")));
+}
+
+static void
+check_status(CryptoStatus status)
+{
+	if (status == CRYPTO_INTEGRITY)
+		ereport(ERROR,
+				(errcode(ERRCODE_JOIN_MISMATCH),
+				 errmsg("join-accept does not fit the key and the request"),
+				 errdetail("The key, the request or the join-accept is another device's or another join's, or was changed.")));
+	if (status != CRYPTO_OK)
+		elog(ERROR, "could not derive a key: crypto status %d", status);
+}
+
+static void *
+alloc_secret(size_t size)
+{
+	void	   *secret = secure_alloc(size);
+
+	if (secret == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	return secret;
+}
+
+struct varlena *
+vault_derive(const WrappedKey *parent, const uint8 block[AES_BLOCK_SIZE],
+			 const uint8 *dev_addr, const char *label)
+{
+	uint8		inherited[LORAWAN_DEV_ADDR_SIZE];
+	uint8	   *secret = alloc_secret(LORAWAN_KEY_SIZE);
+	struct varlena *value;
+
+	PG_TRY();
+	{
+		VaultKey	key;
+		CryptoStatus status;
+
+		vault_require_wrap(label);
+		key = borrow_parent(parent, label);
+		if (dev_addr != NULL)
+			check_binding(&key, dev_addr);
+		else if (key.dev_addr != NULL)
+			dev_addr = memcpy(inherited, key.dev_addr, sizeof(inherited));
+		status = lorawan_derive(key.key, block, secret);
+		vault_release();
+		check_status(status);
+		value = vault_wrap(label, secret, LORAWAN_KEY_SIZE, dev_addr);
+	}
+	PG_FINALLY();
+	{
+		secure_free(secret);
+	}
+	PG_END_TRY();
+	return value;
+}
+
+/* Wraps the session keys, and leaves the rest of what was found. */
+static void
+finish_join(const LorawanJoin *join, bool is_1_1, const char *label, VaultJoin *result)
+{
+	LorawanDerivation last = is_1_1 ? LORAWAN_NWK_S_ENC_KEY : LORAWAN_APP_S_KEY;
+
+	memset(result, 0, sizeof(*result));
+	result->accept = join->accept;
+	for (int i = LORAWAN_F_NWK_S_INT_KEY; i <= (int) last; i++)
+		result->keys[i] = vault_wrap(label, join->keys[i], LORAWAN_KEY_SIZE,
+									 join->accept.dev_addr);
+}
+
+void
+vault_join_1_0(const WrappedKey *app_key, LorawanFrame request,
+			   LorawanFrame accept, const char *label, VaultJoin *result)
+{
+	LorawanJoin *join = alloc_secret(sizeof(LorawanJoin));
+
+	PG_TRY();
+	{
+		VaultKey	key;
+
+		vault_require_wrap(label);
+		key = borrow_parent(app_key, label);
+		check_status(lorawan_join_1_0(key.key, request, accept, join));
+		check_binding(&key, join->accept.dev_addr);
+		vault_release();
+		finish_join(join, false, label, result);
+	}
+	PG_FINALLY();
+	{
+		secure_free(join);
+	}
+	PG_END_TRY();
+}
+
+void
+vault_join_1_1(const WrappedKey *nwk_key, const WrappedKey *app_key,
+			   LorawanFrame request, const uint8 *join_eui,
+			   LorawanFrame accept, const char *label, VaultJoin *result)
+{
+	LorawanJoin *join = alloc_secret(sizeof(LorawanJoin));
+
+	PG_TRY();
+	{
+		VaultKey	key;
+
+		vault_require_wrap(label);
+		(void) borrow_parent(app_key, label);
+		key = borrow_parent(nwk_key, label);
+		check_status(lorawan_join_1_1(key.key, request, join_eui, accept, join));
+		check_binding(&key, join->accept.dev_addr);
+		key = borrow_parent(app_key, label);
+		check_binding(&key, join->accept.dev_addr);
+		check_status(lorawan_join_app_s_key(key.key, join));
+		vault_release();
+		finish_join(join, true, label, result);
+	}
+	PG_FINALLY();
+	{
+		secure_free(join);
+	}
+	PG_END_TRY();
+}
