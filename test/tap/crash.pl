@@ -1,0 +1,179 @@
+# kill -9, of the backend and of the whole server, at each step of what changes KEKs: create, rotate, destroy,
+# rewrap and the rotation of the root key.  Afterwards it either was not or is done, every key opens
+# that is not destroyed on purpose, the audit log tells the same as the KEKs, and it can be done again.
+#
+# A trigger holds the operation where it is to be killed: before or after it writes a
+# row, or at its commit, when all is written.
+
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use VaultCluster;
+use IPC::Run;
+use Test::More;
+
+my $node = new_node('crash');
+$node->init;
+$node->configure_vault;
+$node->append_conf('postgresql.conf', "restart_after_crash = on\nshared_preload_libraries = 'key_vault'\n");
+$node->start;
+$node->safe_psql('postgres', q{
+    CREATE EXTENSION key_vault;
+    CREATE TABLE device (n integer PRIMARY KEY, plain bytea, key key_vault.wrapped_key NOT NULL);
+
+    CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF current_setting('test.hold', true) = concat_ws(' ', TG_ARGV[0], TG_OP, TG_RELNAME)
+           AND to_jsonb(NEW) @> coalesce(nullif(current_setting('test.row', true), ''), '{}')::jsonb THEN
+            PERFORM pg_sleep(1000);
+        END IF;
+        RETURN NEW;
+    END $$;
+});
+foreach my $table (qw(key_vault.kek key_vault.audit_log public.device))
+{
+    # Named so that it is the last of its kind.
+    $node->safe_psql('postgres', qq{
+        CREATE TRIGGER zzz_before BEFORE INSERT OR UPDATE ON $table FOR EACH ROW EXECUTE FUNCTION hold('before');
+        CREATE TRIGGER zzz_after AFTER INSERT OR UPDATE ON $table FOR EACH ROW EXECUTE FUNCTION hold('after');
+        CREATE CONSTRAINT TRIGGER zzz_commit AFTER INSERT OR UPDATE ON $table DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION hold('at commit of');
+    });
+}
+
+sub sql
+{
+    my ($sql) = @_;
+    $node->safe_psql('postgres', "SET client_min_messages = error; $sql");
+}
+
+# KEKs, and what hangs on them, as they stand.
+sub state_of_things
+{
+    return sql(q{
+        SELECT concat_ws(' ', label, version, state, encode(root_key_id, 'hex'), md5(sealed_material)) FROM key_vault.kek
+        UNION ALL SELECT concat_ws(' ', n, key) FROM device ORDER BY 1});
+}
+
+# What must hold at any time.
+sub check
+{
+    my ($what) = @_;
+
+    is(sql(q{SELECT count(*), bool_and(key_vault.unwrap(key) = plain) FROM device}), '40|t', "$what: every key opens");
+    is(sql(q{
+        SELECT count(*) FROM key_vault.keks k
+         WHERE (SELECT count(*) FROM key_vault.audit_log l WHERE (l.label, l.version) = (k.label, k.version)
+                   AND l.event IN ('created', 'rotated')) <> 1
+            OR (SELECT count(*) FROM key_vault.audit_log l WHERE (l.label, l.version) = (k.label, k.version)
+                   AND l.event = 'destroyed') <> (k.state = 'destroyed')::integer}), 0, "$what: the audit log tells the same");
+    is(sql(q{SELECT count(*) FROM key_vault.audit_log l WHERE version IS NOT NULL
+                AND NOT EXISTS (SELECT FROM key_vault.keks k WHERE (l.label, l.version) = (k.label, k.version))}),
+        0, "$what: and nothing else");
+}
+
+sub server_processes
+{
+    my ($postmaster) = @_;
+    return grep { $_ } split /\s+/, `ps -o pid= --ppid $postmaster`;
+}
+
+# Kills an operation where the step says, in one of two ways.
+sub kill_at
+{
+    my ($operation, $step, $row, $whole_server) = @_;
+    my @commands = map { ('-c', $_) } ('SET application_name = victim', "SET test.hold = '$step'", "SET test.row = '$row'", $operation);
+    my ($out, $err) = ('', '');
+    my $log = -s $node->logfile;
+    my $victim = IPC::Run::start([ 'psql', '-Xq', '-d', $node->connstr('postgres'), @commands ], '>', \$out, '2>', \$err,
+        IPC::Run::timeout(180));
+
+    $node->poll_query_until('postgres',
+        q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'victim' AND wait_event = 'PgSleep'}, 1)
+      or die "$operation does not come to: $step: $out $err";
+    my $pid = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE application_name = 'victim'});
+    if ($whole_server)
+    {
+        my $postmaster = $node->{_pid};
+        my @children = server_processes($postmaster);
+        kill 'KILL', $postmaster, @children;
+        $victim->finish;
+        foreach my $process ($postmaster, @children)
+        {
+            select undef, undef, undef, 0.05 while kill 0, $process;
+        }
+        $node->{_pid} = undef;
+        $node->start;
+    }
+    else
+    {
+        kill 'KILL', $pid;
+        $victim->finish;
+        $node->wait_for_log(qr/all server processes terminated; reinitializing/, $log);
+    }
+    $node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'the server does not come up';
+}
+
+# Operations: how the scene is set, what is killed, where, and what is seen when it went through.
+sub fresh
+{
+    sql(q{TRUNCATE device;
+        BEGIN; SET LOCAL session_replication_role = replica; DELETE FROM key_vault.kek; DELETE FROM key_vault.audit_log; COMMIT;
+        SELECT key_vault.kek_create(label) FROM unnest(ARRAY['a', 'b']) label;
+        INSERT INTO device SELECT n, decode(md5(n::text), 'hex'), key_vault.wrap(decode(md5(n::text), 'hex'), (ARRAY['a', 'b'])[1 + n % 2])
+          FROM generate_series(1, 40) n});
+}
+
+my %operations = (
+    create => {
+        sql   => q{SELECT key_vault.kek_create('c')},
+        steps => [ 'before INSERT kek', 'after INSERT kek', 'before INSERT audit_log', 'after INSERT audit_log', 'at commit of INSERT kek' ],
+        done  => [ q{SELECT count(*) FROM key_vault.keks WHERE label = 'c' AND state = 'active'}, 1 ],
+    },
+    rotate => {
+        sql   => q{SELECT key_vault.kek_rotate('a')},
+        steps => [ 'before UPDATE kek', 'after UPDATE kek', 'before INSERT kek', 'after INSERT kek', 'after INSERT audit_log',
+            'at commit of UPDATE kek', 'at commit of INSERT kek' ],
+        done  => [ q{SELECT string_agg(state, ',' ORDER BY version) FROM key_vault.keks WHERE label = 'a'}, 'deactivated,active' ],
+    },
+    destroy => {
+        before => q{SELECT key_vault.kek_rotate('a'); UPDATE device SET key = key_vault.rewrap(key) WHERE key_vault.kek_label(key) = 'a'},
+        sql   => q{SELECT key_vault.kek_destroy('a', 1)},
+        steps => [ 'before UPDATE kek', 'after UPDATE kek', 'after INSERT audit_log', 'at commit of UPDATE kek' ],
+        done  => [ q{SELECT string_agg(state, ',' ORDER BY version) FROM key_vault.keks WHERE label = 'a'}, 'destroyed,active' ],
+    },
+    'rewrap in one UPDATE' => {
+        before => q{SELECT key_vault.kek_rotate('a')},
+        sql   => q{UPDATE device SET key = key_vault.rewrap(key) WHERE key_vault.kek_label(key) = 'a' AND key_vault.kek_version(key) = 1},
+        steps => [ 'before UPDATE device', 'after UPDATE device', 'at commit of UPDATE device' ],
+        row   => '{"n": 20}',
+        done  => [ q{SELECT min(key_vault.kek_version(key)) FROM device WHERE key_vault.kek_label(key) = 'a'}, 2 ],
+    },
+);
+
+foreach my $name (sort keys %operations)
+{
+    my $operation = $operations{$name};
+
+    foreach my $step (@{ $operation->{steps} })
+    {
+        foreach my $whole_server (0, 1)
+        {
+            my $what = "$name, " . ($whole_server ? 'server' : 'backend') . " killed $step";
+
+            fresh();
+            sql($operation->{before}) if $operation->{before};
+            my $before = state_of_things();
+            kill_at($operation->{sql}, $step, $operation->{row} // '', $whole_server);
+            is(state_of_things(), $before, "$what: it never was");
+            check($what);
+            sql($operation->{sql});
+            my ($look, $expected) = @{ $operation->{done} };
+            is(sql($look), $expected, "$what: done again");
+            check("$what: done again");
+        }
+    }
+}
+
+done_testing();
