@@ -356,11 +356,11 @@ CREATE TABLE key_vault.audit_log (
 SELECT pg_extension_config_dump('key_vault.audit_log', '');
 
 COMMENT ON TABLE key_vault.audit_log IS
-'the life of each KEK: created, imported, rotated, suspended, resumed, compromised, destroyed; granted, revoked. Written by the functions, in the transaction of the change; rows cannot be changed or deleted. Read by members of pg_read_all_stats';
+'the life of each KEK: created, imported, rotated, suspended, resumed, compromised, destroyed; resealed (under another root key); granted, revoked. Written by the functions, in the transaction of the change; rows cannot be changed or deleted. Read by members of pg_read_all_stats';
 COMMENT ON COLUMN key_vault.audit_log.at IS 'the moment of the call; the transaction ended later';
 COMMENT ON COLUMN key_vault.audit_log.version IS 'NULL for what is about the label as a whole';
 COMMENT ON COLUMN key_vault.audit_log.details IS
-'for changes of state: from, to; for privileges: role, privilege';
+'for changes of state: from, to; for privileges: role, privilege; resealed: the root keys'' check values, from, to';
 COMMENT ON COLUMN key_vault.audit_log.role IS
 'the current role, whose privilege was checked; roles are kept by name, as they were called then';
 COMMENT ON COLUMN key_vault.audit_log.session_role IS 'the role that logged in (session_user)';

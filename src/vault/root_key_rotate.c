@@ -19,8 +19,10 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
 
 #include "../crypto/secure_memory.h"
+#include "audit_log.h"
 #include "invalidation.h"
 #include "kek_row.h"
 #include "owner_sql.h"
@@ -68,6 +70,18 @@ write_row(const KekRow *row)
 	owner_sql_end(&owner);
 }
 
+static void
+log_row(const KekRow *row, const uint8 sealed_before[KEY_CHECK_VALUE_SIZE])
+{
+	char		from[2 * KEY_CHECK_VALUE_SIZE + 1] = {0};
+	char		to[2 * KEY_CHECK_VALUE_SIZE + 1] = {0};
+
+	hex_encode((const char *) sealed_before, KEY_CHECK_VALUE_SIZE, from);
+	hex_encode((const char *) row->root_key_id, KEY_CHECK_VALUE_SIZE, to);
+	audit_log_write("resealed", row->label, row->version,
+					psprintf("{\"from\": \"%s\", \"to\": \"%s\"}", from, to));
+}
+
 int64
 root_key_rotate(void)
 {
@@ -92,12 +106,15 @@ root_key_rotate(void)
 	foreach(cell, kek_rows_all())
 	{
 		KekRow	   *row = lfirst(cell);
+		uint8		sealed_before[KEY_CHECK_VALUE_SIZE];
 
 		CHECK_FOR_INTERRUPTS();
 		if (row->sealed_material == NULL || root_key_is_first(row))
 			continue;
+		memcpy(sealed_before, row->root_key_id, KEY_CHECK_VALUE_SIZE);
 		seal_anew(row);
 		write_row(row);
+		log_row(row, sealed_before);
 		sealed++;
 	}
 	return sealed;

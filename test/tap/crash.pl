@@ -76,7 +76,28 @@ sub check
 sub server_processes
 {
     my ($postmaster) = @_;
-    return grep { $_ } split /\s+/, `ps -o pid= --ppid $postmaster`;
+    my @children;
+
+    foreach my $stat (glob '/proc/[0-9]*/stat')
+    {
+        open my $file, '<', $stat or next;
+        push @children, $1 if <$file> =~ /^(\d+) \(.*\) \S $postmaster /;
+    }
+    return @children;
+}
+
+sub kill_server
+{
+    my $postmaster = $node->{_pid};
+    my @children   = server_processes($postmaster);
+
+    kill 'KILL', $postmaster, @children;
+    foreach my $process ($postmaster, @children)
+    {
+        select undef, undef, undef, 0.05 while kill 0, $process;
+    }
+    $node->{_pid} = undef;
+    $node->start;
 }
 
 # Kills an operation where the step says, in one of two ways.
@@ -95,16 +116,8 @@ sub kill_at
     my $pid = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE application_name = 'victim'});
     if ($whole_server)
     {
-        my $postmaster = $node->{_pid};
-        my @children = server_processes($postmaster);
-        kill 'KILL', $postmaster, @children;
+        kill_server();
         $victim->finish;
-        foreach my $process ($postmaster, @children)
-        {
-            select undef, undef, undef, 0.05 while kill 0, $process;
-        }
-        $node->{_pid} = undef;
-        $node->start;
     }
     else
     {
@@ -123,6 +136,20 @@ sub fresh
         SELECT key_vault.kek_create(label) FROM unnest(ARRAY['a', 'b']) label;
         INSERT INTO device SELECT n, decode(md5(n::text), 'hex'), key_vault.wrap(decode(md5(n::text), 'hex'), (ARRAY['a', 'b'])[1 + n % 2])
           FROM generate_series(1, 40) n});
+}
+
+# One more root key at the head of the list.
+my @root_keys = ("$ENV{TESTDIR}/root.key");
+sub prepend_root_key
+{
+    my $path = "$ENV{TESTDIR}/root." . @root_keys;
+
+    PostgreSQL::Test::Utils::system_or_bail('sh', '-c', "umask 077; openssl rand -hex 32 >$path");
+    unshift @root_keys, $path;
+    my $list = join ', ', map { "file:$_" } @root_keys;
+    $node->append_conf('postgresql.conf', "key_vault.root_key = '$list'\n");
+    $node->reload;
+    $node->poll_query_until('postgres', qq{SELECT current_setting('key_vault.root_key') = '$list'}) or die 'no reload';
 }
 
 my %operations = (
@@ -150,6 +177,16 @@ my %operations = (
         row   => '{"n": 20}',
         done  => [ q{SELECT min(key_vault.kek_version(key)) FROM device WHERE key_vault.kek_label(key) = 'a'}, 2 ],
     },
+    'root key rotation' => {
+        before => \&prepend_root_key,
+        sql   => q{SELECT key_vault.root_key_rotate()},
+        steps => [ 'before UPDATE kek', 'after UPDATE kek', 'after INSERT audit_log', 'at commit of UPDATE kek' ],
+        # The second of two, so that one is sealed anew already.
+        row   => '{"label": "b"}',
+        done  => [ q{SELECT count(DISTINCT k.root_key_id), bool_and(l.details ->> 'to' = encode(k.root_key_id, 'hex'))
+                       FROM key_vault.keks k JOIN key_vault.audit_log l ON l.event = 'resealed' AND (l.label, l.version) = (k.label, k.version)},
+            '1|t' ],
+    },
 );
 
 foreach my $name (sort keys %operations)
@@ -163,7 +200,8 @@ foreach my $name (sort keys %operations)
             my $what = "$name, " . ($whole_server ? 'server' : 'backend') . " killed $step";
 
             fresh();
-            sql($operation->{before}) if $operation->{before};
+            my $scene = $operation->{before} // 'SELECT';
+            ref $scene ? $scene->() : sql($scene);
             my $before = state_of_things();
             kill_at($operation->{sql}, $step, $operation->{row} // '', $whole_server);
             is(state_of_things(), $before, "$what: it never was");
@@ -174,6 +212,12 @@ foreach my $name (sort keys %operations)
             check("$what: done again");
         }
     }
+
+    # What was answered stays.
+    my $after = state_of_things();
+    kill_server();
+    is(state_of_things(), $after, "$name, server killed after it: it is done");
+    check("$name, server killed after it");
 }
 
 done_testing();
