@@ -843,12 +843,949 @@ COMMENT ON FUNCTION key_vault.cache_stats_reset_all() IS
 'makes the counters of all key caches count from now; needs key_vault in shared_preload_libraries';
 
 ------------------------------------------------------------------------------
+-- Storage
+------------------------------------------------------------------------------
+
+-- The messages of network servers, read into one form.  What is wrong with one
+-- is an error, which names the field.
+
+CREATE TYPE key_vault.storage_event AS (
+    kind           text,
+    event          text,
+    received_at    timestamptz,
+    dev_eui        bytea,
+    application_id text,
+    device_id      text,
+    dev_addr       bytea,
+    session_key_id bytea,
+    f_port         smallint,
+    f_cnt          bigint,
+    frm_payload    bytea,
+    encrypted      boolean,
+    kek_label      text,
+    encrypted_key  bytea,
+    key_number     integer,
+    queue_item_id  text,
+    item           integer
+);
+COMMENT ON TYPE key_vault.storage_event IS
+'what a storage takes from a message of a network server: kind uplink, join or downlink; EUIs and DevAddr big-endian; the key envelope, or the number of the key that storage_wrap_keys() took out';
+
+CREATE FUNCTION key_vault.storage_bytes(value jsonb, field text, encoding text, size integer DEFAULT NULL,
+                                        maximum integer DEFAULT NULL)
+RETURNS bytea LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    string text := value #>> '{}';
+    bytes bytea;
+BEGIN
+    IF coalesce(string, '') = '' THEN
+        RETURN NULL;
+    ELSIF jsonb_typeof(value) <> 'string' THEN
+        RAISE EXCEPTION '% is not a string', field USING ERRCODE = 'invalid_parameter_value';
+    ELSIF length(string) % 2 <> 0
+       OR (CASE encoding WHEN 'hex' THEN string !~ '^[0-9A-Fa-f]+$'
+                         ELSE string !~ '^[0-9A-Za-z+/]+={0,2}$' OR length(string) % 4 <> 0 END)
+    THEN
+        RAISE EXCEPTION '% is not %', field, CASE encoding WHEN 'hex' THEN 'hexadecimal' ELSE encoding END
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    bytes := decode(string, encoding);
+    IF octet_length(bytes) <> size THEN
+        RAISE EXCEPTION '% has % bytes, not %', field, octet_length(bytes), size
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSIF octet_length(bytes) > maximum THEN
+        RAISE EXCEPTION '% has % bytes, more than %', field, octet_length(bytes), maximum
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN bytes;
+END
+$$;
+COMMENT ON FUNCTION key_vault.storage_bytes(jsonb, text, text, integer, integer) IS
+'bytes of a JSON string in hex or base64; NULL where it is missing or empty; for storage_events()';
+
+CREATE FUNCTION key_vault.storage_integer(value jsonb, field text, maximum bigint)
+RETURNS bigint LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    string text := value #>> '{}';
+BEGIN
+    IF coalesce(string, '') = '' THEN
+        RETURN 0;
+    ELSIF string !~ '^[0-9]{1,18}$' OR string::bigint > maximum THEN
+        RAISE EXCEPTION '% is not an integer from 0 to %', field, maximum
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN string;
+END
+$$;
+COMMENT ON FUNCTION key_vault.storage_integer(jsonb, text, bigint) IS
+'a JSON number from 0 to the maximum; 0 where it is missing, as The Things Stack leaves out what is zero; for storage_events()';
+
+-- Not all that PostgreSQL takes for a time, such as "infinity" or "today".
+CREATE FUNCTION key_vault.storage_time(value jsonb, field text)
+RETURNS timestamptz LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    string text := value #>> '{}';
+BEGIN
+    IF coalesce(string, '') = '' THEN
+        RETURN NULL;
+    ELSIF string !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$' THEN
+        RAISE EXCEPTION '% is not a time as in RFC 3339', field
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN string;
+END
+$$;
+COMMENT ON FUNCTION key_vault.storage_time(jsonb, text) IS
+'a time as in RFC 3339, with its zone; NULL where it is missing; for storage_events()';
+
+CREATE FUNCTION key_vault.storage_require(missing boolean, field text)
+RETURNS void LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF missing THEN
+        RAISE EXCEPTION '% is missing', field USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION key_vault.storage_require(boolean, text) IS
+'error that a field is missing; for storage_events()';
+
+-- The key of an event, from the envelope's object.
+CREATE FUNCTION key_vault.storage_envelope(event key_vault.storage_event, envelope jsonb, field text,
+                                           label_name text, key_name text)
+RETURNS key_vault.storage_event LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF jsonb_typeof(envelope) <> 'object' THEN
+        RAISE EXCEPTION '% is not an object', field USING ERRCODE = 'invalid_parameter_value';
+    ELSIF jsonb_typeof(envelope -> 'wrapped_key') = 'number' THEN
+        event.key_number := envelope ->> 'wrapped_key';
+    ELSIF jsonb_path_exists(envelope, '$.**.sealed') THEN
+        RAISE EXCEPTION '% holds no key of 16 bytes and no wrapped one', field
+            USING ERRCODE = 'invalid_parameter_value';
+    ELSE
+        event.encrypted_key := key_vault.storage_bytes(envelope -> key_name, field || '.' || key_name, 'base64');
+        event.kek_label := envelope ->> label_name;
+        PERFORM key_vault.storage_require(event.encrypted_key IS NULL, field || '.' || key_name);
+        -- Where no session key id is given, the wrapped key tells sessions apart.
+        event.session_key_id := coalesce(event.session_key_id,
+            substr(sha256(convert_to(event.kek_label, 'UTF8') || '\x00' || event.encrypted_key || event.dev_addr), 1, 16));
+    END IF;
+    RETURN event;
+END
+$$;
+COMMENT ON FUNCTION key_vault.storage_envelope(key_vault.storage_event, jsonb, text, text, text) IS
+'adds the key envelope of a message to its event; for storage_events()';
+
+CREATE FUNCTION key_vault.storage_events(message jsonb)
+RETURNS SETOF key_vault.storage_event LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    e key_vault.storage_event;
+    ids jsonb;
+    body jsonb;
+    prefix text;
+    one record;
+BEGIN
+    IF message ? 'end_device_ids' THEN
+        ids := message -> 'end_device_ids';
+        e.dev_eui := key_vault.storage_bytes(ids -> 'dev_eui', 'end_device_ids.dev_eui', 'hex', 8);
+        e.application_id := ids #>> '{application_ids,application_id}';
+        e.device_id := ids ->> 'device_id';
+        e.dev_addr := key_vault.storage_bytes(ids -> 'dev_addr', 'end_device_ids.dev_addr', 'hex', 4);
+        PERFORM key_vault.storage_require(e.dev_eui IS NULL, 'end_device_ids.dev_eui');
+        PERFORM key_vault.storage_require(coalesce(e.application_id, '') = '', 'end_device_ids.application_ids.application_id');
+
+        IF message ? 'uplink_message' THEN
+            e.kind := 'uplink';
+            body := message -> 'uplink_message';
+            PERFORM key_vault.storage_require(e.dev_addr IS NULL, 'end_device_ids.dev_addr');
+            -- The network server's time: the same for each delivery of an uplink.
+            e.received_at := coalesce(key_vault.storage_time(body -> 'received_at', 'uplink_message.received_at'),
+                                      key_vault.storage_time(message -> 'received_at', 'received_at'));
+            PERFORM key_vault.storage_require(e.received_at IS NULL, 'received_at');
+            e.session_key_id := key_vault.storage_bytes(body -> 'session_key_id', 'uplink_message.session_key_id', 'base64');
+            e.f_port := key_vault.storage_integer(body -> 'f_port', 'uplink_message.f_port', 255);
+            e.f_cnt := key_vault.storage_integer(body -> 'f_cnt', 'uplink_message.f_cnt', 4294967295);
+            e.frm_payload := coalesce(key_vault.storage_bytes(body -> 'frm_payload', 'uplink_message.frm_payload', 'base64', NULL, 255), '');
+            e.encrypted := coalesce(jsonb_typeof(body -> 'app_s_key'), 'null') <> 'null';
+            IF e.encrypted THEN
+                e := key_vault.storage_envelope(e, body -> 'app_s_key', 'uplink_message.app_s_key', 'kek_label', 'encrypted_key');
+                PERFORM key_vault.storage_require(e.session_key_id IS NULL, 'uplink_message.session_key_id');
+            END IF;
+            RETURN NEXT e;
+        ELSIF message ? 'join_accept' THEN
+            e.kind := 'join';
+            body := message -> 'join_accept';
+            e.dev_addr := coalesce(key_vault.storage_bytes(body -> 'dev_addr', 'join_accept.dev_addr', 'hex', 4), e.dev_addr);
+            PERFORM key_vault.storage_require(e.dev_addr IS NULL, 'end_device_ids.dev_addr');
+            e.received_at := coalesce(key_vault.storage_time(body -> 'received_at', 'join_accept.received_at'),
+                                      key_vault.storage_time(message -> 'received_at', 'received_at'));
+            PERFORM key_vault.storage_require(e.received_at IS NULL, 'received_at');
+            e.session_key_id := key_vault.storage_bytes(body -> 'session_key_id', 'join_accept.session_key_id', 'base64');
+            IF coalesce(jsonb_typeof(body -> 'app_s_key'), 'null') <> 'null' THEN
+                e := key_vault.storage_envelope(e, body -> 'app_s_key', 'join_accept.app_s_key', 'kek_label', 'encrypted_key');
+            END IF;
+            PERFORM key_vault.storage_require(e.session_key_id IS NULL, 'join_accept.session_key_id');
+            RETURN NEXT e;
+        ELSE
+            e.kind := 'downlink';
+            e.event := substring(k FROM 'downlink_(?:queue_)?(.*)') FROM jsonb_object_keys(message) k
+                        WHERE k IN ('downlink_queued', 'downlink_sent', 'downlink_ack', 'downlink_nack',
+                                    'downlink_failed', 'downlink_queue_invalidated');
+            IF e.event IS NULL THEN
+                RAISE EXCEPTION 'no uplink, join or downlink event of The Things Stack'
+                    USING ERRCODE = 'feature_not_supported';
+            END IF;
+            e.received_at := key_vault.storage_time(message -> 'received_at', 'received_at');
+            PERFORM key_vault.storage_require(e.received_at IS NULL, 'received_at');
+            prefix := CASE e.event WHEN 'invalidated' THEN 'downlink_queue_invalidated' ELSE 'downlink_' || e.event END;
+            body := message -> prefix;
+            FOR one IN
+                SELECT d.value AS body, d.ordinality
+                  FROM jsonb_array_elements(
+                       CASE e.event
+                           WHEN 'failed' THEN jsonb_build_array(body -> 'downlink')
+                           -- An empty queue is left out, and the event is one all the same.
+                           WHEN 'invalidated' THEN coalesce(nullif(body -> 'downlinks', '[]'), jsonb_build_array(
+                               jsonb_build_object('f_cnt', body -> 'last_f_cnt_down')))
+                           ELSE jsonb_build_array(body) END) WITH ORDINALITY d
+            LOOP
+                e.item := one.ordinality;
+                e.session_key_id := coalesce(
+                    key_vault.storage_bytes(one.body -> 'session_key_id', prefix || '.session_key_id', 'base64'),
+                    key_vault.storage_bytes(body -> 'session_key_id', prefix || '.session_key_id', 'base64'));
+                e.f_port := key_vault.storage_integer(one.body -> 'f_port', prefix || '.f_port', 255);
+                e.f_cnt := key_vault.storage_integer(one.body -> 'f_cnt', prefix || '.f_cnt', 4294967295);
+                e.frm_payload := coalesce(key_vault.storage_bytes(one.body -> 'frm_payload', prefix || '.frm_payload', 'base64', NULL, 255), '');
+                RETURN NEXT e;
+            END LOOP;
+        END IF;
+    ELSIF message ? 'deviceInfo' THEN
+        ids := message -> 'deviceInfo';
+        e.dev_eui := key_vault.storage_bytes(ids -> 'devEui', 'deviceInfo.devEui', 'hex', 8);
+        e.application_id := ids ->> 'applicationId';
+        e.device_id := ids ->> 'deviceName';
+        e.dev_addr := key_vault.storage_bytes(message -> 'devAddr', 'devAddr', 'hex', 4);
+        e.received_at := key_vault.storage_time(message -> 'time', 'time');
+        PERFORM key_vault.storage_require(e.dev_eui IS NULL, 'deviceInfo.devEui');
+        PERFORM key_vault.storage_require(coalesce(e.application_id, '') = '', 'deviceInfo.applicationId');
+        PERFORM key_vault.storage_require(e.received_at IS NULL, 'time');
+
+        IF message ? 'devAddr' OR message ? 'fCnt' OR message ? 'data' THEN
+            -- Both have a DevAddr; zeros are not left out, so an uplink has its counter.
+            e.kind := CASE WHEN message ? 'fCnt' OR message ? 'data' THEN 'uplink' ELSE 'join' END;
+            body := message -> 'joinServerContext';
+            PERFORM key_vault.storage_require(e.dev_addr IS NULL, 'devAddr');
+            e.session_key_id := key_vault.storage_bytes(body -> 'sessionKeyId', 'joinServerContext.sessionKeyId', 'hex');
+            IF e.kind = 'uplink' THEN
+                PERFORM key_vault.storage_require(NOT message ? 'fCnt', 'fCnt');
+                e.f_port := key_vault.storage_integer(message -> 'fPort', 'fPort', 255);
+                e.f_cnt := key_vault.storage_integer(message -> 'fCnt', 'fCnt', 4294967295);
+                e.frm_payload := coalesce(key_vault.storage_bytes(message -> 'data', 'data', 'base64', NULL, 255), '');
+                e.encrypted := e.session_key_id IS NOT NULL OR coalesce(body #>> '{appSKey,kekLabel}', '') <> '';
+            END IF;
+            IF coalesce(jsonb_typeof(body -> 'appSKey'), 'null') <> 'null' AND e.encrypted IS DISTINCT FROM false THEN
+                e := key_vault.storage_envelope(e, body -> 'appSKey', 'joinServerContext.appSKey', 'kekLabel', 'aesKey');
+            END IF;
+            IF e.kind = 'join' AND e.session_key_id IS NULL THEN
+                e.session_key_id := key_vault.storage_bytes(to_jsonb(replace(message ->> 'deduplicationId', '-', '')),
+                                                            'deduplicationId', 'hex', 16);
+                PERFORM key_vault.storage_require(e.session_key_id IS NULL, 'joinServerContext.sessionKeyId');
+            END IF;
+        ELSIF message ? 'acknowledged' OR message ? 'txInfo' THEN
+            e.kind := 'downlink';
+            e.event := CASE WHEN message ? 'txInfo' THEN 'txack'
+                            WHEN message -> 'acknowledged' = 'true' THEN 'ack' ELSE 'nack' END;
+            e.f_cnt := key_vault.storage_integer(message -> 'fCntDown', 'fCntDown', 4294967295);
+            e.queue_item_id := message ->> 'queueItemId';
+            e.frm_payload := '';
+            e.item := 1;
+        ELSE
+            RAISE EXCEPTION 'no uplink, join or downlink event of ChirpStack'
+                USING ERRCODE = 'feature_not_supported';
+        END IF;
+        RETURN NEXT e;
+    ELSE
+        RAISE EXCEPTION 'no message of The Things Stack or ChirpStack'
+            USING ERRCODE = 'feature_not_supported',
+                  DETAIL = 'Theirs have an object end_device_ids or deviceInfo.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION key_vault.storage_events(jsonb) IS
+'the uplink, join or downlink events of a message of The Things Stack or ChirpStack (event JSON of MQTT and webhooks); an error where a field is missing or wrong';
+
+-- Plaintext keys in messages are wrapped before anything else is done with them.
+
+CREATE FUNCTION key_vault.storage_seal(line text, label text)
+RETURNS key_vault.wrapped_key[] LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+SELECT coalesce(array_agg(key_vault.wrap(substr(b.bytes, i, 4096), label) ORDER BY i), '{}')
+  FROM (SELECT convert_to(line, 'UTF8') AS bytes) b, generate_series(1, octet_length(b.bytes), 4096) i
+$$;
+COMMENT ON FUNCTION key_vault.storage_seal(text, text) IS
+'a text, wrapped in pieces of up to 4096 bytes of UTF-8: what may have a key in it that cannot be told apart; takes the privilege wrap';
+
+CREATE FUNCTION key_vault.storage_wrap_keys(INOUT message jsonb, label text,
+                                            INOUT keys key_vault.wrapped_key[] DEFAULT '{}')
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    result jsonb := '{}';
+    envelope jsonb;
+    has_label boolean;
+    pieces key_vault.wrapped_key[];
+    size integer;
+    plain bytea;
+    one record;
+BEGIN
+    IF jsonb_typeof(message) = 'array' THEN
+        result := '[]';
+        FOR one IN SELECT value FROM jsonb_array_elements(message) LOOP
+            SELECT w.message, w.keys INTO one.value, keys
+              FROM key_vault.storage_wrap_keys(one.value, label, keys) w;
+            result := result || jsonb_build_array(one.value);
+        END LOOP;
+        message := result;
+        RETURN;
+    ELSIF jsonb_typeof(message) <> 'object' THEN
+        RETURN;
+    END IF;
+    -- Nearly always there is no key, or one envelope and nothing else of that name.
+    CASE regexp_count(message::text, 'key": ', 1, 'i')
+        WHEN 0 THEN
+            RETURN;
+        WHEN 2 THEN
+            envelope := coalesce(message #> '{uplink_message,app_s_key}', message #> '{join_accept,app_s_key}',
+                                 message #> '{joinServerContext,appSKey}');
+            IF coalesce(envelope ->> 'kek_label', envelope ->> 'kekLabel', '') <> ''
+               AND coalesce(envelope ->> 'encrypted_key', envelope ->> 'aesKey')
+                   ~ '^(?![0-9A-Fa-f]+$)([0-9A-Za-z+/]{32})+$'
+            THEN
+                RETURN;         -- wrapped: 24 bytes or a multiple
+            END IF;
+        ELSE
+    END CASE;
+
+    has_label := coalesce(message ->> 'kek_label', message ->> 'kekLabel', '') <> '';
+    FOR one IN SELECT key AS name, value FROM jsonb_each(message) LOOP
+        plain := NULL;
+        IF jsonb_typeof(one.value) = 'object' OR one.name !~* 'key$' THEN
+            SELECT w.message, w.keys INTO one.value, keys
+              FROM key_vault.storage_wrap_keys(one.value, label, keys) w;
+        ELSIF one.value NOT IN ('null', 'true', 'false', '""') THEN
+            IF jsonb_typeof(one.value) = 'string' THEN
+                plain := CASE
+                    WHEN one.name = 'key' AND one.value #>> '{}' ~ '^[0-9A-Fa-f]{32}$'
+                        THEN decode(one.value #>> '{}', 'hex')
+                    WHEN one.name IN ('encrypted_key', 'aesKey') AND length(one.value #>> '{}') % 4 = 0
+                         AND one.value #>> '{}' ~ '^[0-9A-Za-z+/]+={0,2}$'
+                        THEN decode(one.value #>> '{}', 'base64') END;
+            END IF;
+            size := octet_length(plain);
+            -- All in hexadecimal digits it is hardly base64, but a key in another form.
+            IF has_label AND one.name <> 'key' AND size >= 24 AND size % 8 = 0
+               AND one.value #>> '{}' !~ '^[0-9A-Fa-f]+$'
+            THEN
+                NULL;           -- wrapped already
+            ELSIF size = 16 AND NOT (has_label AND one.name <> 'key') THEN
+                keys := keys || key_vault.import_envelope('', plain, label);
+                one.name := 'wrapped_key';
+                one.value := cardinality(keys);
+            ELSE
+                pieces := key_vault.storage_seal(one.value::text, label);
+                SELECT jsonb_build_object('sealed', jsonb_agg(cardinality(keys) + i)) INTO one.value
+                  FROM generate_subscripts(pieces, 1) i;
+                keys := keys || pieces;
+            END IF;
+        END IF;
+        result := result || jsonb_build_object(one.name, one.value);
+    END LOOP;
+    message := result;
+END
+$$;
+COMMENT ON FUNCTION key_vault.storage_wrap_keys(jsonb, text, key_vault.wrapped_key[]) IS
+'the message with the number of a wrapped key in place of each plaintext key, and those keys: the key of an envelope without a label, and every value whose name ends in "key"; takes the privilege wrap where there is one';
+
+CREATE PROCEDURE key_vault.create_storage(schema name, kek_label text DEFAULT NULL,
+                                          partition_interval text DEFAULT NULL,
+                                          keep_messages boolean DEFAULT NULL)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning AS $create_storage$
+#variable_conflict use_variable
+DECLARE
+    settings record;
+    taken text;
+    parent text;
+    decrypted text;
+BEGIN
+    IF schema IS NULL THEN
+        RAISE EXCEPTION 'schema of a storage must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF to_regclass(format('%I.storage_settings', schema)) IS NULL THEN
+        SELECT string_agg(quote_ident(o.name), ', ' ORDER BY o.name) INTO taken
+          FROM (SELECT relname, relnamespace FROM pg_class
+                 WHERE relname IN ('application', 'device', 'session', 'uplink', 'downlink', 'inbox', 'rejected',
+                                   'rejected_key', 'uplink_decrypted', 'device_latest', 'uplink_default', 'downlink_default')
+                UNION
+                SELECT proname, pronamespace FROM pg_proc
+                 WHERE proname IN ('ingest', 'ingest_line', 'store', 'store_or_reject', 'put_session', 'kek_label',
+                                   'replay_rejected')) o (name, namespace)
+         WHERE o.namespace = to_regnamespace(quote_ident(schema));
+        IF taken IS NOT NULL THEN
+            RAISE EXCEPTION 'schema "%" has names already that a storage would have', schema
+                USING ERRCODE = 'duplicate_object',
+                      DETAIL = format('They are %s.', taken),
+                      HINT = 'Choose another schema.';
+        END IF;
+        partition_interval := coalesce(partition_interval, 'day');
+    ELSE
+        EXECUTE format('SELECT * FROM %I.storage_settings', schema) INTO settings;
+        IF partition_interval <> settings.partition_interval THEN
+            RAISE EXCEPTION 'storage "%" has partitions of a % each', schema, settings.partition_interval
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      DETAIL = 'The interval of a storage cannot be changed.';
+        END IF;
+    END IF;
+    IF partition_interval NOT IN ('day', 'week', 'month') THEN
+        RAISE EXCEPTION 'invalid partition interval "%"', partition_interval
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'It is day, week or month.';
+    END IF;
+    -- Where the schema is there, the right to make one is not asked for.
+    IF to_regnamespace(quote_ident(schema)) IS NULL THEN
+        EXECUTE format('CREATE SCHEMA %I', schema);
+    END IF;
+
+    EXECUTE format($ddl$
+        CREATE TABLE IF NOT EXISTS %1$I.storage_settings (
+            one_row            boolean PRIMARY KEY DEFAULT true CHECK (one_row),
+            kek_label          text NOT NULL CHECK (kek_label <> ''),
+            partition_interval text NOT NULL CHECK (partition_interval IN ('day', 'week', 'month')),
+            keep_messages      boolean NOT NULL
+        );
+        COMMENT ON TABLE %1$I.storage_settings IS 'settings of this storage, one row';
+        COMMENT ON COLUMN %1$I.storage_settings.kek_label IS 'KEK label that keys are stored under, where table application names no other';
+        COMMENT ON COLUMN %1$I.storage_settings.partition_interval IS 'range of a partition in UTC; does not change';
+        COMMENT ON COLUMN %1$I.storage_settings.keep_messages IS 'whether uplink and downlink keep the message as it came';
+
+        CREATE TABLE IF NOT EXISTS %1$I.application (
+            application_id text PRIMARY KEY,
+            kek_label      text NOT NULL CHECK (kek_label <> '')
+        );
+        COMMENT ON TABLE %1$I.application IS 'applications whose new keys are stored under a KEK label of their own; optional';
+
+        CREATE TABLE IF NOT EXISTS %1$I.device (
+            dev_eui        bytea PRIMARY KEY CHECK (octet_length(dev_eui) = 8),
+            application_id text NOT NULL,
+            device_id      text
+        );
+        COMMENT ON TABLE %1$I.device IS 'devices, as the last message of them says';
+        COMMENT ON COLUMN %1$I.device.dev_eui IS 'DevEUI, 8 bytes, big-endian as displayed';
+        COMMENT ON COLUMN %1$I.device.device_id IS 'device_id of The Things Stack, deviceName of ChirpStack';
+
+        CREATE TABLE IF NOT EXISTS %1$I.session (
+            dev_eui         bytea NOT NULL CHECK (octet_length(dev_eui) = 8),
+            session_key_id  bytea NOT NULL,
+            application_id  text NOT NULL,
+            dev_addr        bytea NOT NULL CHECK (octet_length(dev_addr) = 4),
+            app_s_key       key_vault.wrapped_key,
+            started_at      timestamptz NOT NULL,
+            kek_label       text,
+            encrypted_key   bytea,
+            envelope_digest bytea CHECK (octet_length(envelope_digest) = 32),
+            PRIMARY KEY (dev_eui, session_key_id),
+            CHECK ((kek_label IS NULL) = (encrypted_key IS NULL)),
+            CHECK (app_s_key IS NULL OR encrypted_key IS NULL)
+        );
+        CREATE INDEX IF NOT EXISTS session_pending_idx ON %1$I.session (kek_label) WHERE encrypted_key IS NOT NULL;
+        COMMENT ON TABLE %1$I.session IS 'LoRaWAN sessions: each join begins one, and none is overwritten';
+        COMMENT ON COLUMN %1$I.session.session_key_id IS 'SessionKeyID of the join server; where a message has none, 16 bytes made of its key envelope, or its deduplicationId';
+        COMMENT ON COLUMN %1$I.session.dev_addr IS 'DevAddr, 4 bytes, big-endian as displayed';
+        COMMENT ON COLUMN %1$I.session.app_s_key IS 'AppSKey, wrapped under the KEK at rest and bound to dev_addr; NULL while it is not known';
+        COMMENT ON COLUMN %1$I.session.started_at IS 'time of the earliest message of the session';
+        COMMENT ON COLUMN %1$I.session.kek_label IS 'KEK label of an envelope that could not be opened yet';
+        COMMENT ON COLUMN %1$I.session.encrypted_key IS 'the envelope that could not be opened yet (AES-KW, RFC 3394)';
+        COMMENT ON COLUMN %1$I.session.envelope_digest IS 'SHA-256 of the envelope that the key came in: by it the next message is known to bring the same key';
+
+        CREATE TABLE IF NOT EXISTS %1$I.uplink (
+            received_at    timestamptz NOT NULL,
+            dev_eui        bytea NOT NULL CHECK (octet_length(dev_eui) = 8),
+            session_key_id bytea,
+            f_cnt          bigint NOT NULL CHECK (f_cnt BETWEEN 0 AND 4294967295),
+            f_port         smallint NOT NULL CHECK (f_port BETWEEN 0 AND 255),
+            encrypted      boolean NOT NULL,
+            dev_addr       bytea NOT NULL CHECK (octet_length(dev_addr) = 4),
+            frm_payload    bytea NOT NULL CHECK (octet_length(frm_payload) <= 255),
+            application_id text NOT NULL,
+            message        jsonb
+        ) PARTITION BY RANGE (received_at);
+        CREATE UNIQUE INDEX IF NOT EXISTS uplink_device_idx ON %1$I.uplink
+            (dev_eui, received_at, f_cnt, session_key_id) NULLS NOT DISTINCT;
+        CREATE INDEX IF NOT EXISTS uplink_received_at_idx ON %1$I.uplink USING brin (received_at);
+        CREATE TABLE IF NOT EXISTS %1$I.uplink_default PARTITION OF %1$I.uplink DEFAULT;
+        COMMENT ON TABLE %1$I.uplink IS 'uplinks as they came, payloads still encrypted where they were; partitioned by received_at, see key_vault.maintain_storage()';
+        COMMENT ON COLUMN %1$I.uplink.received_at IS 'time of the network server';
+        COMMENT ON COLUMN %1$I.uplink.f_cnt IS 'FCntUp, the full 32-bit counter';
+        COMMENT ON COLUMN %1$I.uplink.encrypted IS 'false: the network sent the payload in the clear';
+        COMMENT ON COLUMN %1$I.uplink.frm_payload IS 'FRMPayload, up to 255 bytes';
+        COMMENT ON COLUMN %1$I.uplink.message IS 'the whole message, if storage_settings.keep_messages was set; without plaintext keys';
+
+        CREATE TABLE IF NOT EXISTS %1$I.downlink (
+            received_at    timestamptz NOT NULL,
+            dev_eui        bytea NOT NULL CHECK (octet_length(dev_eui) = 8),
+            event          text NOT NULL,
+            session_key_id bytea,
+            f_cnt          bigint CHECK (f_cnt BETWEEN 0 AND 4294967295),
+            f_port         smallint CHECK (f_port BETWEEN 0 AND 255),
+            dev_addr       bytea CHECK (octet_length(dev_addr) = 4),
+            frm_payload    bytea NOT NULL CHECK (octet_length(frm_payload) <= 255),
+            application_id text NOT NULL,
+            queue_item_id  text,
+            item           integer NOT NULL,
+            message        jsonb
+        ) PARTITION BY RANGE (received_at);
+        CREATE UNIQUE INDEX IF NOT EXISTS downlink_device_idx ON %1$I.downlink
+            (dev_eui, received_at, event, f_cnt, session_key_id, queue_item_id, item) NULLS NOT DISTINCT;
+        CREATE INDEX IF NOT EXISTS downlink_received_at_idx ON %1$I.downlink USING brin (received_at);
+        CREATE TABLE IF NOT EXISTS %1$I.downlink_default PARTITION OF %1$I.downlink DEFAULT;
+        COMMENT ON TABLE %1$I.downlink IS 'what became of downlinks; payloads as they came, encrypted or not; partitioned by received_at';
+        COMMENT ON COLUMN %1$I.downlink.event IS 'The Things Stack: queued, sent, ack, nack, failed, invalidated; ChirpStack: ack, nack, txack';
+        COMMENT ON COLUMN %1$I.downlink.f_cnt IS 'FCntDown; of an invalidated empty queue the last one';
+        COMMENT ON COLUMN %1$I.downlink.item IS 'place in the list of an event of several downlinks';
+
+        CREATE TABLE IF NOT EXISTS %1$I.rejected (
+            id          bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+            rejected_at timestamptz NOT NULL DEFAULT now(),
+            tries       integer NOT NULL DEFAULT 1,
+            sqlstate    text NOT NULL,
+            reason      text NOT NULL,
+            message     jsonb,
+            digest      bytea NOT NULL UNIQUE
+        );
+        COMMENT ON TABLE %1$I.rejected IS 'messages that could not be used, whole; replay_rejected() tries them again';
+        COMMENT ON COLUMN %1$I.rejected.message IS 'the message, with numbers of rejected_key in place of plaintext keys; NULL for a line that is no JSON object, which is wrapped in rejected_key as a whole';
+        COMMENT ON COLUMN %1$I.rejected.digest IS 'SHA-256 of the message: a repeated delivery is kept once';
+
+        CREATE TABLE IF NOT EXISTS %1$I.rejected_key (
+            rejected_id bigint NOT NULL REFERENCES %1$I.rejected ON DELETE CASCADE,
+            n           integer NOT NULL,
+            key         key_vault.wrapped_key NOT NULL,
+            PRIMARY KEY (rejected_id, n)
+        );
+        COMMENT ON TABLE %1$I.rejected_key IS 'what was plaintext keys in rejected messages, and lines that are no JSON';
+
+        CREATE TABLE IF NOT EXISTS %1$I.inbox (message text);
+        COMMENT ON TABLE %1$I.inbox IS 'stays empty: each line of JSON that is inserted or copied into it goes to ingest()';
+        $ddl$, schema);
+
+    EXECUTE format('INSERT INTO %I.storage_settings (kek_label, partition_interval, keep_messages)
+                    VALUES (coalesce($1, $2), $3, coalesce($4, false))
+                    ON CONFLICT (one_row) DO UPDATE
+                    SET kek_label = coalesce($1, storage_settings.kek_label),
+                        keep_messages = coalesce($4, storage_settings.keep_messages)', schema)
+      USING kek_label, schema::text, coalesce(partition_interval, 'day'), keep_messages;
+
+    -- Of a device's sessions, the one that the message is of; errors where its
+    -- key is not the one that is here.
+    EXECUTE format($ddl$
+CREATE OR REPLACE FUNCTION %1$I.put_session(e key_vault.storage_event, wrapped key_vault.wrapped_key, at_rest_label text)
+RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    s %1$I.session;
+    digest bytea := sha256(convert_to(e.kek_label, 'UTF8') || '\x00' || e.encrypted_key);
+    key key_vault.wrapped_key;
+BEGIN
+    SELECT * INTO s FROM %1$I.session i WHERE i.dev_eui = e.dev_eui AND i.session_key_id = e.session_key_id;
+    IF NOT FOUND OR e.received_at < s.started_at THEN
+        INSERT INTO %1$I.session AS old (dev_eui, session_key_id, application_id, dev_addr, started_at)
+        VALUES (e.dev_eui, e.session_key_id, e.application_id, e.dev_addr, e.received_at)
+        ON CONFLICT (dev_eui, session_key_id) DO UPDATE SET started_at = least(old.started_at, excluded.started_at);
+    ELSIF wrapped IS NULL AND s.dev_addr = e.dev_addr
+          AND (e.encrypted_key IS NULL OR s.envelope_digest = digest AND s.app_s_key IS NOT NULL)
+    THEN
+        RETURN;
+    END IF;
+    -- Its row is locked: two messages may bring two keys at the same time.
+    SELECT * INTO STRICT s FROM %1$I.session i
+     WHERE i.dev_eui = e.dev_eui AND i.session_key_id = e.session_key_id FOR UPDATE;
+
+    IF s.dev_addr <> e.dev_addr THEN
+        RAISE EXCEPTION 'session %% of device %% has DevAddr %%, not %%',
+            encode(e.session_key_id, 'hex'), encode(e.dev_eui, 'hex'), encode(s.dev_addr, 'hex'), encode(e.dev_addr, 'hex')
+            USING ERRCODE = 'integrity_constraint_violation';
+    ELSIF wrapped IS NULL AND (e.encrypted_key IS NULL OR s.envelope_digest = digest AND s.app_s_key IS NOT NULL) THEN
+        RETURN;
+    ELSIF s.encrypted_key IS NOT NULL AND s.envelope_digest IS DISTINCT FROM digest THEN
+        RAISE EXCEPTION 'session %% of device %% came with another key envelope before, which is not opened yet',
+            encode(e.session_key_id, 'hex'), encode(e.dev_eui, 'hex')
+            USING ERRCODE = 'integrity_constraint_violation',
+                  DETAIL = format('That one has KEK label "%%s".', s.kek_label);
+    ELSIF wrapped IS NULL AND NOT EXISTS (SELECT FROM key_vault.keks k WHERE k.label = e.kek_label) THEN
+        -- The key cannot be had yet; where there is one, it cannot be compared.
+        IF s.app_s_key IS NOT NULL THEN
+            RAISE EXCEPTION 'KEK label "%%" does not exist', e.kek_label
+                USING ERRCODE = 'KV001',
+                      DETAIL = 'Whether the key is the one that the session has cannot be told.';
+        END IF;
+        UPDATE %1$I.session i SET kek_label = e.kek_label, encrypted_key = e.encrypted_key, envelope_digest = digest
+         WHERE i.dev_eui = e.dev_eui AND i.session_key_id = e.session_key_id;
+        RETURN;
+    END IF;
+
+    IF s.app_s_key IS NOT NULL THEN
+        -- Wrapping is deterministic: the same key gives the same bytes.
+        at_rest_label := coalesce(key_vault.kek_label(s.app_s_key), at_rest_label);
+    END IF;
+    key := CASE WHEN wrapped IS NULL THEN key_vault.import_envelope(e.kek_label, e.encrypted_key, at_rest_label, e.dev_addr)
+                WHEN key_vault.kek_label(wrapped) = at_rest_label THEN key_vault.bind(wrapped, e.dev_addr)
+                ELSE key_vault.bind(key_vault.rewrap(wrapped, at_rest_label), e.dev_addr) END;
+    IF s.app_s_key IS NULL THEN
+        UPDATE %1$I.session i
+           SET app_s_key = key, envelope_digest = digest, kek_label = NULL, encrypted_key = NULL
+         WHERE i.dev_eui = e.dev_eui AND i.session_key_id = e.session_key_id;
+    ELSIF key OPERATOR(key_vault.<>) s.app_s_key AND key OPERATOR(key_vault.<>) key_vault.rewrap(s.app_s_key) THEN
+        RAISE EXCEPTION 'session %% of device %% has another key', encode(e.session_key_id, 'hex'), encode(e.dev_eui, 'hex')
+            USING ERRCODE = 'integrity_constraint_violation';
+    ELSIF digest IS NOT NULL THEN
+        UPDATE %1$I.session i SET envelope_digest = digest
+         WHERE i.dev_eui = e.dev_eui AND i.session_key_id = e.session_key_id;
+    END IF;
+END
+$body$;
+COMMENT ON FUNCTION %1$I.put_session(key_vault.storage_event, key_vault.wrapped_key, text) IS
+'makes or completes the session that a message is of; for store()';
+
+CREATE OR REPLACE FUNCTION %1$I.kek_label(message jsonb)
+RETURNS text LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $body$
+SELECT coalesce((SELECT a.kek_label FROM %1$I.application a
+                  WHERE a.application_id = coalesce(message #>> '{end_device_ids,application_ids,application_id}',
+                                                    message #>> '{deviceInfo,applicationId}')),
+                s.kek_label)
+  FROM %1$I.storage_settings s
+$body$;
+COMMENT ON FUNCTION %1$I.kek_label(jsonb) IS 'KEK label that the keys of a message are stored under';
+
+CREATE OR REPLACE FUNCTION %1$I.store(message jsonb, keys key_vault.wrapped_key[])
+RETURNS text LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    e key_vault.storage_event;
+    kept jsonb;
+    result text := 'duplicate';
+BEGIN
+    SELECT store.message INTO kept FROM %1$I.storage_settings s WHERE s.keep_messages;
+    FOR e IN SELECT * FROM key_vault.storage_events(message) LOOP
+        IF NOT EXISTS (SELECT FROM %1$I.device d WHERE d.dev_eui = e.dev_eui AND d.application_id = e.application_id
+                                                   AND d.device_id IS NOT DISTINCT FROM e.device_id) THEN
+            INSERT INTO %1$I.device (dev_eui, application_id, device_id)
+            VALUES (e.dev_eui, e.application_id, e.device_id)
+            ON CONFLICT (dev_eui) DO UPDATE
+               SET application_id = excluded.application_id, device_id = excluded.device_id;
+        END IF;
+        IF e.kind = 'join' OR e.encrypted_key IS NOT NULL OR e.key_number IS NOT NULL THEN
+            IF e.key_number IS NOT NULL AND keys[e.key_number] IS NULL THEN
+                RAISE EXCEPTION 'key %% of the message is missing', e.key_number USING ERRCODE = 'no_data_found';
+            END IF;
+            PERFORM %1$I.put_session(e, keys[e.key_number], %1$I.kek_label(message));
+        END IF;
+        CASE e.kind
+            WHEN 'join' THEN
+                result := 'join';
+            WHEN 'uplink' THEN
+                INSERT INTO %1$I.uplink (received_at, dev_eui, session_key_id, f_cnt, f_port, encrypted, dev_addr,
+                                         frm_payload, application_id, message)
+                VALUES (e.received_at, e.dev_eui, e.session_key_id, e.f_cnt, e.f_port, e.encrypted, e.dev_addr,
+                        e.frm_payload, e.application_id, kept)
+                ON CONFLICT DO NOTHING;
+                IF FOUND THEN
+                    result := 'uplink';
+                ELSE
+                    PERFORM FROM %1$I.uplink u
+                      WHERE u.dev_eui = e.dev_eui AND u.received_at = e.received_at AND u.f_cnt = e.f_cnt
+                        AND u.session_key_id IS NOT DISTINCT FROM e.session_key_id
+                        AND (u.f_port, u.encrypted, u.dev_addr, u.frm_payload)
+                            = (e.f_port, e.encrypted, e.dev_addr, e.frm_payload);
+                    IF NOT FOUND THEN
+                        RAISE EXCEPTION 'another uplink of device %% with f_cnt %% of that time is stored',
+                            encode(e.dev_eui, 'hex'), e.f_cnt
+                            USING ERRCODE = 'integrity_constraint_violation';
+                    END IF;
+                END IF;
+            WHEN 'downlink' THEN
+                INSERT INTO %1$I.downlink (received_at, dev_eui, event, session_key_id, f_cnt, f_port, dev_addr,
+                                           frm_payload, application_id, queue_item_id, item, message)
+                VALUES (e.received_at, e.dev_eui, e.event, e.session_key_id, e.f_cnt, e.f_port, e.dev_addr,
+                        e.frm_payload, e.application_id, e.queue_item_id, e.item, kept)
+                ON CONFLICT DO NOTHING;
+                IF FOUND THEN
+                    result := 'downlink';
+                END IF;
+        END CASE;
+    END LOOP;
+    RETURN result;
+END
+$body$;
+COMMENT ON FUNCTION %1$I.store(jsonb, key_vault.wrapped_key[]) IS
+'stores a message whose plaintext keys are taken out; an error where it cannot be used; for ingest()';
+
+-- Outages are for the sender to try again: only what may be about the message is caught.
+CREATE OR REPLACE FUNCTION %1$I.store_or_reject(message jsonb, keys key_vault.wrapped_key[], digest bytea)
+RETURNS text LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    state text;
+    reason text;
+    rejected_id bigint;
+BEGIN
+    BEGIN
+        IF message IS NULL THEN
+            RAISE EXCEPTION 'line is not a JSON object' USING ERRCODE = 'invalid_text_representation';
+        END IF;
+        RETURN %1$I.store(message, keys);
+    EXCEPTION WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, reason = MESSAGE_TEXT;
+        IF left(state, 2) IN ('25', '40', '53', '55', '57', '58', 'XX') OR state LIKE 'KV2%%' THEN
+            RAISE;
+        END IF;
+    END;
+    INSERT INTO %1$I.rejected AS r (sqlstate, reason, message, digest) VALUES (state, reason, message, digest)
+    ON CONFLICT ON CONSTRAINT rejected_digest_key DO UPDATE
+       SET tries = r.tries + 1, sqlstate = excluded.sqlstate, reason = excluded.reason
+    RETURNING id INTO rejected_id;
+    INSERT INTO %1$I.rejected_key (rejected_id, n, key)
+    SELECT rejected_id, k.n, k.key FROM unnest(keys) WITH ORDINALITY k (key, n)
+    ON CONFLICT DO NOTHING;
+    RETURN 'rejected';
+END
+$body$;
+COMMENT ON FUNCTION %1$I.store_or_reject(jsonb, key_vault.wrapped_key[], bytea) IS
+'stores a message, or keeps it in rejected; for ingest() and replay_rejected()';
+
+CREATE OR REPLACE FUNCTION %1$I.ingest(message jsonb)
+RETURNS text LANGUAGE plpgsql STRICT
+SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    digest bytea := sha256(convert_to(message::text, 'UTF8'));
+    keys key_vault.wrapped_key[];
+BEGIN
+    -- The Storage Integration API of The Things Stack wraps each message so.
+    IF jsonb_typeof(message -> 'result') = 'object' THEN
+        message := message -> 'result';
+    END IF;
+    IF jsonb_typeof(message) = 'object' THEN
+        SELECT w.message, w.keys INTO message, keys
+          FROM key_vault.storage_wrap_keys(message, %1$I.kek_label(message)) w;
+        RETURN %1$I.store_or_reject(message, keys, digest);
+    END IF;
+    RETURN %1$I.store_or_reject(NULL, key_vault.storage_seal(message::text, %1$I.kek_label(NULL)), digest);
+END
+$body$;
+COMMENT ON FUNCTION %1$I.ingest(jsonb) IS
+'stores a message of The Things Stack or ChirpStack: returns uplink, join, downlink, duplicate, or rejected (see table rejected). Plaintext keys are wrapped first; where that fails it is an error. Takes wrap on the label at rest and unwrap on that of the envelope; rewrap on the former for plaintext keys and after its rotation';
+
+CREATE OR REPLACE FUNCTION %1$I.ingest_line()
+RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    message jsonb;
+BEGIN
+    IF trim(NEW.message, E' \t\r\n') <> '' THEN
+        BEGIN
+            message := NEW.message;
+        EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+            -- Whether there is a key in it cannot be told: all of it is wrapped.
+            PERFORM %1$I.store_or_reject(NULL, key_vault.storage_seal(NEW.message, %1$I.kek_label(NULL)),
+                                         sha256(convert_to(NEW.message, 'UTF8')));
+            RETURN NULL;
+        END;
+        PERFORM %1$I.ingest(message);
+    END IF;
+    RETURN NULL;
+END
+$body$;
+COMMENT ON FUNCTION %1$I.ingest_line() IS 'trigger of inbox: hands the line to ingest(), and writes none';
+
+CREATE OR REPLACE TRIGGER ingest BEFORE INSERT ON %1$I.inbox
+    FOR EACH ROW EXECUTE FUNCTION %1$I.ingest_line();
+
+CREATE OR REPLACE FUNCTION %1$I.replay_rejected(OUT opened bigint, OUT stored bigint, OUT rejected bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    one record;
+BEGIN
+    opened := 0;
+    stored := 0;
+    rejected := 0;
+    FOR one IN SELECT i.dev_eui, i.session_key_id, i.kek_label, i.encrypted_key, i.dev_addr,
+                      coalesce(a.kek_label, ss.kek_label) AS at_rest_label
+                 FROM %1$I.session i CROSS JOIN %1$I.storage_settings ss
+                 LEFT JOIN %1$I.application a ON a.application_id = i.application_id
+                WHERE i.encrypted_key IS NOT NULL AND i.kek_label IN (SELECT k.label FROM key_vault.keks k)
+                FOR UPDATE OF i SKIP LOCKED
+    LOOP
+        BEGIN
+            UPDATE %1$I.session i
+               SET app_s_key = key_vault.import_envelope(one.kek_label, one.encrypted_key, one.at_rest_label, one.dev_addr),
+                   kek_label = NULL, encrypted_key = NULL
+             WHERE i.dev_eui = one.dev_eui AND i.session_key_id = one.session_key_id;
+            opened := opened + 1;
+        EXCEPTION WHEN SQLSTATE 'KV004' OR invalid_parameter_value THEN
+            RAISE WARNING 'key envelope of session %% of device %% was not opened: %%',
+                encode(one.session_key_id, 'hex'), encode(one.dev_eui, 'hex'), SQLERRM;
+        END;
+    END LOOP;
+    FOR one IN SELECT r.id, r.message, r.digest,
+                      ARRAY(SELECT k.key FROM %1$I.rejected_key k WHERE k.rejected_id = r.id ORDER BY k.n) AS keys
+                 FROM %1$I.rejected r WHERE r.message IS NOT NULL ORDER BY r.id FOR UPDATE OF r SKIP LOCKED
+    LOOP
+        IF %1$I.store_or_reject(one.message, one.keys, one.digest) = 'rejected' THEN
+            rejected := rejected + 1;
+        ELSE
+            DELETE FROM %1$I.rejected r WHERE r.id = one.id;
+            stored := stored + 1;
+        END IF;
+    END LOOP;
+END
+$body$;
+COMMENT ON FUNCTION %1$I.replay_rejected() IS
+'opens key envelopes whose KEK was unknown, and tries the messages in rejected again, those that are JSON; returns how many keys were opened, how many messages were stored (or were stored already) and how many stay';
+        $ddl$, schema);
+
+    -- For whoever reads them; tables and keys are asked for the reader's privileges.
+    decrypted := $sql$
+       CASE WHEN NOT u.encrypted THEN u.frm_payload
+            WHEN u.f_port > 0 OR u.frm_payload = '' THEN
+                key_vault.lorawan_try_decrypt_uplink(s.app_s_key, u.dev_addr, u.f_cnt, u.frm_payload) END AS payload,
+       CASE WHEN NOT u.encrypted THEN 'plain'
+            WHEN u.f_port = 0 AND u.frm_payload <> '' THEN 'network payload'
+            WHEN s.dev_eui IS NULL THEN 'no session'
+            WHEN s.encrypted_key IS NOT NULL THEN
+                CASE WHEN s.kek_label IN (SELECT k.label FROM key_vault.keks k) THEN 'envelope not opened'
+                     ELSE 'KEK unknown' END
+            WHEN s.app_s_key IS NULL THEN 'no key'
+            ELSE coalesce(nullif(key_vault.key_status(s.app_s_key, u.dev_addr), 'ok'), 'decrypted') END AS status$sql$;
+    EXECUTE format($ddl$
+        CREATE OR REPLACE VIEW %1$I.uplink_decrypted WITH (security_invoker = true) AS
+        SELECT u.received_at, u.application_id, d.device_id, u.dev_eui, u.dev_addr, u.session_key_id, u.f_cnt, u.f_port,
+               %2$s
+          FROM %1$I.uplink u
+          LEFT JOIN %1$I.session s ON s.dev_eui = u.dev_eui AND s.session_key_id = u.session_key_id
+          LEFT JOIN %1$I.device d ON d.dev_eui = u.dev_eui;
+        COMMENT ON VIEW %1$I.uplink_decrypted IS 'uplinks, decrypted while they are read; takes SELECT on uplink, session and device, and the privilege decrypt on the KEK labels';
+        COMMENT ON COLUMN %1$I.uplink_decrypted.payload IS 'FRMPayload in the clear; NULL where status says why';
+        COMMENT ON COLUMN %1$I.uplink_decrypted.status IS 'plain, decrypted, no session, no key, KEK unknown, envelope not opened, network payload (FPort 0), or as key_vault.key_status() says';
+
+        CREATE OR REPLACE VIEW %1$I.device_latest WITH (security_invoker = true) AS
+        SELECT d.dev_eui, d.application_id, d.device_id, u.received_at, u.dev_addr, u.session_key_id, u.f_cnt, u.f_port,
+               %2$s
+          FROM %1$I.device d
+         CROSS JOIN LATERAL (SELECT * FROM %1$I.uplink i WHERE i.dev_eui = d.dev_eui ORDER BY i.received_at DESC LIMIT 1) u
+          LEFT JOIN %1$I.session s ON s.dev_eui = u.dev_eui AND s.session_key_id = u.session_key_id;
+        COMMENT ON VIEW %1$I.device_latest IS 'the latest uplink of each device; otherwise as uplink_decrypted';
+        $ddl$, schema, decrypted);
+
+    CALL key_vault.maintain_storage(schema);
+END
+$create_storage$;
+COMMENT ON PROCEDURE key_vault.create_storage(name, text, text, boolean) IS
+'makes, in a schema, ordinary tables, views and functions that take, keep and decrypt the messages of The Things Stack and ChirpStack, owned by the caller; kek_label: the KEK label that keys are stored under, by default the name of the schema; partition_interval: day, week or month (UTC); keep_messages: also keep each message whole. Called again it brings functions and views up to date, and NULL leaves a setting as it is';
+
+CREATE PROCEDURE key_vault.maintain_storage(schema name, ahead integer DEFAULT 7, keep interval DEFAULT NULL)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+SET row_security = off
+SET "TimeZone" = 'UTC' AS $$
+#variable_conflict use_variable
+DECLARE
+    parent regclass;
+    default_partition text;
+    step interval;
+    unit text;
+    owner name;
+    oldest timestamptz := now() - keep;
+    part record;
+    partition text;
+    starts timestamptz[];
+    start timestamptz;
+BEGIN
+    IF to_regclass(format('%I.storage_settings', schema)) IS NULL THEN
+        RAISE EXCEPTION 'schema "%" is no storage', schema
+            USING ERRCODE = 'undefined_object', HINT = 'Make one with CALL key_vault.create_storage().';
+    END IF;
+    IF ahead IS NULL OR ahead NOT BETWEEN 0 AND 1000 THEN
+        RAISE EXCEPTION 'ahead must be from 0 to 1000 partitions' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF keep <= interval '0' THEN
+        RAISE EXCEPTION 'keep must be a positive interval' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    EXECUTE format('SELECT partition_interval FROM %I.storage_settings', schema) INTO STRICT unit;
+    step := '1 ' || unit;
+
+    FOREACH parent IN ARRAY ARRAY[format('%I.uplink', schema), format('%I.downlink', schema)]::regclass[] LOOP
+        SELECT r.rolname, format('%I.%I', schema, c.relname || '_default') INTO owner, default_partition
+          FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE c.oid = parent;
+        -- One run at a time; readers and writers go on.
+        EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', parent);
+
+        IF keep IS NOT NULL THEN
+            FOR part IN
+                SELECT i.inhrelid::regclass AS name
+                  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+                 WHERE i.inhparent = parent
+                   AND substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''(.*)''\)')::timestamptz <= oldest
+            LOOP
+                EXECUTE format('DROP TABLE %s', part.name);
+            END LOOP;
+            EXECUTE format('DELETE FROM %s WHERE received_at < $1', default_partition)
+              USING date_trunc(unit, oldest);
+        END IF;
+
+        -- From now on, and what came for other times before.
+        EXECUTE format(
+            'SELECT array_agg(p.start ORDER BY p.start)
+               FROM (SELECT date_trunc($1, now()) + n * $2 AS start FROM generate_series(0, $3) n
+                     UNION
+                     SELECT date_trunc($1, received_at) FROM %s) p
+              WHERE p.start <= now() + $3 * $2', default_partition)
+           INTO starts USING unit, step, ahead;
+        FOREACH start IN ARRAY starts LOOP
+            partition := format('%I.%I', schema,
+                                (SELECT relname FROM pg_class WHERE oid = parent) || to_char(start, '_YYYYMMDD'));
+            CONTINUE WHEN EXISTS (SELECT FROM pg_inherits WHERE inhparent = parent AND inhrelid = to_regclass(partition));
+            EXECUTE format('CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING COMPRESSION)',
+                           partition, parent);
+            IF owner <> current_user THEN
+                EXECUTE format('ALTER TABLE %s OWNER TO %I', partition, owner);
+            END IF;
+            EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', default_partition);
+            EXECUTE format('WITH moved AS (DELETE FROM %s WHERE received_at >= $1 AND received_at < $2 RETURNING *)
+                            INSERT INTO %s SELECT * FROM moved', default_partition, partition)
+              USING start, start + step;
+            EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)',
+                           parent, partition, start, start + step);
+        END LOOP;
+    END LOOP;
+END
+$$;
+COMMENT ON PROCEDURE key_vault.maintain_storage(name, integer, interval) IS
+'for a storage made by create_storage: makes the partitions of now and so many intervals ahead, moves what came for other times out of the default partitions into their own, and, given keep, drops uplinks and downlinks that are older (whole partitions); sessions are kept. To be run from time to time, by pg_cron for instance';
+
+------------------------------------------------------------------------------
 -- Privileges
 ------------------------------------------------------------------------------
 
 -- What opens, makes or administers keys is for those whom kek_grant() names; it
 -- gives them EXECUTE.  The functions about the cache ask for themselves.
-REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA key_vault FROM PUBLIC;
+REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA key_vault FROM PUBLIC;
 
 DO $$
 DECLARE
@@ -860,9 +1797,12 @@ BEGIN
                      OR proname IN ('kek_id', 'kek_label', 'kek_version', 'algorithm',
                                     'has_kek_privilege', 'cache_flush', 'cache_stats',
                                     'cache_stats_reset', 'cache_stats_all',
-                                    'cache_stats_reset_all'))
+                                    'cache_stats_reset_all')
+                     -- These open no keys; the tables are asked for the caller's privileges.
+                     OR proname IN ('create_storage', 'maintain_storage', 'storage_events', 'storage_envelope',
+                                    'storage_bytes', 'storage_integer', 'storage_time', 'storage_require'))
     LOOP
-        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', f);
+        EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO PUBLIC', f);
     END LOOP;
 END
 $$;

@@ -49,6 +49,8 @@ INSERT INTO access_call (privilege, call) VALUES
     ('wrap', $$key_vault.wrap('\xec925802ae430ca77fd3dd73cb2cc588', 'access a')$$),
     ('wrap', $$key_vault.generate_key('access a')$$),
     ('wrap', $$key_vault.import_envelope('', '\xec925802ae430ca77fd3dd73cb2cc588', 'access a')$$),
+    ('wrap', $$key_vault.storage_seal('text', 'access a')$$),
+    ('wrap', $$key_vault.storage_wrap_keys('{"app_s_key": {"encrypted_key": "7JJYAq5DDKd/091zyyzFiA=="}}', 'access a')$$),
     ('unwrap', format('key_vault.unwrap(%L)', :'key_a')),
     ('unwrap + wrap', format('key_vault.rewrap(%L, %L)', :'key_a', 'access a')),
     ('unwrap + wrap', $$key_vault.import_envelope('access a', decode('7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo', 'base64'), 'access a')$$),

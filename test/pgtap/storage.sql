@@ -1,0 +1,355 @@
+--
+-- A storage for the messages of The Things Stack and ChirpStack.
+--
+-- The two messages, their KEK, and what their payloads are, are examples of the
+-- stacks' formats (demo/messages); further payloads are made with pgcrypto's AES,
+-- from the block A_i of LoRaWAN L2 1.0.4, section 4.3.3.
+--
+\set ECHO none
+\set QUIET 1
+SET client_min_messages = error;
+BEGIN;
+CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION IF NOT EXISTS pgcrypto;
+CREATE EXTENSION IF NOT EXISTS key_vault;
+SELECT no_plan();
+LOAD 'key_vault';
+
+SELECT key_vault.kek_import('app1-kek', '\x000102030405060708090a0b0c0d0e0f'), key_vault.kek_create('lorawan') \g /dev/null
+CALL key_vault.create_storage('lorawan');
+
+CREATE FUNCTION pg_temp.tts() RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$SELECT '
+{"end_device_ids":{"device_id":"dev1","application_ids":{"application_id":"app1"},"dev_eui":"0004A30B001C0530","join_eui":"800000000000000C","dev_addr":"260B1234"},
+ "correlation_ids":["as:up:01H"],"received_at":"2024-05-01T12:00:00.45Z",
+ "uplink_message":{"session_key_id":"AYfC0bag8+RHWGmqu8zd7g==","f_port":2,"f_cnt":65538,"frm_payload":"LhFe2aRcmQ==",
+  "rx_metadata":[{"gateway_ids":{"gateway_id":"gtw1","eui":"9C5C8E00001A05C4"},"rssi":-35,"snr":5.2}],
+  "settings":{"data_rate":{"lora":{"bandwidth":125000,"spreading_factor":7}},"frequency":"868300000"},
+  "received_at":"2024-05-01T12:00:00.24Z",
+  "app_s_key":{"kek_label":"app1-kek","encrypted_key":"7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"},"last_a_f_cnt_down":7,
+  "network_ids":{"net_id":"000013","tenant_id":"t1","cluster_id":"eu1"}}}'::jsonb$$;
+CREATE FUNCTION pg_temp.cs() RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$SELECT '
+{"deduplicationId":"3ac7e3c4-4401-4b8d-9386-a5c902f9202d","time":"2024-05-01T12:00:00Z",
+ "deviceInfo":{"tenantId":"52f14cd4-c6f1-4fbd-8f87-4025e1d49242","applicationId":"17c82e96-be03-4f38-aef3-f83d48582d97","deviceName":"dev1","devEui":"0102030405060708"},
+ "devAddr":"01fa8b2c","adr":true,"dr":5,"fCnt":1042,"fPort":2,"confirmed":false,"data":"BqiSEvuAbQ==","object":null,
+ "joinServerContext":{"sessionKeyId":"","appSKey":{"kekLabel":"app1-kek","aesKey":"7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}},"regionConfigId":"eu868"}'::jsonb$$;
+-- The Things Stack's message, with things changed in its uplink_message.
+CREATE FUNCTION pg_temp.tts(changes jsonb, VARIADIC without text[] DEFAULT '{}') RETURNS jsonb LANGUAGE sql IMMUTABLE AS
+$$SELECT jsonb_set(pg_temp.tts(), '{uplink_message}', ((pg_temp.tts() -> 'uplink_message') || changes) - without)$$;
+CREATE FUNCTION pg_temp.tts_join(session_key_id text, app_s_key jsonb, at text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS
+$$SELECT pg_temp.tts() - 'uplink_message' || jsonb_build_object('received_at', at, 'join_accept',
+    jsonb_strip_nulls(jsonb_build_object('session_key_id', session_key_id, 'app_s_key', app_s_key, 'received_at', at)))$$;
+-- Its time, some minutes on.
+CREATE FUNCTION pg_temp.at(minutes integer) RETURNS jsonb LANGUAGE sql IMMUTABLE AS
+$$SELECT jsonb_build_object('received_at', format('2024-05-01T%s:%s:00.24Z', 12 + minutes / 60, lpad((minutes % 60)::text, 2, '0')))$$;
+
+CREATE FUNCTION pg_temp.reversed(bytes bytea) RETURNS bytea LANGUAGE sql IMMUTABLE AS
+$$SELECT string_agg(substr(bytes, i, 1), ''::bytea ORDER BY i DESC) FROM generate_series(1, length(bytes)) i$$;
+-- An uplink's FRMPayload of up to 16 bytes.
+CREATE FUNCTION pg_temp.crypt(key bytea, dev_addr bytea, f_cnt bigint, payload bytea) RETURNS bytea LANGUAGE plpgsql AS $$
+DECLARE
+    stream bytea := encrypt('\x010000000000'::bytea || pg_temp.reversed(dev_addr) || pg_temp.reversed(substr(int8send(f_cnt), 5))
+                            || '\x0001'::bytea, key, 'aes-ecb/pad:none');
+BEGIN
+    FOR i IN 0 .. length(payload) - 1 LOOP
+        payload := set_byte(payload, i, get_byte(payload, i) # get_byte(stream, i));
+    END LOOP;
+    RETURN payload;
+END
+$$;
+SELECT is(pg_temp.crypt('\xec925802ae430ca77fd3dd73cb2cc588', '\x260B1234', 65538, '\x0167010e02684a'), decode('LhFe2aRcmQ==', 'base64'), 'the oracle knows the example');
+
+--
+-- The examples, each by the function and by the table
+--
+SELECT is(lorawan.ingest(pg_temp.tts()), 'uplink', 'The Things Stack''s uplink');
+SELECT results_eq('SELECT received_at, application_id, device_id, dev_eui, dev_addr, session_key_id, f_cnt, f_port::integer, payload, status FROM lorawan.uplink_decrypted',
+    $$VALUES ('2024-05-01 12:00:00.24Z'::timestamptz, 'app1', 'dev1', '\x0004A30B001C0530'::bytea, '\x260B1234'::bytea, '\x0187c2d1b6a0f3e4475869aabbccddee'::bytea, 65538::bigint, 2, '\x0167010e02684a'::bytea, 'decrypted')$$,
+    'is decrypted, at the time of the network server');
+INSERT INTO lorawan.inbox VALUES (pg_temp.cs()::text);
+SELECT results_eq('SELECT received_at, application_id, device_id, dev_addr, f_cnt, f_port::integer, payload, status FROM lorawan.uplink_decrypted WHERE dev_eui = ''\x0102030405060708''',
+    $$VALUES ('2024-05-01 12:00Z'::timestamptz, '17c82e96-be03-4f38-aef3-f83d48582d97', 'dev1', '\x01fa8b2c'::bytea, 1042::bigint, 2, '\x0167010e02684a'::bytea, 'decrypted')$$,
+    'ChirpStack''s, by way of the inbox');
+SELECT is_empty('SELECT * FROM lorawan.inbox', 'which stays empty');
+SELECT results_eq('SELECT dev_addr, key_vault.kek_label(app_s_key), key_vault.bound_dev_addr(app_s_key), kek_label, encrypted_key FROM lorawan.session ORDER BY dev_addr',
+    $$VALUES ('\x01fa8b2c'::bytea, 'lorawan', '\x01fa8b2c'::bytea, NULL, NULL::bytea), ('\x260b1234', 'lorawan', '\x260b1234', NULL, NULL)$$,
+    'keys are under the KEK at rest, bound to their DevAddr; nothing is left of the envelopes');
+
+-- Delivered again: the same, later, by another way
+SELECT is(lorawan.ingest(pg_temp.tts()), 'duplicate', 'a repeated delivery');
+SELECT is(lorawan.ingest(jsonb_build_object('result', pg_temp.tts())), 'duplicate', 'the same from the Storage Integration API');
+SELECT is(lorawan.ingest(pg_temp.tts() || '{"received_at": "2024-05-01T13:00:00Z", "correlation_ids": ["as:up:02"]}'), 'duplicate', 'the same, by the application server an hour later');
+SELECT is(lorawan.ingest(pg_temp.cs()), 'duplicate', 'ChirpStack''s');
+SELECT is(count(*), 2::bigint, 'each is stored once') FROM lorawan.uplink;
+SELECT is(lorawan.ingest(pg_temp.tts('{"frm_payload": "AAAA"}')), 'rejected', 'another payload of that time and counter is not lost as a duplicate');
+SELECT is(reason, 'another uplink of device 0004a30b001c0530 with f_cnt 65538 of that time is stored', 'but kept') FROM lorawan.rejected;
+TRUNCATE lorawan.rejected CASCADE;
+
+-- Raw messages on request
+SELECT is(count(message), 0::bigint, 'messages are not kept whole') FROM lorawan.uplink;
+CALL key_vault.create_storage('lorawan', keep_messages => true);
+SELECT lorawan.ingest(pg_temp.tts(pg_temp.at(1) || '{"f_cnt": 65539}')) \g /dev/null
+SELECT is(message, pg_temp.tts(pg_temp.at(1) || '{"f_cnt": 65539}'), 'unless it is asked for') FROM lorawan.uplink WHERE f_cnt = 65539;
+CALL key_vault.create_storage('lorawan', keep_messages => false);
+
+--
+-- Fields
+--
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(2) || jsonb_build_object('frm_payload', encode(pg_temp.crypt('\xec925802ae430ca77fd3dd73cb2cc588', '\x260B1234', 0, '\x00'), 'base64')), 'f_cnt')), 'uplink', 'no f_cnt');
+SELECT results_eq('SELECT f_cnt, payload, status FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:02:00.24Z''', $$VALUES (0::bigint, '\x00'::bytea, 'decrypted')$$, 'means 0');
+SELECT is(array_agg(lorawan.ingest(pg_temp.tts(pg_temp.at(10 + i::integer) || jsonb_build_object('f_cnt', f_cnt, 'frm_payload', encode(pg_temp.crypt('\xec925802ae430ca77fd3dd73cb2cc588', '\x260B1234', f_cnt, 'text'), 'base64'))))),
+          '{uplink,uplink,uplink,uplink}', 'counters of 32 bits') FROM unnest('{65535,65536,65537,4294967295}'::bigint[]) WITH ORDINALITY u (f_cnt, i);
+SELECT is(array_agg(convert_from(payload, 'UTF8') ORDER BY f_cnt), '{text,text,text,text}', 'decrypt past 65535') FROM lorawan.uplink_decrypted WHERE received_at BETWEEN '2024-05-01 12:11Z' AND '2024-05-01 12:15Z';
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(20), 'frm_payload', 'f_port')), 'uplink', 'no payload and no port');
+SELECT results_eq('SELECT f_port::integer, payload, status FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:20:00.24Z''', $$VALUES (0, ''::bytea, 'decrypted')$$, 'is an empty payload');
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(21), 'f_port')), 'uplink', 'FPort 0 with a payload');
+SELECT results_eq('SELECT payload, status FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:21:00.24Z''', $$VALUES (NULL::bytea, 'network payload')$$, 'is not for the AppSKey');
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(22), 'app_s_key')), 'uplink', 'without app_s_key');
+SELECT results_eq('SELECT payload, status FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:22:00.24Z''', $$VALUES (decode('LhFe2aRcmQ==', 'base64'), 'plain')$$, 'the payload is plain');
+SELECT is(lorawan.ingest(pg_temp.cs() || '{"time": "2024-05-01T12:22:00Z", "joinServerContext": null}'), 'uplink', 'ChirpStack without a context');
+SELECT results_eq('SELECT payload, status FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:22Z''', $$VALUES (decode('BqiSEvuAbQ==', 'base64'), 'plain')$$, 'likewise');
+SELECT is(lorawan.ingest(pg_temp.cs() || '{"time": "2024-05-01T12:23:00Z", "data": "", "fPort": 0, "fCnt": 0}'), 'uplink', 'ChirpStack''s empty payload');
+SELECT results_eq('SELECT f_cnt, payload FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:23Z''', $$VALUES (0::bigint, ''::bytea)$$, 'and zeros');
+
+--
+-- Sessions: an uplink belongs to the one that it names.  The envelope of the
+-- second one is another device's; the example says what it makes of this payload.
+--
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(30) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAAAg==", "app_s_key": {"kek_label": "app1-kek", "encrypted_key": "CqqU11IcP6+Y5bzIjRjnPF0PMsjTD6gA"}}')), 'uplink', 'an uplink of a later session of the device');
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(31), 'nothing')), 'uplink', 'and one of the earlier, late');
+SELECT results_eq('SELECT payload FROM lorawan.uplink_decrypted WHERE received_at IN (''2024-05-01 12:30:00.24Z'', ''2024-05-01 12:31:00.24Z'') ORDER BY received_at',
+    $$VALUES ('\xd3acabad76d801'::bytea), ('\x0167010e02684a')$$, 'each with its own key');
+SELECT is(count(*), 2::bigint, 'both sessions are there') FROM lorawan.session WHERE dev_eui = '\x0004A30B001C0530';
+SELECT results_eq('SELECT received_at, payload, status FROM lorawan.device_latest WHERE dev_eui = ''\x0004A30B001C0530''',
+    $$VALUES ('2024-05-01 12:31:00.24Z'::timestamptz, '\x0167010e02684a'::bytea, 'decrypted')$$, 'device_latest');
+SELECT is(count(*), 2::bigint, 'has a row for each device') FROM lorawan.device_latest;
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(32) || '{"app_s_key": {"kek_label": "app1-kek", "encrypted_key": "CqqU11IcP6+Y5bzIjRjnPF0PMsjTD6gA"}}')), 'rejected', 'another key for a session that has one: the incident');
+SELECT is(reason, 'session 0187c2d1b6a0f3e4475869aabbccddee of device 0004a30b001c0530 has another key', 'is not taken') FROM lorawan.rejected;
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(33)) || '{"end_device_ids": {"dev_eui": "0004A30B001C0530", "dev_addr": "260B9999", "device_id": "dev1", "application_ids": {"application_id": "app1"}}}'), 'rejected', 'another DevAddr for a session');
+SELECT is(reason, 'session 0187c2d1b6a0f3e4475869aabbccddee of device 0004a30b001c0530 has DevAddr 260b1234, not 260b9999', 'neither') FROM lorawan.rejected ORDER BY id DESC LIMIT 1;
+TRUNCATE lorawan.rejected CASCADE;
+
+-- Joins, in order and not
+SELECT is(lorawan.ingest(pg_temp.tts_join('AYfC0bag8+RHWGmqu8zd7g==', '{"kek_label": "app1-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}', '2024-05-01T11:00:00Z')), 'join', 'a join after its uplinks');
+SELECT is(started_at, '2024-05-01 11:00Z', 'the session began with it') FROM lorawan.session WHERE session_key_id = '\x0187c2d1b6a0f3e4475869aabbccddee';
+SELECT is(lorawan.ingest(pg_temp.tts_join('AYfC0bag8+RHWGmqu8zd7g==', '{"kek_label": "app1-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}', '2024-05-01T11:30:00Z')), 'join', 'the same again, with a later time');
+SELECT is(started_at, '2024-05-01 11:00Z', 'does not change it') FROM lorawan.session WHERE session_key_id = '\x0187c2d1b6a0f3e4475869aabbccddee';
+SELECT is(lorawan.ingest(pg_temp.cs() || '{"time": "2024-05-01T12:40:00Z", "joinServerContext": {"sessionKeyId": "0a0b0c0d"}}'), 'uplink', 'ChirpStack''s uplink with a session key id alone');
+SELECT results_eq('SELECT payload, status, session_key_id FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:40Z''', $$VALUES (NULL::bytea, 'no session', '\x0a0b0c0d'::bytea)$$, 'has no session');
+SELECT is(lorawan.ingest(pg_temp.cs() - '{data,fCnt,fPort,dr,confirmed,adr,object}'::text[] || '{"time": "2024-05-01T11:00:00Z", "joinServerContext": {"sessionKeyId": "0a0b0c0d"}}'), 'join', 'its join, without a key');
+SELECT is(status, 'no key', 'gives it one that has no key') FROM lorawan.uplink_decrypted WHERE received_at = '2024-05-01 12:40Z';
+SELECT is(lorawan.ingest(pg_temp.cs() - '{data,fCnt,fPort,dr,confirmed,adr,object}'::text[] || '{"time": "2024-05-01T11:00:00Z"}' || jsonb_build_object('joinServerContext', (pg_temp.cs() -> 'joinServerContext') || '{"sessionKeyId": "0a0b0c0d"}')), 'join', 'and again with it');
+SELECT results_eq('SELECT payload, status FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:40Z''', $$VALUES ('\x0167010e02684a'::bytea, 'decrypted')$$, 'then the uplink is decrypted');
+SELECT is(lorawan.ingest(pg_temp.cs() - '{data,fCnt,fPort,dr,confirmed,adr,object,joinServerContext}'::text[] || '{"time": "2024-05-01T11:00:00Z"}'), 'join', 'a join of ChirpStack''s own join server');
+
+--
+-- Downlinks
+--
+SELECT is(lorawan.ingest(pg_temp.tts() - 'uplink_message' || format('{"downlink_%s": {"session_key_id": "AYfC0bag8+RHWGmqu8zd7g==", "f_port": 3, "f_cnt": 9, "frm_payload": "AQI="}}', e)::jsonb), 'downlink', 'downlink_' || e)
+  FROM unnest('{queued,sent,ack,nack}'::text[]) e;
+SELECT is(lorawan.ingest(pg_temp.tts() - 'uplink_message' || '{"downlink_failed": {"downlink": {"f_port": 3, "frm_payload": "AQI="}, "error": {"name": "x"}}}'), 'downlink', 'downlink_failed');
+SELECT is(lorawan.ingest(pg_temp.tts() - 'uplink_message' || '{"downlink_queue_invalidated": {"downlinks": [{"f_port": 3, "f_cnt": 10, "frm_payload": "AQI="}, {"f_port": 3, "f_cnt": 11, "frm_payload": "Aw=="}], "last_f_cnt_down": 9, "session_key_id": "AYfC0bag8+RHWGmqu8zd7g=="}}'), 'downlink', 'downlink_queue_invalidated');
+SELECT is(lorawan.ingest(pg_temp.tts() - 'uplink_message' || '{"downlink_queue_invalidated": {"last_f_cnt_down": 9, "session_key_id": "AYfC0bag8+RHWGmqu8zd7g=="}}'), 'downlink', 'of an empty queue');
+SELECT is(lorawan.ingest(pg_temp.tts() - 'uplink_message' || '{"downlink_sent": {"session_key_id": "AYfC0bag8+RHWGmqu8zd7g==", "f_port": 3, "f_cnt": 9, "frm_payload": "AQI="}}'), 'duplicate', 'again');
+SELECT is(lorawan.ingest((pg_temp.cs() - '{data,fCnt,fPort,devAddr,joinServerContext}'::text[]) || '{"queueItemId": "q1", "acknowledged": true, "fCntDown": 4}'), 'downlink', 'ChirpStack''s ack');
+SELECT is(lorawan.ingest((pg_temp.cs() - '{data,fCnt,fPort,devAddr,joinServerContext}'::text[]) || '{"queueItemId": "q1", "downlinkId": 1, "gatewayId": "0102030405060708", "txInfo": {}, "fCntDown": 4}'), 'downlink', 'and txack');
+SELECT results_eq('SELECT event, f_port::integer, f_cnt, frm_payload, session_key_id IS NOT NULL, queue_item_id FROM lorawan.downlink ORDER BY event COLLATE "C", dev_eui, f_cnt, item',
+    $$VALUES ('ack', 3, 9::bigint, '\x0102'::bytea, true, NULL), ('ack', NULL, 4, '', false, 'q1'), ('failed', 3, 0, '\x0102', false, NULL),
+             ('invalidated', 0, 9, '', true, NULL), ('invalidated', 3, 10, '\x0102', true, NULL), ('invalidated', 3, 11, '\x03', true, NULL),
+             ('nack', 3, 9, '\x0102', true, NULL), ('queued', 3, 9, '\x0102', true, NULL), ('sent', 3, 9, '\x0102', true, NULL), ('txack', NULL, 4, '', false, 'q1')$$, 'are in the table');
+SELECT is_empty('SELECT * FROM lorawan.rejected', 'nothing of this was rejected');
+
+--
+-- Messages that cannot be used, and why
+--
+CREATE TEMP TABLE unusable (n serial, message jsonb, sqlstate text, reason text);
+INSERT INTO unusable (message, sqlstate, reason) VALUES
+    ('{}', '0A000', 'no message of The Things Stack or ChirpStack'),
+    ('{"uplink_message": {}}', '0A000', 'no message of The Things Stack or ChirpStack'),
+    (pg_temp.tts() - 'uplink_message' || '{"location_solved": {}}', '0A000', 'no uplink, join or downlink event of The Things Stack'),
+    (pg_temp.cs() - '{data,fCnt,devAddr}'::text[] || '{"margin": 7, "batteryLevel": 50}', '0A000', 'no uplink, join or downlink event of ChirpStack'),
+    (jsonb_set(pg_temp.tts(), '{end_device_ids}', '"dev1"'), '22023', 'end_device_ids.dev_eui is missing'),
+    (pg_temp.tts() #- '{end_device_ids,dev_eui}', '22023', 'end_device_ids.dev_eui is missing'),
+    (pg_temp.tts() #- '{end_device_ids,dev_addr}', '22023', 'end_device_ids.dev_addr is missing'),
+    (pg_temp.tts() #- '{end_device_ids,application_ids}', '22023', 'end_device_ids.application_ids.application_id is missing'),
+    (pg_temp.tts('{}', 'received_at') - 'received_at', '22023', 'received_at is missing'),
+    (pg_temp.tts('{"received_at": "infinity"}'), '22023', 'uplink_message.received_at is not a time as in RFC 3339'),
+    (pg_temp.tts('{"received_at": "2024-05-01T12:00:00"}'), '22023', 'uplink_message.received_at is not a time as in RFC 3339'),
+    (pg_temp.tts('{"received_at": "2024-13-01T12:00:00Z"}'), '22008', 'date/time field value out of range: "2024-13-01T12:00:00Z"'),
+    (pg_temp.tts('{"received_at": 1714564800}'), '22023', 'uplink_message.received_at is not a time as in RFC 3339'),
+    (pg_temp.tts('{"f_cnt": -1}'), '22023', 'uplink_message.f_cnt is not an integer from 0 to 4294967295'),
+    (pg_temp.tts('{"f_cnt": 4294967296}'), '22023', 'uplink_message.f_cnt is not an integer from 0 to 4294967295'),
+    (pg_temp.tts('{"f_cnt": 1.5}'), '22023', 'uplink_message.f_cnt is not an integer from 0 to 4294967295'),
+    (pg_temp.tts('{"f_cnt": true}'), '22023', 'uplink_message.f_cnt is not an integer from 0 to 4294967295'),
+    (pg_temp.tts('{"f_cnt": [1]}'), '22023', 'uplink_message.f_cnt is not an integer from 0 to 4294967295'),
+    (pg_temp.tts('{"f_port": 256}'), '22023', 'uplink_message.f_port is not an integer from 0 to 255'),
+    (pg_temp.tts('{"frm_payload": "***"}'), '22023', 'uplink_message.frm_payload is not base64'),
+    (pg_temp.tts('{"frm_payload": 7}'), '22023', 'uplink_message.frm_payload is not a string'),
+    (pg_temp.tts(jsonb_build_object('frm_payload', replace(encode(repeat('x', 256)::bytea, 'base64'), E'\n', ''))), '22023', 'uplink_message.frm_payload has 256 bytes, more than 255'),
+    (pg_temp.tts('{"session_key_id": "AYf"}'), '22023', 'uplink_message.session_key_id is not base64'),
+    (pg_temp.tts('{"app_s_key": true}'), '22023', 'uplink_message.app_s_key is not an object'),
+    (pg_temp.tts('{"app_s_key": "text"}'), '22023', 'uplink_message.app_s_key holds no key of 16 bytes and no wrapped one'),
+    (pg_temp.tts('{"app_s_key": {}}'), '22023', 'uplink_message.app_s_key.encrypted_key is missing'),
+    (pg_temp.tts('{"app_s_key": {"kek_label": "app1-kek"}}'), '22023', 'uplink_message.app_s_key.encrypted_key is missing'),
+    (pg_temp.tts('{"app_s_key": {"kek_label": "app1-kek", "encrypted_key": "7qAIHPQ9oFoi"}}'), '22023', 'uplink_message.app_s_key holds no key of 16 bytes and no wrapped one'),
+    (pg_temp.tts('{"session_key_id": "AAAAAAAAAAAAAAAAAAAAAw==", "app_s_key": {"kek_label": "app1-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvA"}}'), 'KV004', 'encrypted key does not open with any version of KEK label "app1-kek"'),
+    (pg_temp.cs() #- '{deviceInfo,devEui}', '22023', 'deviceInfo.devEui is missing'),
+    (jsonb_set(pg_temp.cs(), '{deviceInfo,devEui}', '"01020304050607"'), '22023', 'deviceInfo.devEui has 7 bytes, not 8'),
+    (pg_temp.cs() - 'devAddr', '22023', 'devAddr is missing'),
+    (pg_temp.cs() || '{"devAddr": "01fa8b2"}', '22023', 'devAddr is not hexadecimal'),
+    (pg_temp.cs() || '{"devAddr": "01fa8b2c00"}', '22023', 'devAddr has 5 bytes, not 4'),
+    (pg_temp.cs() - 'fCnt', '22023', 'fCnt is missing'),
+    (pg_temp.cs() - 'time', '22023', 'time is missing'),
+    (pg_temp.cs() || '{"data": {"a": 1}}', '22023', 'data is not a string');
+SELECT is(lorawan.ingest(message), 'rejected', 'unusable: ' || reason) FROM unusable ORDER BY n;
+SELECT results_eq('SELECT r.sqlstate, r.reason FROM lorawan.rejected r ORDER BY id', 'SELECT sqlstate, reason FROM unusable ORDER BY n', 'each with its reason');
+SELECT results_eq('SELECT message::text FROM lorawan.rejected WHERE id NOT IN (SELECT rejected_id FROM lorawan.rejected_key) ORDER BY id',
+    'SELECT message::text FROM unusable WHERE reason NOT LIKE ''%holds no key%'' ORDER BY n', 'kept as it came');
+SELECT is(count(*), 37::bigint, 'kept, all of them') FROM lorawan.rejected;
+SELECT is(lorawan.ingest(message), 'rejected', 'delivered again') FROM unusable WHERE n = 1;
+SELECT results_eq('SELECT count(*), max(tries) FROM lorawan.rejected', 'VALUES (37::bigint, 2)', 'is kept once');
+SELECT results_eq('SELECT * FROM lorawan.replay_rejected()', 'VALUES (0::bigint, 0::bigint, 37::bigint)', 'trying again does not help these');
+TRUNCATE lorawan.rejected CASCADE;
+
+-- Lines that are no JSON, whole, and wrapped: there may be a key in them.
+INSERT INTO lorawan.inbox VALUES ('{"app_s_key": {"key": "000102030405060708090A0B0C0D0E0F"'), ('not JSON'), (''), (E'\t\r'), (NULL), ('"000102030405060708090A0B0C0D0E0F"'), ('["a"]'), ('null'),
+    ('{"a": "\u0000"}'), (repeat('[', 20000)), (repeat('x', 4096)), (repeat('ä', 5000));
+SELECT results_eq('SELECT sqlstate, reason, message IS NULL, count(*) FROM lorawan.rejected GROUP BY 1, 2, 3', $$VALUES ('22P02', 'line is not a JSON object', true, 9::bigint)$$, 'lines that are no JSON objects');
+SELECT is(array_agg(line ORDER BY rejected_id),
+    ARRAY['{"app_s_key": {"key": "000102030405060708090A0B0C0D0E0F"', 'not JSON', '"000102030405060708090A0B0C0D0E0F"', '["a"]', 'null', '{"a": "\u0000"}', repeat('[', 20000), repeat('x', 4096), repeat('ä', 5000)],
+    'can be read by who may unwrap')
+  FROM (SELECT rejected_id, convert_from(string_agg(key_vault.unwrap(k.key), '' ORDER BY n), 'UTF8') AS line FROM lorawan.rejected_key k GROUP BY 1) l;
+SELECT is(lorawan.ingest('"000102030405060708090A0B0C0D0E0F"'), 'rejected', 'ingest() of a JSON string');
+SELECT is(lorawan.ingest(NULL), NULL, 'and of NULL');
+SELECT results_eq('SELECT * FROM lorawan.replay_rejected()', 'VALUES (0::bigint, 0::bigint, 0::bigint)', 'they are not tried again');
+TRUNCATE lorawan.rejected CASCADE;
+
+--
+-- Plaintext keys: wrapped before anything is written, wherever they are.
+--
+-- Looks for a key, as bytes, hex and base64, in all that the storage has.
+CREATE FUNCTION pg_temp.places(key bytea) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    col record;
+    found boolean;
+BEGIN
+    FOR col IN SELECT attrelid::regclass AS rel, attname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+                WHERE relnamespace = 'lorawan'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %I::text ~* %L)', col.rel, col.attname,
+                       encode(key, 'hex') || '|' || left(encode(key, 'base64'), 20)) INTO found;
+        IF found THEN
+            RETURN NEXT col.rel || '.' || col.attname;
+        END IF;
+    END LOOP;
+END
+$$;
+CALL key_vault.create_storage('lorawan', keep_messages => true);
+TRUNCATE lorawan.uplink, lorawan.session, lorawan.rejected CASCADE;
+-- ec92... is the key of the examples.
+SELECT is(lorawan.ingest(pg_temp.tts('{"app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}')), 'uplink', 'The Things Stack: a key in hex');
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(1) || '{"app_s_key": {"encrypted_key": "7JJYAq5DDKd/091zyyzFiA=="}}')), 'uplink', 'and in base64, without a label');
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(2) || '{"app_s_key": {"kek_label": "", "encrypted_key": "7JJYAq5DDKd/091zyyzFiA=="}}')), 'uplink', 'with an empty one');
+SELECT is(lorawan.ingest(pg_temp.cs() || '{"joinServerContext": {"sessionKeyId": "0a0b0c0d", "appSKey": {"kekLabel": "", "aesKey": "7JJYAq5DDKd/091zyyzFiA=="}}}'), 'uplink', 'ChirpStack: with an empty label');
+SELECT is(array_agg(payload), array_fill('\x0167010e02684a'::bytea, ARRAY[4]), 'are all decrypted') FROM lorawan.uplink_decrypted;
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(3))), 'uplink', 'the wrapped key of the same session');
+SELECT is(array_agg(DISTINCT key_vault.algorithm(app_s_key)), '{aes-kw-bound}', 'keys are bound') FROM lorawan.session;
+SELECT is(lorawan.ingest(pg_temp.tts_join('AAAAAAAAAAAAAAAAAAAABA==', '{"key": "EC925802AE430CA77FD3DD73CB2CC588"}', '2024-05-01T11:00:00Z')), 'join', 'in a join');
+SELECT is(lorawan.ingest(pg_temp.cs() || '{"time": "2024-05-01T14:00:00Z", "joinServerContext": {"sessionKeyId": "", "appSKey": {"kekLabel": "", "aesKey": "7JJYAq5DDKd/091zyyzFiA=="}}}'), 'uplink', 'a key of ChirpStack''s that it has decrypted with itself');
+SELECT is(status, 'plain', 'its payload is plain') FROM lorawan.uplink_decrypted WHERE received_at = '2024-05-01 14:00Z';
+SELECT is_empty($$SELECT pg_temp.places('\xec925802ae430ca77fd3dd73cb2cc588')$$, 'the key is nowhere, not in the messages that were kept either');
+SELECT is(message #> '{uplink_message,app_s_key}', '{"wrapped_key": 1}', 'where a number is in its place') FROM lorawan.uplink WHERE received_at = '2024-05-01 12:01:00.24Z';
+-- In messages that are rejected, in places and forms that are not known
+CREATE TEMP TABLE secret (n serial, message jsonb);
+INSERT INTO secret (message) VALUES
+    (pg_temp.tts('{"f_cnt": -1, "app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}')),
+    (pg_temp.tts('{"f_cnt": -1, "app_s_key": {"key": "ec925802ae430ca77fd3dd73cb2cc588"}}')),
+    (pg_temp.tts('{"f_cnt": -1, "app_s_key": {"encrypted_key": "7JJYAq5DDKd/091zyyzFiA=="}}')),
+    (pg_temp.tts('{"app_s_key": "EC925802AE430CA77FD3DD73CB2CC588"}')),
+    (pg_temp.tts('{"app_s_key": ["EC925802AE430CA77FD3DD73CB2CC588"]}')),
+    (pg_temp.tts('{"app_s_key": {"kek_label": "app1-kek", "key": "EC925802AE430CA77FD3DD73CB2CC588", "encrypted_key": "AAAA"}, "f_cnt": -1}')),
+    (pg_temp.tts('{"app_s_key": {"kek_label": "app1-kek", "encrypted_key": "7JJYAq5DDKd/091zyyzFiA=="}}')),
+    (pg_temp.tts('{"app_s_key": {"kek_label": "app1-kek", "encrypted_key": "EC925802AE430CA77FD3DD73CB2CC588"}, "session_key_id": "AAAAAAAAAAAAAAAAAAAABQ=="}')),
+    (pg_temp.tts('{"app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC58800"}}')),
+    (pg_temp.tts('{"app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}, "f_cnt": -1}')),
+    (pg_temp.tts('{"f_cnt": -1}') || '{"session": {"keys": {"nwk_s_enc_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}}}'),
+    (pg_temp.tts('{"f_cnt": -1}') || '{"devices": [{"rootKeys": [{"appKey": "ec925802ae430ca77fd3dd73cb2cc588"}]}]}'),
+    ('{"appSKey": "7JJYAq5DDKd/091zyyzFiA=="}'),
+    ('{"KEY": "ec925802ae430ca77fd3dd73cb2cc588"}'),
+    (pg_temp.tts(jsonb_build_object('f_cnt', -1, 'my_key', repeat('EC925802AE430CA77FD3DD73CB2CC588', 1000)))),
+    (pg_temp.cs() || '{"fCnt": -1, "joinServerContext": {"sessionKeyId": "0a", "appSKey": {"kekLabel": "", "aesKey": "7JJYAq5DDKd/091zyyzFiA=="}}}');
+SELECT is(lorawan.ingest(message), 'rejected', 'rejected, with a plaintext key in it: ' || n) FROM secret ORDER BY n;
+SELECT is_empty($$SELECT pg_temp.places('\xec925802ae430ca77fd3dd73cb2cc588')$$, 'which is nowhere');
+SELECT is(count(DISTINCT rejected_id), (SELECT count(*) FROM secret), 'but wrapped') FROM lorawan.rejected_key;
+SELECT is(sum(keys), (SELECT count(*) FROM lorawan.rejected_key)::numeric, 'and counted as hanging on the KEK') FROM key_vault.kek_usage('lorawan') WHERE relation = 'lorawan.rejected_key'::regclass;
+SELECT is(bool_and(key_vault.unwrap(key) = '\xec925802ae430ca77fd3dd73cb2cc588' OR upper(encode(key_vault.unwrap(key), 'escape')) ~ 'EC925802|7JJYAQ5D' OR key_vault.unwrap(key) IN ('"AAAA"', '"7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"')), true, 'the keys themselves') FROM lorawan.rejected_key;
+-- What a message says of itself as if it had been wrapped here
+TRUNCATE lorawan.rejected CASCADE;
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(7) || '{"app_s_key": {"wrapped_key": 1}}')), 'rejected', 'a number of a key that is none');
+SELECT is(reason, 'uplink_message.app_s_key holds no key of 16 bytes and no wrapped one', 'is not taken for one') FROM lorawan.rejected;
+-- Where it cannot be wrapped, the statement fails and nothing is written.
+TRUNCATE lorawan.rejected CASCADE;
+SELECT key_vault.kek_suspend('lorawan', 1) \g /dev/null
+SELECT throws_ok(format('SELECT lorawan.ingest(%L)', pg_temp.tts(pg_temp.at(8) || '{"app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}')), 'KV007', 'KEK label "lorawan" has no active version', 'a plaintext key that cannot be wrapped');
+SELECT throws_ok($$INSERT INTO lorawan.inbox VALUES ('{"broken')$$, 'KV007', NULL, 'a line that is no JSON, likewise');
+SELECT is_empty('SELECT * FROM lorawan.rejected', 'is not written');
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(8) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAABg=="}')), 'rejected', 'an envelope is kept as it is');
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(9))), 'uplink', 'an uplink of a session that is known is stored');
+SELECT is(status, 'KEK suspended', 'and says so') FROM lorawan.uplink_decrypted WHERE received_at = '2024-05-01 12:09:00.24Z';
+SELECT key_vault.kek_resume('lorawan', 1) \g /dev/null
+SELECT results_eq('SELECT * FROM lorawan.replay_rejected()', 'VALUES (0::bigint, 1::bigint, 0::bigint)', 'tried again after that');
+SELECT is(status, 'decrypted', 'it is decrypted') FROM lorawan.uplink_decrypted WHERE received_at = '2024-05-01 12:08:00.24Z';
+SELECT is_empty('SELECT * FROM lorawan.rejected', 'and nothing is left');
+CALL key_vault.create_storage('lorawan', keep_messages => false);
+
+-- A rejected message with a plaintext key is stored once its cause is mended.
+SELECT lorawan.ingest(jsonb_set(pg_temp.tts(pg_temp.at(40) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAABw==", "app_s_key": {"kek_label": "lost", "key": "EC925802AE430CA77FD3DD73CB2CC588"}}'), '{end_device_ids,dev_eui}', '""')) \g /dev/null
+UPDATE lorawan.rejected SET message = jsonb_set(message, '{end_device_ids,dev_eui}', '"0004A30B001C0530"');
+SELECT key_vault.kek_rotate('lorawan') \g /dev/null
+UPDATE lorawan.rejected_key SET key = key_vault.rewrap(key);
+SELECT results_eq('SELECT * FROM lorawan.replay_rejected()', 'VALUES (0::bigint, 1::bigint, 0::bigint)', 'a message with a plaintext key, mended, and rewrapped meanwhile');
+SELECT results_eq('SELECT payload, status FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:40:00.24Z'' AND application_id = ''app1''', $$VALUES ('\x0167010e02684a'::bytea, 'decrypted')$$, 'is decrypted');
+-- After a rotation the keys of known sessions come again under the new version.
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(41))), 'uplink', 'the same envelope');
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(42) || '{"app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}')), 'uplink', 'the same key in another way');
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(43) || '{"app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC589"}}')), 'rejected', 'another key');
+SELECT is(count(*), 2::bigint, 'after a rotation') FROM lorawan.uplink_decrypted WHERE received_at BETWEEN '2024-05-01 12:41Z' AND '2024-05-01 12:44Z' AND payload = '\x0167010e02684a';
+TRUNCATE lorawan.rejected CASCADE;
+
+--
+-- An unknown KEK label: stored encrypted, with the envelope; read once the KEK is there.
+--
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(50) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAACA==", "app_s_key": {"kek_label": "new-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}')), 'uplink', 'an unknown KEK label');
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(51) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAACA==", "app_s_key": {"kek_label": "new-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}')), 'uplink', 'and again');
+SELECT results_eq('SELECT kek_label, encrypted_key, app_s_key IS NULL FROM lorawan.session WHERE session_key_id = ''\x00000000000000000000000000000008''',
+    $$VALUES ('new-kek', decode('7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo', 'base64'), true)$$, 'the session has the envelope');
+SELECT results_eq('SELECT payload, status FROM lorawan.uplink_decrypted WHERE received_at BETWEEN ''2024-05-01 12:50Z'' AND ''2024-05-01 12:52Z''', $$VALUES (NULL::bytea, 'KEK unknown'), (NULL, 'KEK unknown')$$, 'the uplinks say so');
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(52) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAACA==", "app_s_key": {"kek_label": "new-kek", "encrypted_key": "CqqU11IcP6+Y5bzIjRjnPF0PMsjTD6gA"}}')), 'rejected', 'another envelope of the session, meanwhile');
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(53) || '{"app_s_key": {"kek_label": "new-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}')), 'rejected', 'an unknown label for a session that has a key');
+SELECT is(lorawan.ingest(pg_temp.tts_join('AAAAAAAAAAAAAAAAAAAACQ==', '{"kek_label": "new-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}', '2024-05-01T11:00:00Z')), 'join', 'a join with it');
+-- This KEK's key check value is that of another label's; the label is what counts.
+SELECT key_vault.kek_import('new-kek', '\x000102030405060708090a0b0c0d0e0f') \g /dev/null
+SELECT is(array_agg(DISTINCT status), '{envelope not opened}', 'the KEK is imported') FROM lorawan.uplink_decrypted WHERE received_at BETWEEN '2024-05-01 12:50Z' AND '2024-05-01 12:52Z';
+SELECT results_eq('SELECT * FROM lorawan.replay_rejected()', 'VALUES (2::bigint, 1::bigint, 1::bigint)', 'replay_rejected() opens the envelopes');
+SELECT is(array_agg(payload), array_fill('\x0167010e02684a'::bytea, ARRAY[3]), 'and the uplinks are decrypted') FROM lorawan.uplink_decrypted WHERE received_at BETWEEN '2024-05-01 12:50Z' AND '2024-05-01 12:54Z';
+SELECT is(reason, 'session 00000000000000000000000000000008 of device 0004a30b001c0530 has another key', 'what had another key stays rejected') FROM lorawan.rejected;
+-- The next message opens it, too.
+SELECT lorawan.ingest(pg_temp.tts(pg_temp.at(55) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAACg==", "app_s_key": {"kek_label": "newer-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}')) \g /dev/null
+SELECT key_vault.kek_import('newer-kek', '\x000102030405060708090a0b0c0d0e0f') \g /dev/null
+SELECT lorawan.ingest(pg_temp.tts(pg_temp.at(56) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAACg==", "app_s_key": {"kek_label": "newer-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}')) \g /dev/null
+SELECT is(array_agg(payload), array_fill('\x0167010e02684a'::bytea, ARRAY[2]), 'the next uplink of a session brings its key') FROM lorawan.uplink_decrypted WHERE received_at BETWEEN '2024-05-01 12:55Z' AND '2024-05-01 12:57Z';
+-- A key of the wrong KEK
+SELECT lorawan.ingest(pg_temp.tts(pg_temp.at(58) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAACw==", "app_s_key": {"kek_label": "wrong-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}')) \g /dev/null
+SELECT key_vault.kek_import('wrong-kek', '\x000102030405060708090a0b0c0d0e00') \g /dev/null
+SELECT is(opened, 0::bigint, 'an envelope that does not open') FROM lorawan.replay_rejected();
+SELECT is(status, 'envelope not opened', 'stays') FROM lorawan.uplink_decrypted WHERE received_at = '2024-05-01 12:58:00.24Z';
+TRUNCATE lorawan.rejected CASCADE;
+
+-- One bad key does not fail a report.
+UPDATE lorawan.session SET app_s_key = regexp_replace(app_s_key::text, ':[-0-9a-f]{36}:', ':00112233-4455-6677-8899-aabbccddeeff:')::key_vault.wrapped_key WHERE session_key_id = '\x00000000000000000000000000000008';
+UPDATE lorawan.session SET app_s_key = key_vault.bind(key_vault.wrap('\xec925802ae430ca77fd3dd73cb2cc588', 'lorawan'), '\x00000001') WHERE session_key_id = '\x0000000000000000000000000000000a';
+SELECT results_eq('SELECT status, count(*), count(payload) FROM lorawan.uplink_decrypted WHERE received_at > ''2024-05-01 12:40:00.5Z'' GROUP BY 1 ORDER BY status COLLATE "C"',
+    $$VALUES ('KEK unknown', 2::bigint, 0::bigint), ('decrypted', 3, 3), ('envelope not opened', 1, 0), ('other DevAddr', 2, 0), ('plain', 1, 1)$$, 'bad keys have a status, the others are decrypted');
+SELECT key_vault.kek_destroy('lorawan', 1, true), key_vault.kek_destroy('lorawan', 2, true) \g /dev/null
+SELECT is(array_agg(DISTINCT status COLLATE "C"), '{"KEK destroyed","KEK unknown","envelope not opened",plain}', 'a destroyed KEK') FROM lorawan.uplink_decrypted;
+
+SELECT * FROM finish();
+ROLLBACK;
