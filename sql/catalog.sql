@@ -59,7 +59,7 @@ SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'key_vault'::regn
 SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'key_vault'::regnamespace
    AND proname ~ '^(generate|cache_)' AND provolatile <> 'v';
 SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'key_vault'::regnamespace
-   AND provolatile = 'i' AND proname !~ '^wrapped_key_' AND proname NOT IN ('kek_id', 'algorithm')
+   AND provolatile = 'i' AND proname !~ '^(wrapped_key_|lorawan_(parse|build_|mac_commands|full_f_cnt|f_cnt))' AND proname NOT IN ('kek_id', 'algorithm')
    AND proname !~ '^storage_(bytes|integer|time|require|envelope|events)$';
 -- The current role is the caller's everywhere; what is not C looks names up in pg_catalog.
 SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'key_vault'::regnamespace AND prosecdef;

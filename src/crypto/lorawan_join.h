@@ -14,17 +14,14 @@
 #include <stdbool.h>
 
 #include "lorawan_derive.h"
-#include "lorawan_mic.h"
+#include "lorawan_frame.h"
 
 /* Sizes of whole frames, MHDR to MIC. */
 #define LORAWAN_JOIN_REQUEST_SIZE 23
 #define LORAWAN_REJOIN_0_2_SIZE 19
 #define LORAWAN_REJOIN_1_SIZE 24
 #define LORAWAN_JOIN_ACCEPT_SIZE 17
-#define LORAWAN_CF_LIST_SIZE 16
 #define LORAWAN_JOIN_ACCEPT_MAX_SIZE (LORAWAN_JOIN_ACCEPT_SIZE + LORAWAN_CF_LIST_SIZE)
-
-#define LORAWAN_NET_ID_SIZE 3
 
 /* What a join-accept answers (LoRaWAN L2 1.1, section 6.2.3). */
 typedef enum LorawanJoinType
@@ -53,9 +50,6 @@ typedef struct LorawanJoinAccept
 	bool		has_cf_list;
 	uint8_t		cf_list[LORAWAN_CF_LIST_SIZE];	/* as on the air */
 } LorawanJoinAccept;
-
-/* OptNeg of DLSettings: the server has negotiated LoRaWAN 1.1. */
-#define LORAWAN_OPT_NEG 0x80
 
 /*
  * A join whose frames fit; to be kept in secure memory, and wiped.  Session

@@ -10,7 +10,7 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
-#include "../crypto/lorawan_mic.h"
+#include "../crypto/lorawan_frame.h"
 #include "../vault/wrapped_key.h"
 
 /* A wrapped_key argument; what comes out points into the argument. */

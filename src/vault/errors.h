@@ -35,4 +35,7 @@
 /* the cache */
 #define ERRCODE_CACHE_MISMATCH			MAKE_SQLSTATE('K','V','2','0','1')
 
+/* LoRaWAN frames */
+#define ERRCODE_FRAME_MALFORMED			MAKE_SQLSTATE('K','V','3','0','1')
+
 #endif							/* KEY_VAULT_ERRORS_H */

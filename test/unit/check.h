@@ -82,6 +82,9 @@ extern void test_aead(void);
 extern void test_lorawan_mic(void);
 extern void test_lorawan_join(void);
 extern void test_lorawan_payload(void);
+extern void test_lorawan_frame(void);
+extern void test_lorawan_mac_command(void);
+extern void test_lorawan_counter(void);
 extern void test_secure_memory(void);
 
 #endif							/* CHECK_H */

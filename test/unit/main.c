@@ -52,6 +52,9 @@ main(int argc, char **argv)
 	test_lorawan_payload();
 	test_lorawan_mic();
 	test_lorawan_join();
+	test_lorawan_frame();
+	test_lorawan_mac_command();
+	test_lorawan_counter();
 	test_secure_memory();
 
 	printf("%d passed, %d failed\n", passed, failed);

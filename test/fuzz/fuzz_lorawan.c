@@ -1,0 +1,115 @@
+/*
+ * fuzz_lorawan.c
+ *	  What must hold for any bytes at all, for libFuzzer to try and refute: see
+ *	  lorawan_frame.c and lorawan_mac_command.c.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lorawan_frame.h"
+#include "lorawan_mac_command.h"
+
+#define MUST(condition) \
+	do { \
+		if (!(condition)) \
+			abort(); \
+	} while (0)
+
+extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+extern volatile uint8_t sink;
+volatile uint8_t sink;
+
+/* Reads the bytes, so that the sanitizer sees where they are. */
+static void
+touch(const uint8_t *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		sink ^= bytes[i];
+}
+
+static void
+try_mac_commands(const uint8_t *commands, size_t len, LorawanDirection direction)
+{
+	size_t		offset = 0;
+
+	while (offset < len)
+	{
+		size_t		begin = offset;
+		const uint8_t *payload;
+		LorawanFault fault;
+		const LorawanMacCommand *command =
+		lorawan_mac_command_next(commands, len, direction, &offset, &payload, &fault);
+
+		if (command == NULL)
+		{
+			MUST(fault.offset == begin && offset == begin);
+			return;
+		}
+		MUST(offset == begin + 1 + command->size && offset <= len);
+		touch(payload, command->size);
+		for (int i = 0; i < LORAWAN_MAX_MAC_FIELDS && command->fields[i].name != NULL; i++)
+		{
+			int64_t		value = lorawan_mac_field_value(command, &command->fields[i], payload);
+
+			MUST(value >= -32 && value <= UINT32_MAX);
+		}
+	}
+}
+
+static void
+try_build(const uint8_t *frame, size_t len, const LorawanFrameFields *fields)
+{
+	uint8_t		message[LORAWAN_MAX_MESSAGE];
+	size_t		message_len;
+	LorawanFault fault;
+	LorawanFrameFields again;
+
+	MUST(lorawan_message_build(fields, message, &message_len, &fault));
+	MUST(message_len == len - LORAWAN_MIC_SIZE);
+	/* Reserved bits are gone: of the MHDR, and of a downlink's FCtrl. */
+	MUST(message[0] == (frame[0] & 0xe3));
+	for (size_t i = 1; i < message_len; i++)
+		MUST(message[i] == frame[i] ||
+			 (i == 5 && !lorawan_is_uplink(fields->m_type) && message[i] == (frame[i] & 0xbf)));
+	/* A message is a frame too, of which the end is taken for the MIC. */
+	if (lorawan_frame_parse(message, message_len, &again, &fault))
+		MUST(again.m_type == fields->m_type);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	LorawanFrameFields fields;
+	LorawanFault fault = {NULL, 0, NULL};
+
+	try_mac_commands(data, size, LORAWAN_UPLINK);
+	try_mac_commands(data, size, LORAWAN_DOWNLINK);
+	if (!lorawan_frame_parse(data, size, &fields, &fault))
+	{
+		MUST(fault.field != NULL && fault.problem != NULL && fault.offset <= size);
+		return 0;
+	}
+
+	MUST(size > 0 && size <= LORAWAN_MAX_PHY_PAYLOAD);
+	if (fields.body != NULL)
+	{
+		MUST(fields.body == data + 1 && fields.body_len == size - 1 && fields.mic == NULL);
+		return 0;
+	}
+	MUST(fields.mic == data + size - LORAWAN_MIC_SIZE);
+	touch(fields.mic, LORAWAN_MIC_SIZE);
+	if (lorawan_is_data(fields.m_type))
+	{
+		LorawanDirection direction =
+		lorawan_is_uplink(fields.m_type) ? LORAWAN_UPLINK : LORAWAN_DOWNLINK;
+
+		touch(fields.f_opts, fields.f_opts_len);
+		touch(fields.frm_payload, fields.frm_payload_len);
+		try_mac_commands(fields.f_opts, fields.f_opts_len, direction);
+		if (fields.has_f_port && fields.f_port == 0)
+			try_mac_commands(fields.frm_payload, fields.frm_payload_len, direction);
+	}
+	try_build(data, size, &fields);
+	return 0;
+}
