@@ -94,6 +94,7 @@ INSERT INTO access_call (privilege, call) VALUES
     ('admin', $$key_vault.kek_revoke('access a', 'regress_kv_user', 'derive')$$),
     ('admin + unwrap', $$key_vault.kek_import_wrapped('access a', '\x1fa68b0a8112b447aef34bd8fb5a7b829d3e862371d2cfe5', 'access a')$$),
     ('', 'key_vault.kek_usage()'),
+    ('', 'key_vault.root_keys()'),
     ('', 'key_vault.root_key_rotate()');
 GRANT SELECT ON access_call TO PUBLIC;
 SET ROLE regress_kv_user;

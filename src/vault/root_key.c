@@ -176,6 +176,23 @@ ensure_loaded(RootKey *key, RootKeyProblem *problem)
 	return key->loaded;
 }
 
+bool
+root_key_status(int n, RootKeyStatus *status)
+{
+	const char *scheme;
+	RootKeyProblem problem;
+
+	parse_setting();
+	if (n >= n_root_keys)
+		return false;
+
+	scheme = root_keys[n].provider->scheme;
+	status->scheme = pnstrdup(scheme, strlen(scheme) - 1);
+	status->sqlstate = ensure_loaded(&root_keys[n], &problem) ? 0 : problem.sqlstate;
+	memcpy(status->id, root_keys[n].id, KEY_CHECK_VALUE_SIZE);
+	return true;
+}
+
 static char *
 check_value_text(const uint8 kcv[KEY_CHECK_VALUE_SIZE])
 {

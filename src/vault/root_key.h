@@ -21,6 +21,17 @@ extern void root_key_read_anew(void);
 /* Whether the row's material is sealed under the first root key of the setting. */
 extern bool root_key_is_first(const KekRow *row);
 
+/* One root key of the setting, for those who watch over it. */
+typedef struct RootKeyStatus
+{
+	const char *scheme;			/* without the colon */
+	uint8		id[KEY_CHECK_VALUE_SIZE];
+	int			sqlstate;		/* why it cannot be had, and has no id; or 0 */
+} RootKeyStatus;
+
+/* The nth root key of the setting, from 0; false when there are no more. */
+extern bool root_key_status(int n, RootKeyStatus *status);
+
 /*
  * Seals the material of the KEK that the row describes, under the first root
  * key of the setting; fills the row's sealed_material and root_key_id.

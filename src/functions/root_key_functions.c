@@ -1,0 +1,55 @@
+/*
+ * root_key_functions.c
+ *	  SQL functions about the root keys.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_authid.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+#include "../vault/root_key.h"
+#include "arguments.h"
+
+PG_FUNCTION_INFO_V1(key_vault_root_keys);
+
+/* Columns: position, scheme, root_key_id, problem. */
+Datum
+key_vault_root_keys(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	RootKeyStatus status;
+
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to look at the root keys"),
+				 errdetail("It takes the privileges of role \"%s\".", "pg_read_all_stats")));
+
+	InitMaterializedSRF(fcinfo, 0);
+	root_key_read_anew();
+	for (int n = 0; root_key_status(n, &status); n++)
+	{
+		Datum		values[4];
+		bool		nulls[4] = {false};
+
+		values[0] = Int32GetDatum(n + 1);
+		values[1] = CStringGetTextDatum(status.scheme);
+		nulls[2] = status.sqlstate != 0;
+		if (!nulls[2])
+		{
+			bytea	   *id = palloc(VARHDRSZ + KEY_CHECK_VALUE_SIZE);
+
+			SET_VARSIZE(id, VARHDRSZ + KEY_CHECK_VALUE_SIZE);
+			memcpy(VARDATA(id), status.id, KEY_CHECK_VALUE_SIZE);
+			values[2] = PointerGetDatum(id);
+		}
+		nulls[3] = status.sqlstate == 0;
+		if (!nulls[3])
+			values[3] = CStringGetTextDatum(unpack_sql_state(status.sqlstate));
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
