@@ -784,9 +784,9 @@ BEGIN
                     ('lorawan_derive_mc_app_s_key', 'McAppSKey, bound to the McAddr: AES(McKey, 01 | McAddr) (TS005, section 4.3). mc_addr: 4 bytes, big-endian'),
                     ('lorawan_derive_mc_nwk_s_key', 'McNwkSKey, bound to the McAddr: AES(McKey, 02 | McAddr) (TS005, section 4.3). mc_addr: 4 bytes, big-endian'),
                     ('lorawan_derive_data_block_int_key', 'DataBlockIntKey, for the MICs of data blocks such as firmware: AES(GenAppKey (LoRaWAN 1.0) or AppKey (1.1), 30) (TS004, section 3.3)'),
-                    ('lorawan_derive_root_wor_s_key', 'RootWorSKey of a session: AES(NwkSEncKey (LoRaWAN 1.1) or NwkSKey (1.0), 01) (TS011). It is bound to what the session key is bound to'),
-                    ('lorawan_derive_wor_s_int_key', 'WorSIntKey, bound to the DevAddr: AES(RootWorSKey, 01 | DevAddr) (TS011). dev_addr: 4 bytes, big-endian'),
-                    ('lorawan_derive_wor_s_enc_key', 'WorSEncKey, bound to the DevAddr: AES(RootWorSKey, 02 | DevAddr) (TS011). dev_addr: 4 bytes, big-endian')
+                    ('lorawan_derive_root_wor_s_key', 'RootWorSKey of a session: AES(NwkSEncKey (LoRaWAN 1.1) or NwkSKey (1.0), 01) (TS011, section 4.4). It is bound to what the session key is bound to'),
+                    ('lorawan_derive_wor_s_int_key', 'WorSIntKey, bound to the DevAddr: AES(RootWorSKey, 01 | DevAddr) (TS011, section 4.5). dev_addr: 4 bytes, big-endian'),
+                    ('lorawan_derive_wor_s_enc_key', 'WorSEncKey, bound to the DevAddr: AES(RootWorSKey, 02 | DevAddr) (TS011, section 4.5). dev_addr: 4 bytes, big-endian')
                     ) AS c (name, comment) ON c.name = p.proname
               WHERE p.pronamespace = 'key_vault'::regnamespace
     LOOP

@@ -35,7 +35,7 @@ typedef enum LorawanDerivation
 	/* GenAppKey or AppKey (TS004, 3.3) */
 	LORAWAN_DATA_BLOCK_INT_KEY = 0x30,
 
-	/* NwkSEncKey; RootWorSKey, DevAddr (TS011) */
+	/* NwkSEncKey (TS011, 4.4); RootWorSKey, DevAddr (4.5) */
 	LORAWAN_ROOT_WOR_S_KEY = 0x01,
 	LORAWAN_WOR_S_INT_KEY = 0x01,
 	LORAWAN_WOR_S_ENC_KEY = 0x02

@@ -22,7 +22,7 @@ SELECT kek_create('a'), kek_create('b') \g /dev/null
 
 --
 -- Published keys: lora-packet, __tests__/key_gen_test.ts; Lora-net/LoRaMac-node,
--- src/apps/LoRaMac/fuota-test-01/readme.md
+-- src/apps/LoRaMac/fuota-test-01/readme.md; The Things Stack (ce07...)
 --
 SELECT is(unwrap(key), expected, name) FROM (VALUES
     ('JSIntKey', lorawan_derive_js_int_key(wrap('\x089234b089c2d8490edf8c9f9b8e8f9c', 'a'), '\x0123456789abcdef', 'a'), '\xbd147194430d6fec1351a327ee40e264'::bytea),
@@ -30,6 +30,7 @@ SELECT is(unwrap(key), expected, name) FROM (VALUES
     ('JSIntKey', lorawan_derive_js_int_key(wrap('\x01010101010101010101010101010101', 'a'), '\x0000000000000001', 'a'), '\x6b9cc9b000daebb610f1e39758cf69df'),
     ('JSEncKey', lorawan_derive_js_enc_key(wrap('\x01010101010101010101010101010101', 'a'), '\x0000000000000001', 'a'), '\xc31fa11abb646ee1c21d5835815528ea'),
     ('RootWorSKey', lorawan_derive_root_wor_s_key(wrap('\x987b94c9e254bee0546bb23403492d34', 'a'), 'a'), '\xdf6c096ba343b7a38a32bec967f03453'),
+    ('RootWorSKey', lorawan_derive_root_wor_s_key(wrap('\xce07a009a3970ac0519a099ed53e550b', 'a'), 'a'), '\xee91dc1a6666c06e8277de6db4db945f'),
     ('WorSIntKey', lorawan_derive_wor_s_int_key(wrap('\x4576856befa0832347560cb120a01f43', 'a'), '\x01234567', 'a'), '\xc43c318072edabc1e06fe5e93e7d663d'),
     ('WorSEncKey', lorawan_derive_wor_s_enc_key(wrap('\x4576856befa0832347560cb120a01f43', 'a'), '\x01234567', 'a'), '\x6bcb83f1ac19644c692b0276cff8ce9d'),
     ('McKey', lorawan_derive_mc_key(wrap('\x2c578f7927a949d3b511ae8fb69145c6', 'a'), '\x015e85f4b99dc0b944066cd07498330b', 'a'), '\x0102030405060708090a0b0c0d0e0f10'),

@@ -73,6 +73,22 @@ $node->safe_psql('postgres', q{
     INSERT INTO device (note, key) SELECT 'long', key_vault.generate_key('net', length) FROM unnest(ARRAY[24, 32, 40]) length;
     INSERT INTO device (note, key) SELECT 'odd', key_vault.generate_key('net', 17);
 
+    -- Derived keys, of each kind; a device's root keys here are generated.
+    INSERT INTO device (note, key)
+    SELECT 'derived', d.key
+      FROM (SELECT key FROM device WHERE note = 'generated' ORDER BY n LIMIT 3) p,
+           key_vault.lorawan_derive_mc_root_key_1_0(p.key, 'net') r (key),
+           key_vault.lorawan_derive_mc_ke_key(r.key, 'net') k (key),
+           key_vault.lorawan_derive_mc_key(k.key, '\x00112233445566778899aabbccddeeff', 'app') m (key),
+           LATERAL (VALUES (r.key), (k.key), (m.key),
+               (key_vault.lorawan_derive_mc_app_s_key(m.key, '\x26011bda', 'app')),
+               (key_vault.lorawan_derive_mc_nwk_s_key(m.key, '\x26011bda', 'net')),
+               (key_vault.lorawan_derive_js_int_key(p.key, '\x0004a30b001c0530', 'net')),
+               (key_vault.lorawan_derive_js_enc_key(p.key, '\x0004a30b001c0530', 'app')),
+               (key_vault.lorawan_derive_data_block_int_key(p.key, 'net')),
+               (key_vault.lorawan_derive_wor_s_int_key(
+                    key_vault.lorawan_derive_root_wor_s_key(p.key, 'net'), '\x26011bda', 'app'))) d (key);
+
     -- A KEK that another system made: here, a generated key.
     INSERT INTO device (note, key) SELECT 'KEK', key_vault.generate_key('net', 32);
     SELECT key_vault.kek_import_wrapped('imported',
@@ -203,6 +219,7 @@ foreach (
     [ KV006   => decrypt_with($key_of{long}) ],
     [ KV006   => q{SELECT key_vault.bind(key, dev_addr) FROM device WHERE note = 'odd'} ],
     [ KV006   => q{SELECT key_vault.export_envelope(key, 'transport') FROM device WHERE note = 'odd'} ],
+    [ KV009   => qq{SELECT key_vault.lorawan_join_1_0('$one', '\\x00' || substr(sha256(''), 1, 22), '\\x20' || sha256(''), 'net')} ],
     [ '42501' => q{SET ROLE analyst;} . qq{SELECT key_vault.rewrap('$one')} ],
     [ '42710' => q{SELECT key_vault.kek_create('net')} ],
     [ '42710' => q{SELECT key_vault.kek_import_wrapped('imported', (key_vault.export_envelope(key, 'transport')).encrypted_key, 'transport') FROM device WHERE note = 'KEK'} ],
@@ -295,7 +312,7 @@ foreach (split /\n/, $node->safe_psql('postgres', q{
               . qq{); SELECT encode(kcv, 'hex') FROM key_vault.keks WHERE label = 'check $name'}),
         "1\n$kcv", "KEK $name is known");
 }
-cmp_ok(scalar(grep { /^key/ } keys %secret), '==', 65, 'keys to look for');
+cmp_ok(scalar(grep { /^key/ } keys %secret), '==', 92, 'keys to look for');
 cmp_ok(scalar(grep { /^KEK/ } keys %secret), '==', 9, 'KEKs to look for');
 $node->stop;
 

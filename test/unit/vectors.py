@@ -393,6 +393,9 @@ def derive_vectors():
              "8c61658dc01ee8add0c0becf90d2dc50"),
             ("lora-packet RootWorSKey", "987b94c9e254bee0546bb23403492d34", 1, "",
              "df6c096ba343b7a38a32bec967f03453"),
+            # The Things Stack's, as cited by pamoja_lorawan
+            ("lorawan-stack RootWorSKey", "ce07a009a3970ac0519a099ed53e550b", 1, "",
+             "ee91dc1a6666c06e8277de6db4db945f"),
             ("lora-packet WorSIntKey", "4576856befa0832347560cb120a01f43", 1, "01234567",
              "c43c318072edabc1e06fe5e93e7d663d"),
             ("lora-packet WorSEncKey", "4576856befa0832347560cb120a01f43", 2, "01234567",
