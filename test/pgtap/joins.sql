@@ -71,7 +71,7 @@ CREATE TEMP TABLE device AS
 SELECT n, (ARRAY[10, 255, 0, 1, 2])[1 + n % 5] AS kind, pg_temp.random_bytes(16) AS nwk, pg_temp.random_bytes(16) AS app,
        pg_temp.random_bytes(8) AS join_eui, pg_temp.random_bytes(8) AS dev_eui, pg_temp.random_bytes(2) AS dev_nonce,
        pg_temp.random_bytes(3) AS join_nonce, pg_temp.random_bytes(3) AS net_id, pg_temp.random_bytes(4) AS dev_addr,
-       (random() * 127)::integer AS dl_settings, (random() * 15)::integer AS rx_delay, CASE WHEN n % 2 = 0 THEN pg_temp.random_bytes(16) END AS cf_list
+       (random() * 127)::integer AS dl_settings, (random() * 255)::integer AS rx_delay, CASE WHEN n % 2 = 0 THEN pg_temp.random_bytes(16) END AS cf_list
   FROM generate_series(1, 50) n;
 -- Frames from fields; types 0 and 2 of rejoins have a MIC that is not ours to check.
 CREATE FUNCTION pg_temp.request(d device) RETURNS bytea LANGUAGE sql AS $$
@@ -121,7 +121,7 @@ SELECT is(count(*), 10::bigint, 'ten joins of kind ' || kind) FROM joined GROUP 
 SELECT is_empty($$
     SELECT d.n, d.kind FROM device d JOIN joined j USING (n)
      WHERE j.join_nonce IS DISTINCT FROM get_byte(d.join_nonce, 0) * 65536 + get_byte(d.join_nonce, 1) * 256 + get_byte(d.join_nonce, 2)
-        OR (j.net_id, j.dev_addr, j.rx1_dr_offset, j.rx2_data_rate, j.rx_delay) IS DISTINCT FROM (d.net_id, d.dev_addr, d.dl_settings / 16, d.dl_settings % 16, d.rx_delay)
+        OR (j.net_id, j.dev_addr, j.rx1_dr_offset, j.rx2_data_rate, j.rx_delay) IS DISTINCT FROM (d.net_id, d.dev_addr, d.dl_settings / 16, d.dl_settings % 16, d.rx_delay % 16)
         OR j.cf_list IS DISTINCT FROM d.cf_list
 $$, 'what the join-accepts say, with and without CFList');
 SELECT is_empty($$
@@ -208,6 +208,10 @@ SELECT is(pg_temp.join_failure(CASE kind WHEN 10 THEN 255 ELSE 10 END, nwk_key, 
 SELECT is(pg_temp.join_failure(d.kind, f.nwk_key, f.app_key, d.join_eui, pg_temp.request(d), f.accept), m.text, 'a request of the same device with another DevNonce, kind ' || d.kind)
   FROM (SELECT (jsonb_populate_record(d, jsonb_build_object('dev_nonce', set_byte(d.dev_nonce, 1, get_byte(d.dev_nonce, 1) # 1)))).* FROM device d) d JOIN frame f USING (n), mismatch m
  WHERE d.kind <> 10 AND n <= 5 ORDER BY n;
+-- A join-accept for the JoinEUI that is given, and another one in the rejoin-request
+SELECT is(pg_temp.join_failure(1, f.nwk_key, f.app_key, d.join_eui, f.request, pg_temp.accept(d)), m.text, 'another JoinEUI than the rejoin-request''s')
+  FROM (SELECT (jsonb_populate_record(d, jsonb_build_object('join_eui', set_byte(d.join_eui, 0, get_byte(d.join_eui, 0) # 1)))).* FROM device d) d JOIN frame f USING (n), mismatch m
+ WHERE d.kind = 1 ORDER BY n LIMIT 1;
 -- A server that has not negotiated 1.1 would have used 1.0's keys and MIC.
 CREATE FUNCTION pg_temp.accept_without_opt_neg(d device) RETURNS bytea LANGUAGE sql AS $$
 SELECT pg_temp.encrypted(d.nwk, pg_temp.with_mic(pg_temp.derived(d.nwk, 6, pg_temp.reversed(d.dev_eui)), '\xff'::bytea || pg_temp.reversed(d.join_eui) || pg_temp.reversed(d.dev_nonce),
@@ -311,6 +315,8 @@ SELECT is(pg_temp.as_role(kind, 'session', true), 'no error', 'and then fits, ki
 SELECT kek_revoke('session', 'kv_joins', 'wrap') \g /dev/null
 UPDATE frame SET accept = set_byte(accept, 5, get_byte(accept, 5) # 1);
 SELECT is(pg_temp.as_role(kind, 'session'), pg_temp.lacks('session', 'wrap'), 'frames that do not fit give the same, kind ' || kind) FROM kinds ORDER BY kind;
+SELECT kek_grant('session', 'kv_joins', 'wrap'), kek_revoke('app root', 'kv_joins', 'derive') \g /dev/null
+SELECT is(pg_temp.as_role(kind, 'session', true), pg_temp.lacks('app root', 'derive'), 'also where it lacks one for the AppKey, kind ' || kind) FROM kinds WHERE kind <> 10 ORDER BY kind;
 UPDATE frame SET accept = set_byte(accept, 5, get_byte(accept, 5) # 1);
 
 --
