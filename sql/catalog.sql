@@ -59,12 +59,12 @@ SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'key_vault'::regn
 SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'key_vault'::regnamespace
    AND proname ~ '^(generate|cache_)' AND provolatile <> 'v';
 SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'key_vault'::regnamespace
-   AND provolatile = 'i' AND proname !~ '^(wrapped_key_|lorawan_(parse|build_|mac_commands|full_f_cnt|f_cnt))' AND proname NOT IN ('kek_id', 'algorithm')
+   AND provolatile = 'i' AND prokind <> 'a' AND proname !~ '^(wrapped_key_|lorawan_(parse|build_|mac_commands|full_f_cnt|f_cnt))' AND proname NOT IN ('kek_id', 'algorithm')
    AND proname !~ '^storage_(bytes|integer|time|require|envelope|events)$';
 -- The current role is the caller's everywhere; what is not C looks names up in pg_catalog.
 SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'key_vault'::regnamespace AND prosecdef;
 SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = prolang WHERE pronamespace = 'key_vault'::regnamespace
-   AND lanname <> 'c' AND proconfig[1] IS DISTINCT FROM 'search_path=pg_catalog, pg_temp';
+   AND lanname <> 'c' AND prokind <> 'a' AND proconfig[1] IS DISTINCT FROM 'search_path=pg_catalog, pg_temp';
 -- No function takes a function's place: C functions are all of the one library.
 SELECT DISTINCT probin FROM pg_proc p JOIN pg_language l ON l.oid = prolang WHERE pronamespace = 'key_vault'::regnamespace AND lanname = 'c';
 -- PostgreSQL's own checks of operator classes

@@ -2,8 +2,8 @@
  * aead.c
  *	  AES-256-GCM over OpenSSL's EVP.
  *
- * For the root key providers, which seal KEK material with it: rare calls, so
- * each makes a context of its own and frees it wiped.
+ * For the root key providers, which seal KEK material with it, and for values that
+ * users seal: each call makes a context of its own and frees it wiped.
  *
  * Invariants: a nonce is drawn for each sealing and never taken from a caller;
  * no output is left behind by a call that fails.

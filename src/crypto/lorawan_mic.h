@@ -4,8 +4,8 @@
  *	  sections 4.4 and 6.2).
  *
  * A MIC is over a message: the PHYPayload from MHDR on, without the MIC.  Keys are
- * contexts keyed for AES_ENCRYPT.  MICs are compared with secure_equal().  Addresses and EUIs are in the order they are
- * displayed in (big-endian).
+ * contexts keyed for AES_ENCRYPT.  MICs are compared with secure_equal().  Addresses
+ * and EUIs are in the order they are displayed in (big-endian).
  */
 #ifndef LORAWAN_MIC_H
 #define LORAWAN_MIC_H

@@ -73,4 +73,24 @@ make_bytea(const uint8 *bytes, size_t size)
 	return result;
 }
 
+/* A frame counter in full. */
+static inline uint32
+counter_argument(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	int64		counter = PG_GETARG_INT64(n);
+
+	if (counter < 0 || counter > PG_UINT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("%s must be from 0 to 4294967295, not " INT64_FORMAT, name, counter),
+				 errhint("It is the full 32-bit frame counter.")));
+	return (uint32) counter;
+}
+
+static inline uint32
+f_cnt_argument(FunctionCallInfo fcinfo, int n)
+{
+	return counter_argument(fcinfo, n, "f_cnt");
+}
+
 #endif							/* ARGUMENTS_H */

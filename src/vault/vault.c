@@ -227,7 +227,7 @@ vault_borrow_cipher(const WrappedKey *wrapped_key, KekPrivileges any_of,
 
 	if (entry == NULL)
 		return NULL;
-	if (entry->is_bound &&
+	if (entry->is_bound && dev_addr != NULL &&
 		memcmp(key_cache_dev_addr(entry), dev_addr, LORAWAN_DEV_ADDR_SIZE) != 0)
 	{
 		fail(VAULT_CONTEXT, wrapped_key, entry->kek, failure);
@@ -243,10 +243,10 @@ vault_borrow_cipher(const WrappedKey *wrapped_key, KekPrivileges any_of,
 	return key_cache_cipher(entry);
 }
 
-VaultKey
-vault_borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of)
+static VaultKey
+borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill)
 {
-	CacheEntry *entry = look_up(wrapped_key, any_of, false, NULL);
+	CacheEntry *entry = look_up(wrapped_key, any_of, fill, NULL);
 	VaultKey	key;
 
 	key.key = key_cache_key(entry);
@@ -255,6 +255,18 @@ vault_borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of)
 	key.kek_label = entry->kek->row.label;
 	key.kek_version = entry->kek->row.version;
 	return key;
+}
+
+VaultKey
+vault_borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of)
+{
+	return borrow_key(wrapped_key, any_of, false);
+}
+
+VaultKey
+vault_borrow_key_again(const WrappedKey *wrapped_key, KekPrivileges any_of)
+{
+	return borrow_key(wrapped_key, any_of, true);
 }
 
 void

@@ -42,8 +42,8 @@ extern void vault_expect(const WrappedKey *wrapped_key);
 /*
  * A context keyed for AES_ENCRYPT with a LoRaWAN session key of 16 bytes,
  * for the use that the privileges name.  dev_addr is the device that the key is to
- * be used for.  With failure NULL whatever is wrong is an error; otherwise the
- * reasons above are told in *failure, and NULL returned.
+ * be used for, NULL where nothing tells.  With failure NULL whatever is wrong is an
+ * error; otherwise the reasons above are told in *failure, and NULL returned.
  */
 extern AesCipher *vault_borrow_cipher(const WrappedKey *wrapped_key,
 									  KekPrivileges any_of,
@@ -53,6 +53,10 @@ extern AesCipher *vault_borrow_cipher(const WrappedKey *wrapped_key,
 /* The key itself; does not fill the cache, since such uses do not repeat. */
 extern VaultKey vault_borrow_key(const WrappedKey *wrapped_key,
 								 KekPrivileges any_of);
+
+/* The same for a key that will be asked for again, and goes into the cache. */
+extern VaultKey vault_borrow_key_again(const WrappedKey *wrapped_key,
+									   KekPrivileges any_of);
 
 extern void vault_release(void);
 
