@@ -1,0 +1,32 @@
+-- The data of bench/storage: a storage with :sessions sessions and :rows uplinks of this
+-- month, and :ingested messages of each network server, still to be ingested.
+SET client_min_messages = warning;
+CREATE EXTENSION key_vault;
+CREATE EXTENSION pgcrypto;
+SELECT key_vault.kek_create('bench'), key_vault.kek_import('app1-kek', '\x000102030405060708090a0b0c0d0e0f');
+CALL key_vault.create_storage('bench', partition_interval => 'month');
+
+INSERT INTO bench.device SELECT int8send(n), 'bench', n FROM generate_series(1, :sessions) n;
+INSERT INTO bench.session (dev_eui, session_key_id, application_id, dev_addr, app_s_key, started_at)
+SELECT int8send(n), sha256(int8send(n)), 'bench', int4send(n), key_vault.bind(key_vault.generate_key('bench'), int4send(n)), now()
+  FROM generate_series(1, :sessions) n;
+SELECT setseed(0.5);
+INSERT INTO bench.uplink (received_at, dev_eui, session_key_id, f_cnt, f_port, encrypted, dev_addr, frm_payload, application_id)
+SELECT date_trunc('month', now(), 'UTC') + interval '28 days' * (n / :rows::float8), int8send(d), sha256(int8send(d)), n, 1, true,
+       int4send(d), substr(sha256(int4send(n)), 1, 20), 'bench'
+  FROM (SELECT n, 1 + floor(random() * :sessions)::integer AS d FROM generate_series(1, :rows) n) u;
+-- What a report in pgcrypto gets for nothing: keys in the clear.
+CREATE UNLOGGED TABLE clear_key AS SELECT dev_eui, session_key_id, key_vault.unwrap(app_s_key) AS key FROM bench.session;
+VACUUM ANALYZE;
+
+-- The example messages, as of 1,000 devices and one counter after the other.
+\set things_stack `tr -d '\n' <demo/messages/the-things-stack.json`
+\set chirpstack `tr -d '\n' <demo/messages/chirpstack.json`
+CREATE TABLE things_stack AS
+SELECT n, replace(replace(replace(:'things_stack', '0004A30B001C0530', upper(encode(int8send(n % 1000), 'hex'))),
+               '"f_cnt": 65538', '"f_cnt": ' || n), '12:00:00', to_char(interval '1 s' * (n / 1000), 'HH24:MI:SS')) AS line
+  FROM generate_series(1, :ingested) n;
+CREATE TABLE chirpstack AS
+SELECT n, replace(replace(replace(:'chirpstack', '0102030405060708', encode(int8send(1000000 + n % 1000), 'hex')),
+               '"fCnt": 1042', '"fCnt": ' || n), '12:00:00', to_char(interval '1 s' * (n / 1000), 'HH24:MI:SS')) AS line
+  FROM generate_series(1, :ingested) n;
