@@ -18,6 +18,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -75,6 +76,9 @@ access_held(const char *label)
 	SysScanDesc scan;
 	ScanKeyData key;
 	HeapTuple	tuple;
+
+	/* Not every question follows a look-up of a key. */
+	AcceptInvalidationMessages();
 
 	/* A session goes on after its role was dropped, with an oid that is none. */
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)))
