@@ -12,7 +12,7 @@ BEGIN;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pgcrypto;
 CREATE EXTENSION IF NOT EXISTS key_vault;
-SELECT plan(7);
+SELECT plan(8);
 
 LOAD 'key_vault';
 SET key_vault.cache = on;
@@ -24,25 +24,36 @@ CREATE TEMP TABLE device AS
 SELECT n, key_vault.wrap(plain, 'ciphers') AS key, plain
   FROM (SELECT n, decode(md5('device ' || n), 'hex') AS plain FROM generate_series(1, 10) n) d;
 
-CREATE TEMP VIEW wrong AS
-SELECT count(*) AS payloads
-  FROM (SELECT * FROM device, generate_series(0, 255) f_cnt ORDER BY md5(n || ' ' || f_cnt)) u
- WHERE key_vault.lorawan_decrypt_uplink(key, '\x26011bda', f_cnt, '\x00000000000000000000000000000000')
-       IS DISTINCT FROM
+CREATE TEMP VIEW uplink AS
+SELECT n, key, f_cnt,
        encrypt(decode('010000000000da1b0126' || lpad(to_hex(f_cnt), 2, '0') || '0000000001', 'hex'),
-               plain, 'aes-ecb/pad:none');
+               plain, 'aes-ecb/pad:none') AS expected
+  FROM device, generate_series(0, 255) f_cnt;
+
+-- In these orders (OFFSET 0: not before they are sorted).
+CREATE TEMP VIEW wrong_mixed AS
+SELECT count(*) AS payloads
+  FROM (SELECT * FROM uplink ORDER BY md5(n || ' ' || f_cnt) OFFSET 0) u
+ WHERE key_vault.lorawan_decrypt_uplink(key, '\x26011bda', f_cnt, '\x00000000000000000000000000000000')
+       IS DISTINCT FROM expected;
+CREATE TEMP VIEW wrong_by_device AS
+SELECT count(*) AS payloads
+  FROM (SELECT * FROM uplink ORDER BY n, f_cnt OFFSET 0) u
+ WHERE key_vault.lorawan_decrypt_uplink(key, '\x26011bda', f_cnt, '\x00000000000000000000000000000000')
+       IS DISTINCT FROM expected;
 
 -- Room for four ciphers, and for all the keys.
 SET key_vault.cache_size = '4kB';
-SELECT is((SELECT payloads FROM wrong), 0::bigint, 'right with more keys than ciphers');
-SELECT is((SELECT payloads FROM wrong), 0::bigint, 'and again');
+SELECT is((SELECT payloads FROM wrong_mixed), 0::bigint, 'right with more keys than ciphers');
+SELECT is((SELECT payloads FROM wrong_by_device), 0::bigint, 'right when ciphers go to the keys in use');
+SELECT is((SELECT payloads FROM wrong_mixed), 0::bigint, 'and again');
 SELECT is((SELECT entries FROM key_vault.cache_stats()), 10::bigint, 'the keys stay meanwhile');
 SELECT is((SELECT misses FROM key_vault.cache_stats()), 10::bigint, 'each was unwrapped once');
 
 -- Ciphers count in the size: 496 bytes each, and a key more than its 64 of secure memory.
 SELECT key_vault.cache_flush();
 SET key_vault.cache_size = '16MB';
-SELECT is((SELECT payloads FROM wrong), 0::bigint, 'right with a cipher for each key');
+SELECT is((SELECT payloads FROM wrong_mixed), 0::bigint, 'right with a cipher for each key');
 SELECT cmp_ok((SELECT bytes FROM key_vault.cache_stats()), '>=', (10 * (496 + 64))::bigint, 'ciphers count in the size');
 
 -- A wrapped key that is the beginning of a longer one, which is in the cache.

@@ -10,6 +10,8 @@ DEV_ADDRS = ("260b1234", "260b1235", "00000001")
 # Imported again and again, so that labels come to share a KEK.
 MATERIALS = (bytes(range(32)).hex(), bytes(range(16)).hex())
 KEYS_IN_USE = 20
+# Mostly the group: what is had by membership comes and goes in more ways.
+GRANTEES = (*ROLES, GROUP, GROUP, GROUP)
 MAX_SAVEPOINTS = 3
 MAX_PREPARED = 2
 SETTINGS = (
@@ -66,6 +68,11 @@ class Generator:
         return self.rng.randbytes(n).hex()
 
     def label(self):
+        if self.rng.random() < 0.3:
+            # One with a version that others do not see yet.
+            new = [k.label for i, k in self.view.vault.keks.items() if i not in self.world.vault.keks]
+            if new:
+                return self.rng.choice(new)
         return self.rng.choice(LABELS * 6 + LATE_LABELS)
 
     def key(self):
@@ -77,7 +84,7 @@ class Generator:
         if not names:
             return "none"
         if self.rng.random() < 0.3:
-            changed = [n for n in names if self.world.keys[n].kek_id in self.changed]
+            changed = [name for name in names if self.is_changing(self.world.keys[name].kek_id)]
             return self.rng.choice(changed or names)
         for _ in range(6):
             name = self.rng.choice(names)
@@ -87,6 +94,10 @@ class Generator:
             except Failure:
                 pass
         return name
+
+    def is_changing(self, kek_id):
+        return (kek_id in self.changed or kek_id not in self.world.vault.keks
+                or self.world.vault.keks[kek_id] != self.view.vault.keks.get(kek_id))
 
     def dev_addr(self, key_name):
         key = self.world.keys.get(key_name)
@@ -190,7 +201,7 @@ class Generator:
         return self.if_unlocked(made)
 
     def grant(self):
-        made = {"op": "grant", "how": "grant", "label": self.label(), "role": self.rng.choice(ROLES),
+        made = {"op": "grant", "how": "grant", "label": self.label(), "role": self.rng.choice(GRANTEES),
                 "privilege": self.rng.choice(PRIVILEGES + ("decrypt",) * 6)}
         if self.rng.random() < 0.4:
             made["how"] = "revoke"
@@ -245,7 +256,7 @@ class Generator:
                 "commit": self.rng.random() < 0.6}
 
     def set_role(self):
-        return {"op": "set_role", "role": self.rng.choice((None, None, None, *ROLES))}
+        return {"op": "set_role", "role": self.rng.choice((None, None, None, *ROLES, OUTSIDER))}
 
     def set(self):
         name, values = self.rng.choice(SETTINGS)
@@ -258,6 +269,6 @@ class Generator:
         return {"op": "reconnect"}
 
     KINDS = ((100, use), (14, many), (8, forge), (2, describe), (12, wrap), (3, generate), (10, rewrap), (5, bind),
-             (20, state), (8, new_version), (10, grant), (3, has_privilege), (2, keks), (4, member), (2, superuser),
+             (20, state), (8, new_version), (10, grant), (3, has_privilege), (2, keks), (6, member), (3, superuser),
              (4, both), (4, undone), (30, transaction), (12, finish_prepared), (14, set_role), (8, set), (1, flush),
              (1, reconnect))

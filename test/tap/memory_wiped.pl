@@ -74,6 +74,20 @@ sub decrypt
       . "FROM device WHERE name = '$name'";
 }
 
+# The same, with a wait for it to be nowhere.  Each time the session looks another key up.
+sub where_at_last
+{
+    my ($name) = @_;
+    my $place;
+    foreach (1 .. 200)
+    {
+        look($session, decrypt('other'));
+        last if ($place = where($name)) eq 'nowhere';
+        usleep(50_000);
+    }
+    return $place;
+}
+
 sub use_keys
 {
     my ($times, @names) = @_;
@@ -174,14 +188,12 @@ $node->safe_psql('postgres', q{SELECT key_vault.kek_resume('net', 1)});
 look($session, 'SET key_vault.cache_max_age = 1');
 use_keys(3, 'first');
 is(where('first'), $cached, 'a key before cache_max_age');
-my $place;
-foreach (1 .. 200)
-{
-    look($session, decrypt('other'));
-    last if ($place = where('first')) eq 'nowhere';
-    usleep(50_000);
-}
-is($place, 'nowhere', 'a key that is not asked for after cache_max_age');
+is(where_at_last('first'), 'nowhere', 'a key that is not asked for after cache_max_age');
+
+# An error stops all of PostgreSQL's timeouts.
+use_keys(3, 'first');
+is(look($session, 'SELECT 1 / 0'), 'ERROR:  division by zero', 'an error within cache_max_age');
+is(where_at_last('first'), 'nowhere', 'a key that is not asked for after an error and cache_max_age');
 look($session, 'RESET key_vault.cache_max_age');
 
 look($session, 'SELECT key_vault.cache_flush()');

@@ -1,66 +1,36 @@
 # With a fault in the cache, key_vault.cache = verify makes an error of what would be wrong bytes.
 #
-# The faults are built into copies of the library: one line changed, not installed, and used by one
-# database each through pg_proc.probin.
+# The faults are built into copies of the library, each used by one database.
 
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use VaultCluster;
+use ChangedLibrary;
 use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
 
-my $source = "$FindBin::Bin/../..";
-my $pg_config = $ENV{PG_CONFIG} || 'pg_config';
-my $build = "$ENV{TESTDIR}/build";
-system("mkdir $build && cp -R $source/Makefile $source/src $source/key_vault--1.0.sql $source/key_vault.control $build && find $build -name '*.[ob]*' -delete") == 0
-  or die "cannot copy the source\n";
-
-# The name of a fault, what it changes in key_cache.c, and into what.
+# The name of a fault, and what it changes in key_cache.c.
 my %faults = (
     # The key of an entry that is found has a bit changed, its last.
     flipped => [
-        qr/^\t\tentry->uses\+\+;$/m,
-        "\t\tkey_cache_unwrapped(entry)[entry->key_size + (entry->is_bound ? KEY_CONTEXT_SIZE : 0) - 1] ^= entry->uses++ == 1;"
+        [   qr/^\t\tentry->uses\+\+;$/m,
+            sub { "\t\tkey_cache_unwrapped(entry)[entry->key_size + (entry->is_bound ? KEY_CONTEXT_SIZE : 0) - 1] ^= entry->uses++ == 1;" } ]
     ],
 
-    # What the wrapped key says is left out of the cache's key.
+    # What the wrapped key says is left out of the cache's key, and all have one hash, so that they meet.
     mixed => [
-        qr/^(static inline bool\nbucket_matches.*\n\{)$/m,
-        "\$1\n\tif (sought == NULL)\n\t\treturn entry->wrapped_size == wrapped_key->wrapped_size;"
+        [   qr/^(static inline bool\nbucket_matches.*\n\{)$/m,
+            sub { "$1\n\tif (sought == NULL)\n\t\treturn entry->wrapped_size == wrapped_key->wrapped_size;" } ],
+        [ qr/^\treturn \(uint32\) word;$/m, sub { "\treturn 0;" } ]
     ],
 
     # So is the DevAddr of a bound key.
     strayed => [
-        qr/^\t\tentry->uses\+\+;$/m,
-        "\t\tkey_cache_unwrapped(entry)[KEY_CONTEXT_SIZE - 1] ^= entry->is_bound && entry->uses++ == 1;"
+        [   qr/^\t\tentry->uses\+\+;$/m,
+            sub { "\t\tkey_cache_unwrapped(entry)[KEY_CONTEXT_SIZE - 1] ^= entry->is_bound && entry->uses++ == 1;" } ]
     ]);
-
-sub build
-{
-    my ($name) = @_;
-    my $path = "$build/src/vault/key_cache.c";
-
-    open my $original, '<', "$source/src/vault/key_cache.c" or die "key_cache.c: $!";
-    my $text = do { local $/; <$original> };
-    if (defined $name)
-    {
-        my ($pattern, $change) = @{ $faults{$name} };
-        $change =~ s/\$1/my $found = $text =~ $pattern ? $1 : ''; $found/e;
-        my $applied = $text =~ s/$pattern/$change/;
-        ok($applied, "fault $name is put in") or BAIL_OUT('key_cache.c changed: adapt the fault');
-
-        # One hash for all wrapped keys, so that they meet.
-        $text =~ s/^\treturn \(uint32\) word;$/\treturn 0;/m or BAIL_OUT('key_cache.c changed')
-          if $name eq 'mixed';
-    }
-    open my $file, '>', $path or die "$path: $!";
-    print $file $text;
-    close $file or die "$path: $!";
-    unlink "$build/src/vault/key_cache.o", "$build/key_vault.so";
-    return system("make -s -j2 -C $build PG_CONFIG=$pg_config with_llvm=no key_vault.so > $build/log 2>&1") == 0;
-}
 
 my $node = new_node('verify');
 $node->init;
@@ -68,9 +38,9 @@ $node->configure_vault;
 $node->append_conf('postgresql.conf', "log_statement = none\n");
 $node->start;
 
-if (!build(undef))
+if (my $why = why_source_does_not_build("$FindBin::Bin/../.."))
 {
-    plan skip_all => 'the library does not build here: ' . (slurp_file("$build/log") =~ /(.*\S)/)[0];
+    plan skip_all => $why;
 }
 
 # Keys of devices under two labels, bound ones last, and what they encrypt.
@@ -141,14 +111,10 @@ foreach (
 
     if (!$database{$database}++)
     {
-        my $library = "$ENV{TESTDIR}/$fault.so";
+        my $library = build_changed($fault, 'src/vault/key_cache.c', @{ $faults{$fault} });
 
-        build($fault) or die slurp_file("$build/log");
-        system('cp', "$build/key_vault.so", $library) == 0 or die 'cp';
         $node->safe_psql('postgres', "CREATE DATABASE $database TEMPLATE sound");
-        is($node->safe_psql($database, qq{
-                WITH moved AS (UPDATE pg_proc SET probin = '$library' WHERE probin = '\$libdir/key_vault' RETURNING 1)
-                SELECT count(*) > 40 FROM moved}), 't', "$what: the database uses the library with the fault");
+        use_library($node, $database, $library);
     }
 
     my $off = start_session($database, 'off');

@@ -1,0 +1,90 @@
+# A message that arrives after a backend has read the row of one KEK that it holds open, and before it
+# has read the next one's: nothing that was read before it may be believed by the next look-up.
+#
+# No lock holds a backend up between the two, so it uses a copy of the library that waits there for an
+# advisory lock.
+
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use VaultCluster;
+use ChangedLibrary;
+use Test::More;
+
+my $node = new_node('rows');
+$node->init;
+$node->configure_vault;
+$node->start;
+if (my $why = why_source_does_not_build("$FindBin::Bin/../.."))
+{
+    plan skip_all => $why;
+}
+$node->safe_psql('postgres', q{
+    CREATE EXTENSION key_vault;
+    SELECT key_vault.kek_create('other');
+});
+use_library($node, 'postgres', build_changed('waits', 'src/vault/kek.c',
+    [ qr/^(#include "postgres.h")$/m, sub { qq{$1\n\n#include "utils/builtins.h"} } ],
+    [   qr/^(\t\t\tbool\t\tfound = kek_row_by_id\(&kek->kek_id, &row\);)$/m,
+        sub {
+            "$1\n\n\t\t\t(void) DirectFunctionCall1(pg_advisory_lock_shared_int8, Int64GetDatum(1));\n"
+              . "\t\t\t(void) DirectFunctionCall1(pg_advisory_unlock_shared_int8, Int64GetDatum(1));";
+        } ]));
+
+# Two labels, and what decrypts under each.
+sub make_labels
+{
+    return map {
+        $node->safe_psql('postgres', "SELECT key_vault.kek_create('$_')");
+        $_ => uplink($node->safe_psql('postgres',
+                "SELECT key_vault.wrap('\\x000102030405060708090a0b0c0d0e0f', '$_')"))
+    } @_;
+}
+
+my $holder = open_session($node);
+
+sub change
+{
+    my ($sql) = @_;
+    $node->safe_psql('postgres', "SET client_min_messages = error; $sql");
+}
+
+# Both KEKs are withdrawn when one row, whichever it is, has been read.
+foreach my $mode (qw(on off verify))
+{
+    my %decrypt = make_labels("net $mode", "app $mode");
+    my @labels  = sort keys %decrypt;
+    my $list    = join ', ', map { "'$_'" } @labels;
+
+    foreach (
+        [ 'kek_suspend(label, 1)',                'is suspended' ],
+        [ 'kek_destroy(label, 1, force => true)', 'is destroyed' ])
+    {
+        my ($withdrawal, $outcome) = @$_;
+        my $session = open_session($node);
+        my $pid     = look($session, 'SELECT pg_backend_pid()');
+
+        look($session, "SET key_vault.cache = $mode");
+        is(look($session, $decrypt{$_}), 'net payload', "KEK label $_ is open") foreach @labels;
+
+        look($holder, 'SELECT pg_advisory_lock(1)');
+        change(q{SELECT key_vault.kek_rotate('other')});
+        $session->query_until(qr/started/, "\\echo started\n$decrypt{$labels[0]};\n");
+        $node->poll_query_until('postgres', "SELECT wait_event = 'advisory' FROM pg_stat_activity WHERE pid = $pid")
+          or die 'it does not wait';
+        change("SELECT key_vault.$withdrawal FROM unnest(ARRAY[$list]) label");
+        look($holder, 'SELECT pg_advisory_unlock(1)');
+
+        # What began before the withdrawal may go either way.
+        look($session, '');
+        is(look($session, $decrypt{$_}), qq{ERROR:  KEK label "$_" version 1 $outcome},
+            "$withdrawal after the first row was read: the next look-up under label $_")
+          foreach @labels;
+        $session->quit;
+        change("SELECT key_vault.kek_resume(label, 1) FROM unnest(ARRAY[$list]) label")
+          if $outcome eq 'is suspended';
+    }
+}
+$holder->quit;
+done_testing();
