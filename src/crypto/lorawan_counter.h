@@ -15,7 +15,8 @@
 /*
  * The counter that ends with f_cnt16 and is the next such from last on, last
  * itself included: a frame may be sent again.  False: it is more than max_gap
- * ahead, which is also what an old frame looks like, or beyond 32 bits.
+ * ahead, which is also what an old frame looks like, or beyond 32 bits; then
+ * f_cnt is left as it is.
  */
 static inline bool
 lorawan_full_f_cnt(uint32_t last, uint16_t f_cnt16, uint16_t max_gap, uint32_t *f_cnt)
