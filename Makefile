@@ -7,6 +7,9 @@ OBJS = \
 	$(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c))) \
 	$(WIN32RES)
 
+# PKCS#11 is p11-kit's headers; its library is loaded where a token is configured.
+PG_CPPFLAGS = $(shell pkg-config --cflags p11-kit-1 2>/dev/null || echo -I/usr/include/p11-kit-1)
+
 # What PostgreSQL's own headers and conventions do not keep to is left out;
 # clang knows no -Wclobbered, which misjudges PG_TRY().
 PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare \

@@ -146,7 +146,8 @@ CREATE TABLE key_vault.kek (
                      CHECK (state IN ('active', 'deactivated', 'compromised', 'suspended', 'destroyed')),
     suspended_from   text COLLATE "C" CHECK (suspended_from IN ('active', 'deactivated', 'compromised')),
     key_bits         integer NOT NULL CHECK (key_bits IN (128, 192, 256)),
-    provider         text COLLATE "C" NOT NULL DEFAULT 'local' CHECK (provider IN ('local')),
+    provider         text COLLATE "C" NOT NULL DEFAULT 'local'
+                     CHECK (provider = 'local' OR provider LIKE 'pkcs11:%'),
     root_key_id      bytea CHECK (octet_length(root_key_id) = 5),
     sealed_material  bytea,
     kcv              bytea NOT NULL CHECK (octet_length(kcv) = 5),
@@ -155,7 +156,7 @@ CREATE TABLE key_vault.kek (
     CONSTRAINT kek_pkey PRIMARY KEY (kek_id),
     CONSTRAINT kek_label_version_key UNIQUE (label, version),
     CHECK ((state = 'suspended') = (suspended_from IS NOT NULL)),
-    CHECK ((state = 'destroyed') = (sealed_material IS NULL)),
+    CHECK ((state = 'destroyed' OR provider <> 'local') = (sealed_material IS NULL)),
     CHECK ((sealed_material IS NULL) = (root_key_id IS NULL))
 );
 CREATE UNIQUE INDEX kek_active_key ON key_vault.kek (label) WHERE state = 'active';
@@ -167,6 +168,8 @@ COMMENT ON COLUMN key_vault.kek.kek_id IS 'random, never used again; wrapped key
 COMMENT ON COLUMN key_vault.kek.state IS
 'active (wraps and unwraps; one per label), deactivated and compromised (unwrap only), suspended (neither), destroyed (material erased)';
 COMMENT ON COLUMN key_vault.kek.suspended_from IS 'while suspended: the state to return to';
+COMMENT ON COLUMN key_vault.kek.provider IS
+'local, the material being sealed here, or the PKCS#11 URI of the token that the KEK is in, with the kek_id as CKA_ID';
 COMMENT ON COLUMN key_vault.kek.root_key_id IS
 'key check value of the root key that seals the material (5 bytes)';
 COMMENT ON COLUMN key_vault.kek.sealed_material IS
@@ -256,11 +259,11 @@ CREATE TRIGGER guard BEFORE UPDATE OR DELETE ON key_vault.kek
 CREATE TRIGGER guard_truncate BEFORE TRUNCATE ON key_vault.kek
     FOR EACH STATEMENT EXECUTE FUNCTION key_vault.guard_kek();
 
-CREATE FUNCTION key_vault.kek_create(label text, key_bits integer DEFAULT 256)
+CREATE FUNCTION key_vault.kek_create(label text, key_bits integer DEFAULT 256, provider text DEFAULT 'local')
 RETURNS integer AS 'MODULE_PATHNAME', 'key_vault_kek_create'
 LANGUAGE C;
-COMMENT ON FUNCTION key_vault.kek_create(text, integer) IS
-'makes version 1 of a new KEK label, a random KEK of 128, 192 or 256 bits; returns the version; takes the privilege admin';
+COMMENT ON FUNCTION key_vault.kek_create(text, integer, text) IS
+'makes version 1 of a new KEK label, a random KEK of 128, 192 or 256 bits; returns the version. provider: local, or pkcs11:token=... (RFC 7512) for a token that key_vault.tokens lists; there the KEK is made in the token, never leaves it, and wraps keys of 16 bytes or more in multiples of 8. Takes the privilege admin';
 
 CREATE FUNCTION key_vault.kek_import(label text, material bytea)
 RETURNS integer AS 'MODULE_PATHNAME', 'key_vault_kek_import'
@@ -274,11 +277,11 @@ LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_import_wrapped(text, bytea, text) IS
 'as kek_import, of a KEK that comes wrapped (AES-KW, RFC 3394) with some version of another KEK; takes admin on the label and unwrap on the transport label';
 
-CREATE FUNCTION key_vault.kek_rotate(label text)
+CREATE FUNCTION key_vault.kek_rotate(label text, provider text DEFAULT NULL)
 RETURNS integer AS 'MODULE_PATHNAME', 'key_vault_kek_rotate'
 LANGUAGE C;
-COMMENT ON FUNCTION key_vault.kek_rotate(text) IS
-'makes a new random version of a label, of the same length, the active one; the one before unwraps only; returns the version; takes the privilege admin';
+COMMENT ON FUNCTION key_vault.kek_rotate(text, text) IS
+'makes a new random version of a label, of the same length, the active one; the one before unwraps only; returns the version. provider: as for kek_create, NULL for that of the newest version. Takes the privilege admin';
 
 CREATE FUNCTION key_vault.kek_suspend(label text, version integer)
 RETURNS void AS 'MODULE_PATHNAME', 'key_vault_kek_suspend'

@@ -11,6 +11,7 @@
 
 #include "vault/cache_stats.h"
 #include "vault/invalidation.h"
+#include "vault/kek_token.h"
 #include "vault/key_cache.h"
 #include "vault/root_key.h"
 
@@ -36,9 +37,14 @@ define_settings(void)
 {
 	DefineCustomStringVariable("key_vault.root_key",
 							   "Where the root keys come from that seal the KEKs.",
-							   "A comma-separated list of URIs, file:/path or command:shell command; the first seals, all open.",
+							   "A comma-separated list of URIs, file:/path, command:shell command or pkcs11:...; the first seals, all open.",
 							   &root_key_setting, "", PGC_SIGHUP,
-							   GUC_SUPERUSER_ONLY, NULL, root_key_assign, NULL);
+							   GUC_SUPERUSER_ONLY, root_key_check_setting, root_key_assign, NULL);
+	DefineCustomStringVariable("key_vault.tokens",
+							   "The tokens in which KEKs may be, and how to get to them.",
+							   "A comma-separated list of PKCS#11 URIs, with module-path and pin-source.",
+							   &kek_token_setting, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY, root_key_check_setting, kek_token_assign, NULL);
 	DefineCustomEnumVariable("key_vault.cache",
 							 "Whether unwrapped keys are kept in the session's memory.",
 							 "With \"verify\", keys are unwrapped on a hit too, and compared.",

@@ -117,7 +117,7 @@ CryptoStatus
 key_check_value(const uint8_t *key, size_t key_len,
 				uint8_t kcv[KEY_CHECK_VALUE_SIZE])
 {
-	static const char checked[] = "key_vault key check value";
+	static const char checked[] = KEY_CHECK_STRING;
 	uint8_t		mac[AES_CMAC_SIZE];
 	CryptoStatus status;
 

@@ -20,11 +20,13 @@ extern CryptoStatus aes_cmac(const uint8_t *key, size_t key_len,
 							 uint8_t mac[AES_CMAC_SIZE]);
 
 /*
- * The key check value: the first 5 bytes of AES-CMAC over the ASCII string
- * "key_vault key check value" (25 bytes, no terminator).  A string of the
+ * The key check value: the first 5 bytes of AES-CMAC over this ASCII string
+ * (25 bytes, no terminator).  A string of the
  * project's own, never a block that a protocol might use: the CMAC of such a
  * block could be worth something.
  */
+#define KEY_CHECK_STRING "key_vault key check value"
+
 extern CryptoStatus key_check_value(const uint8_t *key, size_t key_len,
 									uint8_t kcv[KEY_CHECK_VALUE_SIZE]);
 

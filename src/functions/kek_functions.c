@@ -35,21 +35,28 @@ PG_FUNCTION_INFO_V1(key_vault_invalidate);
 
 /* A NULL would otherwise do nothing, and not say so. */
 static void
+refuse_null(FunctionCallInfo fcinfo, int i)
+{
+	if (PG_ARGISNULL(i))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument %d of function \"%s\" must not be NULL", i + 1,
+						get_func_name(fcinfo->flinfo->fn_oid))));
+}
+
+static void
 refuse_nulls(FunctionCallInfo fcinfo)
 {
 	for (int i = 0; i < PG_NARGS(); i++)
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("argument %d of function \"%s\" must not be NULL", i + 1,
-							get_func_name(fcinfo->flinfo->fn_oid))));
+		refuse_null(fcinfo, i);
 }
 
 Datum
 key_vault_kek_create(PG_FUNCTION_ARGS)
 {
 	refuse_nulls(fcinfo);
-	PG_RETURN_INT32(kek_create(label_argument(fcinfo, 0), PG_GETARG_INT32(1)));
+	PG_RETURN_INT32(kek_create(label_argument(fcinfo, 0), PG_GETARG_INT32(1),
+							   text_to_cstring(PG_GETARG_TEXT_PP(2))));
 }
 
 Datum
@@ -92,8 +99,9 @@ key_vault_kek_import_wrapped(PG_FUNCTION_ARGS)
 Datum
 key_vault_kek_rotate(PG_FUNCTION_ARGS)
 {
-	refuse_nulls(fcinfo);
-	PG_RETURN_INT32(kek_rotate(label_argument(fcinfo, 0)));
+	refuse_null(fcinfo, 0);
+	PG_RETURN_INT32(kek_rotate(label_argument(fcinfo, 0),
+							   PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1))));
 }
 
 Datum

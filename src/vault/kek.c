@@ -26,7 +26,9 @@
 
 #include "../crypto/secure_memory.h"
 #include "cache_stats.h"
+#include "errors.h"
 #include "kek.h"
+#include "kek_token.h"
 #include "key_cache.h"
 #include "root_key.h"
 
@@ -55,6 +57,9 @@ same_row(const KekRow *a, const KekRow *b)
 		memcmp(a->root_key_id, b->root_key_id, KEY_CHECK_VALUE_SIZE) != 0 ||
 		memcmp(a->kcv, b->kcv, KEY_CHECK_VALUE_SIZE) != 0)
 		return false;
+	if (a->provider == NULL || b->provider == NULL ? a->provider != b->provider :
+		strcmp(a->provider, b->provider) != 0)
+		return false;
 	if (a->sealed_material == NULL || b->sealed_material == NULL)
 		return a->sealed_material == b->sealed_material;
 	return VARSIZE(a->sealed_material) == VARSIZE(b->sealed_material) &&
@@ -65,6 +70,8 @@ static void
 free_row(KekRow *row)
 {
 	pfree(row->label);
+	if (row->provider != NULL)
+		pfree(row->provider);
 	if (row->sealed_material != NULL)
 		pfree(row->sealed_material);
 }
@@ -75,6 +82,8 @@ close_kek(Kek *kek)
 	secure_free(kek->material);
 	aes_cipher_free(kek->wrap_cipher);
 	aes_cipher_free(kek->unwrap_cipher);
+	if (kek->token_key != NULL)
+		pfree(kek->token_key);
 	free_row(&kek->row);
 	hash_search(keks, &kek->kek_id, HASH_REMOVE, NULL);
 }
@@ -150,6 +159,8 @@ kek_find(const pg_uuid_t *kek_id)
 
 	/* What can fail comes before the KEK is entered. */
 	row.label = MemoryContextStrdup(TopMemoryContext, row.label);
+	if (row.provider != NULL)
+		row.provider = MemoryContextStrdup(TopMemoryContext, row.provider);
 	if (row.sealed_material != NULL)
 	{
 		Size		size = VARSIZE(row.sealed_material);
@@ -224,14 +235,83 @@ keyed_cipher(Kek *kek, AesCipher **cipher, AesDirection direction)
 	return *cipher;
 }
 
-AesCipher *
-kek_wrap_cipher(Kek *kek)
+static AesCipher *
+wrap_cipher(Kek *kek)
 {
 	return keyed_cipher(kek, &kek->wrap_cipher, AES_ENCRYPT);
 }
 
-AesCipher *
-kek_unwrap_cipher(Kek *kek)
+static AesCipher *
+unwrap_cipher(Kek *kek)
 {
 	return keyed_cipher(kek, &kek->unwrap_cipher, AES_DECRYPT);
+}
+
+/* The key in the token that the setting names for it now. */
+static TokenKey *
+token_key(Kek *kek)
+{
+	TokenKey	key;
+
+	if (kek->token_key != NULL && kek->tokens_generation == kek_token_generation)
+		return kek->token_key;
+	kek_token_key(&kek->row, &key);
+	if (kek->token_key == NULL)
+		kek->token_key = MemoryContextAlloc(TopMemoryContext, sizeof(TokenKey));
+	*kek->token_key = key;
+	kek->tokens_generation = kek_token_generation;
+	return kek->token_key;
+}
+
+static CryptoStatus
+check_token(CryptoStatus status, const Kek *kek, const Problem *problem)
+{
+	if (unlikely(status != CRYPTO_OK && status != CRYPTO_INTEGRITY))
+		kek_token_report(problem, &kek->row);
+	return status;
+}
+
+CryptoStatus
+kek_wrap(Kek *kek, const uint8 *key, size_t key_size, uint8 *wrapped)
+{
+	Problem		problem;
+
+	if (kek->row.provider == NULL)
+		return key_wrap(wrap_cipher(kek), key, key_size, wrapped);
+	return check_token(token_key_wrap(token_key(kek), key, key_size, wrapped, &problem), kek,
+					   &problem);
+}
+
+CryptoStatus
+kek_unwrap(Kek *kek, const uint8 *wrapped, size_t wrapped_size, uint8 *key)
+{
+	Problem		problem;
+
+	if (kek->row.provider == NULL)
+		return key_unwrap(unwrap_cipher(kek), wrapped, wrapped_size, key);
+	return check_token(token_key_unwrap(token_key(kek), wrapped, wrapped_size, key, &problem),
+					   kek, &problem);
+}
+
+CryptoStatus
+kek_wrap_pad(Kek *kek, const uint8 *key, size_t key_size, uint8 *wrapped)
+{
+	if (kek->row.provider == NULL)
+		return key_wrap_pad(wrap_cipher(kek), key, key_size, wrapped);
+	ereport(ERROR,
+			(errcode(ERRCODE_KEY_LENGTH),
+			 errmsg("a key of %zu bytes cannot be wrapped in a token", key_size),
+			 errdetail("KEK label \"%s\" version %d is in a token, which wraps lengths of a multiple of 8 bytes, 16 at least.",
+					   kek->row.label, kek->row.version)));
+}
+
+CryptoStatus
+kek_unwrap_pad(Kek *kek, const uint8 *wrapped, size_t wrapped_size, uint8 *key,
+			   size_t *key_size)
+{
+	if (kek->row.provider == NULL)
+		return key_unwrap_pad(unwrap_cipher(kek), wrapped, wrapped_size, key, key_size);
+
+	/* It has never wrapped one. */
+	return CRYPTO_INTEGRITY;
 }

@@ -9,10 +9,11 @@
 
 #include "utils/inval.h"
 
-#include "../crypto/aes.h"
+#include "../crypto/key_wrap.h"
 #include "access.h"
 #include "invalidation.h"
 #include "kek_row.h"
+#include "token_key.h"
 
 typedef struct Kek
 {
@@ -24,6 +25,8 @@ typedef struct Kek
 	uint8	   *material;		/* secure memory, row.key_bits / 8 bytes */
 	AesCipher  *wrap_cipher;	/* NULL until needed */
 	AesCipher  *unwrap_cipher;	/* NULL until needed */
+	TokenKey   *token_key;		/* of one in a token; NULL until needed */
+	uint64		tokens_generation;	/* of the setting, when it was found */
 } Kek;
 
 /* kek_generation as it stood before the rows of the open KEKs were last read. */
@@ -56,8 +59,17 @@ extern Kek *kek_find_active(const char *label);
 /* Whether its state allows unwrapping. */
 extern bool kek_can_unwrap(const Kek *kek);
 
-/* Its keyed contexts.  Open the material if need be; raise if that fails. */
-extern AesCipher *kek_wrap_cipher(Kek *kek);
-extern AesCipher *kek_unwrap_cipher(Kek *kek);
+/*
+ * Wrap and unwrap with it as the functions of key_wrap.h do, here or in its
+ * token.  Open it if need be; raise if that fails, and if its token does, or
+ * takes no such length.
+ */
+extern CryptoStatus kek_wrap(Kek *kek, const uint8 *key, size_t key_size, uint8 *wrapped);
+extern CryptoStatus kek_wrap_pad(Kek *kek, const uint8 *key, size_t key_size,
+								 uint8 *wrapped);
+extern CryptoStatus kek_unwrap(Kek *kek, const uint8 *wrapped, size_t wrapped_size,
+							   uint8 *key);
+extern CryptoStatus kek_unwrap_pad(Kek *kek, const uint8 *wrapped, size_t wrapped_size,
+								   uint8 *key, size_t *key_size);
 
 #endif							/* KEK_H */

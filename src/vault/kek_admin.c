@@ -31,6 +31,7 @@
 #include "invalidation.h"
 #include "kek_admin.h"
 #include "kek_row.h"
+#include "kek_token.h"
 #include "owner_sql.h"
 #include "root_key.h"
 #include "wrapping.h"
@@ -142,56 +143,85 @@ make_bytea(const uint8 *bytes, size_t size)
 	return value;
 }
 
-/*
- * Enters a new active version.  Seals before anything is written, so that an
- * unusable root key leaves no trace.
- */
-static int32
-add_version(const char *label, List *rows, const uint8 *material, size_t size,
-			const char *event)
+/* A version yet to be entered. */
+static KekRow
+new_version(const char *label, List *rows, int32 key_bits, const char *provider)
 {
-	int32		newest = rows == NIL ? 0 : ((KekRow *) linitial(rows))->version;
-	const KekRow *active = active_version(rows);
 	KekRow		row = {
 		.label = pstrdup(label),
-		.version = newest + 1,
+		.version = rows == NIL ? 1 : ((KekRow *) linitial(rows))->version + 1,
 		.state = KEK_ACTIVE,
-		.key_bits = size * 8,
+		.key_bits = key_bits,
+		.provider = provider == NULL ? NULL : pstrdup(provider),
 	};
-	OwnerSql	owner;
-	Oid			types[] = {UUIDOID, TEXTOID, INT4OID, INT4OID, BYTEAOID, BYTEAOID, BYTEAOID};
-	Datum		values[lengthof(types)];
 
 	row.kek_id = *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum) 0));
-	if (key_check_value(material, size, row.kcv) != CRYPTO_OK)
-		elog(ERROR, "could not compute a key check value");
-	root_key_seal(&row, material);
+	return row;
+}
+
+/*
+ * Enters a new active version, whose material is sealed or in its token by now:
+ * an unusable root key or token leaves no trace.
+ */
+static int32
+enter_version(const KekRow *row, List *rows, const char *event)
+{
+	const KekRow *active = active_version(rows);
+	bool		is_local = row->provider == NULL;
+	OwnerSql	owner;
+	Oid			types[] = {UUIDOID, TEXTOID, INT4OID, INT4OID, TEXTOID, BYTEAOID, BYTEAOID, BYTEAOID};
+	Datum		values[lengthof(types)];
+	char		nulls[] = "        ";
 
 	if (active != NULL)
 		set_state(active, KEK_DEACTIVATED);
 
-	values[0] = UUIDPGetDatum(&row.kek_id);
-	values[1] = CStringGetTextDatum(row.label);
-	values[2] = Int32GetDatum(row.version);
-	values[3] = Int32GetDatum(row.key_bits);
-	values[4] = PointerGetDatum(make_bytea(row.root_key_id, KEY_CHECK_VALUE_SIZE));
-	values[5] = PointerGetDatum(row.sealed_material);
-	values[6] = PointerGetDatum(make_bytea(row.kcv, KEY_CHECK_VALUE_SIZE));
+	values[0] = UUIDPGetDatum(&row->kek_id);
+	values[1] = CStringGetTextDatum(row->label);
+	values[2] = Int32GetDatum(row->version);
+	values[3] = Int32GetDatum(row->key_bits);
+	values[4] = CStringGetTextDatum(is_local ? KEK_PROVIDER_LOCAL : row->provider);
+	values[5] = PointerGetDatum(make_bytea(row->root_key_id, KEY_CHECK_VALUE_SIZE));
+	values[6] = PointerGetDatum(row->sealed_material);
+	nulls[5] = nulls[6] = is_local ? ' ' : 'n';
+	values[7] = PointerGetDatum(make_bytea(row->kcv, KEY_CHECK_VALUE_SIZE));
 	owner_sql_begin(&owner);
 	owner_sql_execute("INSERT INTO key_vault.kek (kek_id, label, version, state, key_bits, "
-					  "root_key_id, sealed_material, kcv) "
-					  "VALUES ($1, $2, $3, 'active', $4, $5, $6, $7)",
-					  lengthof(types), types, values, NULL);
+					  "provider, root_key_id, sealed_material, kcv) "
+					  "VALUES ($1, $2, $3, 'active', $4, $5, $6, $7, $8)",
+					  lengthof(types), types, values, nulls);
 	owner_sql_end(&owner);
-	audit_log_write(event, row.label, row.version, NULL);
-	return row.version;
+	audit_log_write(event, row->label, row->version, NULL);
+	return row->version;
 }
 
 static int32
-add_random_version(const char *label, List *rows, int32 key_bits, const char *event)
+add_version(const char *label, List *rows, const uint8 *material, size_t size,
+			const char *event)
+{
+	KekRow		row = new_version(label, rows, size * 8, NULL);
+
+	if (key_check_value(material, size, row.kcv) != CRYPTO_OK)
+		elog(ERROR, "could not compute a key check value");
+	root_key_seal(&row, material);
+	return enter_version(&row, rows, event);
+}
+
+/* provider: the token to make it in, or NULL. */
+static int32
+add_random_version(const char *label, List *rows, int32 key_bits, const char *provider,
+				   const char *event)
 {
 	uint8		material[MAX_MATERIAL_SIZE];
 	int32		version;
+
+	if (provider != NULL)
+	{
+		KekRow		row = new_version(label, rows, key_bits, provider);
+
+		kek_token_generate(&row);
+		return enter_version(&row, rows, event);
+	}
 
 	PG_TRY();
 	{
@@ -207,8 +237,18 @@ add_random_version(const char *label, List *rows, int32 key_bits, const char *ev
 	return version;
 }
 
+/* NULL for a KEK that is to be kept here. */
+static const char *
+checked_provider(const char *provider)
+{
+	if (strcmp(provider, KEK_PROVIDER_LOCAL) == 0)
+		return NULL;
+	kek_token_check_provider(provider);
+	return provider;
+}
+
 int32
-kek_create(const char *label, int32 key_bits)
+kek_create(const char *label, int32 key_bits, const char *provider)
 {
 	begin_administration(label);
 	if (key_bits != 128 && key_bits != 192 && key_bits != 256)
@@ -220,7 +260,7 @@ kek_create(const char *label, int32 key_bits)
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("KEK label \"%s\" already exists", label),
 				 errhint("Use key_vault.kek_rotate() to make a new version of it.")));
-	return add_random_version(label, NIL, key_bits, "created");
+	return add_random_version(label, NIL, key_bits, checked_provider(provider), "created");
 }
 
 int32
@@ -250,17 +290,27 @@ kek_import(const char *label, const uint8 *material, size_t size)
 							label, row->version),
 					 errdetail("The key check values are the same.")));
 	}
+	if (rows != NIL && ((KekRow *) linitial(rows))->provider != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("KEK label \"%s\" is in a token, and takes no KEK from outside", label),
+				 errdetail("Its KEKs are made in the token and have never been anywhere else."),
+				 errhint("Import the KEK under another label.")));
 	return add_version(label, rows, material, size, "imported");
 }
 
 int32
-kek_rotate(const char *label)
+kek_rotate(const char *label, const char *provider)
 {
 	List	   *rows;
+	const KekRow *newest;
 
 	begin_administration(label);
 	rows = existing_versions(label);
-	return add_random_version(label, rows, ((KekRow *) linitial(rows))->key_bits, "rotated");
+	newest = linitial(rows);
+	return add_random_version(label, rows, newest->key_bits,
+							  provider == NULL ? newest->provider : checked_provider(provider),
+							  "rotated");
 }
 
 static void
@@ -335,6 +385,8 @@ kek_erase(const char *label, int32 version)
 	row = existing_version(label, version);
 	if (row->state == KEK_DESTROYED)
 		refuse_state(row);
+	if (row->provider != NULL)
+		kek_token_destroy(row);
 	change_state(row, KEK_DESTROYED, "destroyed");
 	notice_no_active_version(row);
 }

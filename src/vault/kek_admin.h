@@ -9,8 +9,11 @@
 
 #include "postgres.h"
 
-/* A new label with a random KEK of 128, 192 or 256 bits; returns the version, 1. */
-extern int32 kek_create(const char *label, int32 key_bits);
+/*
+ * A new label with a random KEK of 128, 192 or 256 bits; returns the version, 1.
+ * provider: KEK_PROVIDER_LOCAL, or the token to make it in.
+ */
+extern int32 kek_create(const char *label, int32 key_bits, const char *provider);
 
 /*
  * A KEK from outside, of 16, 24 or 32 bytes: version 1 of a new label, or the
@@ -18,8 +21,11 @@ extern int32 kek_create(const char *label, int32 key_bits);
  */
 extern int32 kek_import(const char *label, const uint8 *material, size_t size);
 
-/* A new random version of a label, which becomes the active one; returns it. */
-extern int32 kek_rotate(const char *label);
+/*
+ * A new random version of a label, which becomes the active one; returns it.
+ * provider: as for kek_create(), or NULL for that of the newest version.
+ */
+extern int32 kek_rotate(const char *label, const char *provider);
 
 extern void kek_suspend(const char *label, int32 version);
 extern void kek_resume(const char *label, int32 version);

@@ -86,6 +86,12 @@ read_row(HeapTuple tuple, TupleDesc desc, KekRow *row)
 	if (!IS_NULL(suspended_from))
 		row->suspended_from = state_from_name(TextDatumGetCString(COLUMN(suspended_from)));
 	row->key_bits = DatumGetInt32(COLUMN(key_bits));
+	row->provider = TextDatumGetCString(COLUMN(provider));
+	if (strcmp(row->provider, KEK_PROVIDER_LOCAL) == 0)
+	{
+		pfree(row->provider);
+		row->provider = NULL;
+	}
 	if (!IS_NULL(root_key_id))
 		copy_check_value(row->root_key_id, COLUMN(root_key_id));
 	if (!IS_NULL(sealed_material))

@@ -25,6 +25,9 @@ typedef enum KekState
 	KEK_DESTROYED				/* its material is erased */
 } KekState;
 
+/* The provider of KEKs whose material is in their rows, sealed. */
+#define KEK_PROVIDER_LOCAL "local"
+
 typedef struct KekRow
 {
 	pg_uuid_t	kek_id;
@@ -33,8 +36,9 @@ typedef struct KekRow
 	KekState	state;
 	KekState	suspended_from; /* while suspended: the state to return to */
 	int32		key_bits;
+	char	   *provider;		/* the token that it is in; NULL: sealed here */
 	uint8		root_key_id[KEY_CHECK_VALUE_SIZE];
-	bytea	   *sealed_material;	/* NULL when destroyed */
+	bytea	   *sealed_material;	/* NULL when destroyed or in a token */
 	uint8		kcv[KEY_CHECK_VALUE_SIZE];
 } KekRow;
 

@@ -18,12 +18,15 @@
 #include "lib/stringinfo.h"
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "../crypto/secure_memory.h"
 #include "errors.h"
 #include "root_key.h"
 #include "root_key_provider.h"
+#include "token_uri.h"
+#include "uri_list.h"
 
 #define SEALED_FORMAT 1
 #define SEALED_OVERHEAD (1 + AEAD_NONCE_SIZE + AEAD_TAG_SIZE)
@@ -33,6 +36,7 @@ char	   *root_key_setting = NULL;
 static const RootKeyProvider *const providers[] = {
 	&root_key_file_provider,
 	&root_key_command_provider,
+	&root_key_pkcs11_provider,
 };
 
 /* The setting's root keys, in its order; empty until first needed. */
@@ -54,6 +58,30 @@ forget_root_keys(void)
 	n_root_keys = 0;
 }
 
+/*
+ * A PIN in the setting would be shown to whoever may see the setting, and
+ * logged when it is wrong: so it never gets there.
+ */
+bool
+root_key_check_setting(char **newval, void **extra, GucSource source)
+{
+	const char *list = *newval;
+	char	   *uri;
+
+	if (list == NULL)
+		return true;
+	while ((uri = uri_list_next(&list)) != NULL)
+		if (strncmp(uri, TOKEN_URI_SCHEME, strlen(TOKEN_URI_SCHEME)) == 0 &&
+			strstr(uri, "pin-value=") != NULL)
+		{
+			GUC_check_errcode(ERRCODE_TOKEN_URI);
+			GUC_check_errmsg("PKCS#11 URI with a PIN in it is refused");
+			GUC_check_errhint("Use pin-source=file:/path, or pin-source=|command, in place of pin-value, and change the PIN.");
+			return false;
+		}
+	return true;
+}
+
 void
 root_key_assign(const char *newval, void *extra)
 {
@@ -64,41 +92,6 @@ void
 root_key_read_anew(void)
 {
 	forget_root_keys();
-}
-
-/*
- * Takes one URI off the list; NULL at the end.  Double quotes count only around
- * a whole entry: within a command they are the shell's.
- */
-static char *
-next_uri(const char **list)
-{
-	StringInfoData uri;
-	const char *c = *list;
-
-	while (*c == ',' || isspace((unsigned char) *c))
-		c++;
-	if (*c == '\0')
-		return NULL;
-
-	initStringInfo(&uri);
-	if (*c == '"')
-	{
-		for (c++; *c != '\0' && (*c != '"' || c[1] == '"'); c++)
-		{
-			if (*c == '"')
-				c++;
-			appendStringInfoChar(&uri, *c);
-		}
-		if (*c == '"')
-			c++;
-	}
-	for (; *c != '\0' && *c != ','; c++)
-		appendStringInfoChar(&uri, *c);
-	while (uri.len > 0 && isspace((unsigned char) uri.data[uri.len - 1]))
-		uri.data[--uri.len] = '\0';
-	*list = c;
-	return uri.data;
 }
 
 static void
@@ -125,7 +118,7 @@ add_root_key(const char *uri)
 	ereport(ERROR,
 			(errcode(ERRCODE_ROOT_KEY_SETTING),
 			 errmsg("setting \"key_vault.root_key\" has an entry without a known scheme"),
-			 errdetail("An entry is \"file:/path\" or \"command:shell command\"; entry %d is neither.",
+			 errdetail("An entry is \"file:/path\", \"command:shell command\" or \"pkcs11:...\"; entry %d is none of them.",
 					   entry),
 			 errhint("Put double quotes around an entry that contains a comma.")));
 }
@@ -142,7 +135,7 @@ parse_setting(void)
 	/* There are no more entries than commas and one. */
 	root_keys = MemoryContextAllocZero(TopMemoryContext,
 									   (strlen(list) + 1) * sizeof(RootKey));
-	while ((uri = next_uri(&list)) != NULL)
+	while ((uri = uri_list_next(&list)) != NULL)
 		add_root_key(uri);
 
 	if (n_root_keys == 0)
@@ -156,20 +149,8 @@ parse_setting(void)
 	}
 }
 
-/* Raises; the detail goes on with what the root key was needed for. */
-static void
-report_problem(const RootKeyProblem *problem, const char *purpose)
-{
-	ereport(ERROR,
-			(errcode(problem->sqlstate),
-			 errmsg_internal("%s", problem->message),
-			 errdetail_internal("%s%s%s", problem->detail ? problem->detail : "",
-								problem->detail ? "  " : "", purpose),
-			 problem->hint ? errhint("%s", problem->hint) : 0));
-}
-
 static bool
-ensure_loaded(RootKey *key, RootKeyProblem *problem)
+ensure_loaded(RootKey *key, Problem *problem)
 {
 	if (!key->loaded)
 		key->loaded = key->provider->load(key, key->location, problem);
@@ -207,10 +188,10 @@ check_value_text(const uint8 kcv[KEY_CHECK_VALUE_SIZE])
  * The root key with an id.  One that cannot be had is passed over as long as
  * another fits: then it is no reason to refuse.
  */
-static const RootKey *
+static RootKey *
 find_root_key(const KekRow *row)
 {
-	RootKeyProblem problem;
+	Problem		problem;
 	bool		has_problem = false;
 	StringInfoData ids;
 
@@ -223,7 +204,7 @@ find_root_key(const KekRow *row)
 		has_problem = false;
 		for (int i = 0; i < n_root_keys; i++)
 		{
-			RootKeyProblem this_problem;
+			Problem		this_problem;
 
 			if (!ensure_loaded(&root_keys[i], &this_problem))
 			{
@@ -237,7 +218,7 @@ find_root_key(const KekRow *row)
 	}
 
 	if (has_problem)
-		report_problem(&problem,
+		problem_report(&problem,
 					   psprintf(_("It was tried for KEK label \"%s\" version %d, which is sealed under the root key with key check value %s."),
 								row->label, row->version, check_value_text(row->root_key_id)));
 
@@ -271,15 +252,28 @@ additional_data(const KekRow *row)
 	return (bytea *) data.data;
 }
 
+/* The root key could not be used.  Next time it is loaded anew. */
+static void
+report_failure(RootKey *key, const KekRow *row, CryptoStatus status, const Problem *problem)
+{
+	key->provider->forget(key);
+	key->loaded = false;
+	if (problem->message == NULL)
+		elog(ERROR, "could not use a root key: crypto status %d", status);
+	problem_report(problem,
+				   psprintf(_("The root key in it is for KEK label \"%s\" version %d."),
+							row->label, row->version));
+}
+
 /* The first of the list, which is to seal the KEK of a row. */
-static const RootKey *
+static RootKey *
 sealing_root_key(const KekRow *row)
 {
-	RootKeyProblem problem;
+	Problem		problem;
 
 	parse_setting();
 	if (!ensure_loaded(&root_keys[0], &problem))
-		report_problem(&problem,
+		problem_report(&problem,
 					   psprintf(_("It is the first of key_vault.root_key and is to seal KEK label \"%s\" version %d."),
 								row->label, row->version));
 	return &root_keys[0];
@@ -295,7 +289,8 @@ void
 root_key_seal(KekRow *row, const uint8 *material)
 {
 	size_t		len = row->key_bits / 8;
-	const RootKey *key = sealing_root_key(row);
+	RootKey    *key = sealing_root_key(row);
+	Problem		problem = {0};
 	bytea	   *aad = additional_data(row);
 	uint8	   *sealed;
 	CryptoStatus status;
@@ -307,9 +302,9 @@ root_key_seal(KekRow *row, const uint8 *material)
 	status = key->provider->seal(key, (uint8 *) VARDATA(aad), VARSIZE(aad) - VARHDRSZ,
 								 material, len, sealed + 1,
 								 sealed + 1 + AEAD_NONCE_SIZE,
-								 sealed + 1 + AEAD_NONCE_SIZE + len);
+								 sealed + 1 + AEAD_NONCE_SIZE + len, &problem);
 	if (status != CRYPTO_OK)
-		elog(ERROR, "could not seal KEK material: crypto status %d", status);
+		report_failure(key, row, status, &problem);
 	memcpy(row->root_key_id, key->id, KEY_CHECK_VALUE_SIZE);
 	pfree(aad);
 }
@@ -317,7 +312,8 @@ root_key_seal(KekRow *row, const uint8 *material)
 void
 root_key_open(const KekRow *row, uint8 *material)
 {
-	const RootKey *key = find_root_key(row);
+	RootKey    *key = find_root_key(row);
+	Problem		problem = {0};
 	size_t		len = row->key_bits / 8;
 	bytea	   *aad = additional_data(row);
 	const uint8 *sealed = (const uint8 *) VARDATA(row->sealed_material);
@@ -329,7 +325,8 @@ root_key_open(const KekRow *row, uint8 *material)
 		status = key->provider->open(key, sealed + 1,
 									 (uint8 *) VARDATA(aad), VARSIZE(aad) - VARHDRSZ,
 									 sealed + 1 + AEAD_NONCE_SIZE, len,
-									 sealed + 1 + AEAD_NONCE_SIZE + len, material);
+									 sealed + 1 + AEAD_NONCE_SIZE + len, material,
+									 &problem);
 	pfree(aad);
 
 	if (status == CRYPTO_OK)
@@ -348,5 +345,8 @@ root_key_open(const KekRow *row, uint8 *material)
 				 errhint("Restore the row of key_vault.kek from a backup.")));
 	}
 	if (status != CRYPTO_OK)
-		elog(ERROR, "could not open KEK material: crypto status %d", status);
+	{
+		secure_wipe(material, len);
+		report_failure(key, row, status, &problem);
+	}
 }

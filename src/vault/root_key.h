@@ -7,10 +7,15 @@
 
 #include "postgres.h"
 
+#include "utils/guc.h"
+
 #include "kek_row.h"
 
 /* The setting key_vault.root_key. */
 extern char *root_key_setting;
+
+/* The check hook of settings that are lists of URIs: refuses one with a PIN. */
+extern bool root_key_check_setting(char **newval, void **extra, GucSource source);
 
 /* The setting's assign hook: whatever was loaded under the old one is wiped. */
 extern void root_key_assign(const char *newval, void *extra);

@@ -4,7 +4,7 @@
  *
  * A provider is one file: it defines a RootKeyProvider, which root_key.c lists.
  * A provider does not raise errors for what is wrong with a root key: the
- * setting may list others that do.  It fills a RootKeyProblem instead.
+ * setting may list others that do.  It fills a Problem instead.
  */
 #ifndef ROOT_KEY_PROVIDER_H
 #define ROOT_KEY_PROVIDER_H
@@ -13,14 +13,7 @@
 
 #include "../crypto/aead.h"
 #include "../crypto/cmac.h"
-
-typedef struct RootKeyProblem
-{
-	int			sqlstate;
-	char	   *message;		/* as for errmsg, already formatted */
-	char	   *detail;			/* NULL when there is none */
-	char	   *hint;			/* NULL when there is none */
-} RootKeyProblem;
+#include "problem.h"
 
 typedef struct RootKey RootKey;
 
@@ -30,18 +23,23 @@ typedef struct RootKeyProvider
 
 	/* Gets hold of the key at a location and fills key->id. */
 	bool		(*load) (RootKey *key, const char *location,
-						 RootKeyProblem *problem);
+						 Problem *problem);
 
-	/* Seals; chooses the nonce. */
+	/*
+	 * Seals; chooses the nonce.  Where it answers neither CRYPTO_OK nor
+	 * CRYPTO_INTEGRITY, it may say why: the problem's message is NULL if not.
+	 */
 	CryptoStatus (*seal) (const RootKey *key, const uint8 *aad, size_t aad_len,
 						  const uint8 *plaintext, size_t plaintext_len,
 						  uint8 nonce[AEAD_NONCE_SIZE], uint8 *ciphertext,
-						  uint8 tag[AEAD_TAG_SIZE]);
+						  uint8 tag[AEAD_TAG_SIZE], Problem *problem);
 
+	/* The same way. */
 	CryptoStatus (*open) (const RootKey *key, const uint8 nonce[AEAD_NONCE_SIZE],
 						  const uint8 *aad, size_t aad_len,
 						  const uint8 *ciphertext, size_t ciphertext_len,
-						  const uint8 tag[AEAD_TAG_SIZE], uint8 *plaintext);
+						  const uint8 tag[AEAD_TAG_SIZE], uint8 *plaintext,
+						  Problem *problem);
 
 	/* Lets go of it; nothing of it stays in memory. */
 	void		(*forget) (RootKey *key);
@@ -58,6 +56,7 @@ struct RootKey
 
 extern const RootKeyProvider root_key_file_provider;
 extern const RootKeyProvider root_key_command_provider;
+extern const RootKeyProvider root_key_pkcs11_provider;
 
 /*
  * For providers whose keys are in this process's memory: load takes the text
@@ -65,21 +64,22 @@ extern const RootKeyProvider root_key_command_provider;
  * names its origin in messages.
  */
 extern bool software_root_key_load(RootKey *key, char *text, size_t text_len,
-								   const char *source, RootKeyProblem *problem);
+								   const char *source, Problem *problem);
 extern CryptoStatus software_root_key_seal(const RootKey *key, const uint8 *aad,
 										   size_t aad_len,
 										   const uint8 *plaintext,
 										   size_t plaintext_len,
 										   uint8 nonce[AEAD_NONCE_SIZE],
 										   uint8 *ciphertext,
-										   uint8 tag[AEAD_TAG_SIZE]);
+										   uint8 tag[AEAD_TAG_SIZE],
+										   Problem *problem);
 extern CryptoStatus software_root_key_open(const RootKey *key,
 										   const uint8 nonce[AEAD_NONCE_SIZE],
 										   const uint8 *aad, size_t aad_len,
 										   const uint8 *ciphertext,
 										   size_t ciphertext_len,
 										   const uint8 tag[AEAD_TAG_SIZE],
-										   uint8 *plaintext);
+										   uint8 *plaintext, Problem *problem);
 extern void software_root_key_forget(RootKey *key);
 
 #endif							/* ROOT_KEY_PROVIDER_H */

@@ -43,7 +43,7 @@ decode(const char *text, size_t text_len, uint8 key[AEAD_KEY_SIZE])
 
 bool
 software_root_key_load(RootKey *key, char *text, size_t text_len,
-					   const char *source, RootKeyProblem *problem)
+					   const char *source, Problem *problem)
 {
 	uint8	   *bytes = secure_alloc(AEAD_KEY_SIZE);
 	size_t		line_len = text_len;
@@ -83,7 +83,7 @@ CryptoStatus
 software_root_key_seal(const RootKey *key, const uint8 *aad, size_t aad_len,
 					   const uint8 *plaintext, size_t plaintext_len,
 					   uint8 nonce[AEAD_NONCE_SIZE], uint8 *ciphertext,
-					   uint8 tag[AEAD_TAG_SIZE])
+					   uint8 tag[AEAD_TAG_SIZE], Problem *problem)
 {
 	return aead_seal(key->handle, aad, aad_len, plaintext, plaintext_len,
 					 nonce, ciphertext, tag);
@@ -93,7 +93,8 @@ CryptoStatus
 software_root_key_open(const RootKey *key, const uint8 nonce[AEAD_NONCE_SIZE],
 					   const uint8 *aad, size_t aad_len,
 					   const uint8 *ciphertext, size_t ciphertext_len,
-					   const uint8 tag[AEAD_TAG_SIZE], uint8 *plaintext)
+					   const uint8 tag[AEAD_TAG_SIZE], uint8 *plaintext,
+					   Problem *problem)
 {
 	return aead_open(key->handle, nonce, aad, aad_len, ciphertext,
 					 ciphertext_len, tag, plaintext);

@@ -100,16 +100,15 @@ fail(VaultFailure reason, const WrappedKey *wrapped_key, const Kek *kek,
 static CacheEntry *
 unwrap(const WrappedKey *wrapped_key, Kek *kek)
 {
-	AesCipher  *cipher = kek_unwrap_cipher(kek);
 	CacheEntry *entry = key_cache_lend(wrapped_key, kek);
 	size_t		unwrapped_size = wrapped_key->wrapped_size - KEY_WRAP_OVERHEAD;
 	CryptoStatus status;
 
 	if (wrapped_key->algorithm == WRAP_AES_KWP)
-		status = key_unwrap_pad(cipher, wrapped_key->wrapped, wrapped_key->wrapped_size,
+		status = kek_unwrap_pad(kek, wrapped_key->wrapped, wrapped_key->wrapped_size,
 								key_cache_unwrapped(entry), &unwrapped_size);
 	else
-		status = key_unwrap(cipher, wrapped_key->wrapped, wrapped_key->wrapped_size,
+		status = kek_unwrap(kek, wrapped_key->wrapped, wrapped_key->wrapped_size,
 							key_cache_unwrapped(entry));
 	key_cache_stats->unwraps++;
 

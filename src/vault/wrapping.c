@@ -91,7 +91,6 @@ check_wrap_status(CryptoStatus status)
 static struct varlena *
 wrap_with(Kek *kek, const uint8 *key, size_t key_size, const uint8 *dev_addr)
 {
-	AesCipher  *cipher = kek_wrap_cipher(kek);
 	struct varlena *value;
 	uint8	   *wrapped;
 	CryptoStatus status;
@@ -108,22 +107,29 @@ wrap_with(Kek *kek, const uint8 *key, size_t key_size, const uint8 *dev_addr)
 					 errdetail("A bound key has a length of a multiple of 8 bytes, 16 at least.")));
 		value = wrapped_key_make(WRAP_AES_KW_BOUND, &kek->kek_id,
 								 plain_size + KEY_WRAP_OVERHEAD, &wrapped);
-		key_context_from_dev_addr(dev_addr, plain);
-		memcpy(plain + KEY_CONTEXT_SIZE, key, key_size);
-		status = key_wrap(cipher, plain, plain_size, wrapped);
-		secure_wipe(plain, plain_size);
+		PG_TRY();
+		{
+			key_context_from_dev_addr(dev_addr, plain);
+			memcpy(plain + KEY_CONTEXT_SIZE, key, key_size);
+			status = kek_wrap(kek, plain, plain_size, wrapped);
+		}
+		PG_FINALLY();
+		{
+			secure_wipe(plain, plain_size);
+		}
+		PG_END_TRY();
 	}
 	else if (fits_aes_kw(key_size))
 	{
 		value = wrapped_key_make(WRAP_AES_KW, &kek->kek_id,
 								 key_size + KEY_WRAP_OVERHEAD, &wrapped);
-		status = key_wrap(cipher, key, key_size, wrapped);
+		status = kek_wrap(kek, key, key_size, wrapped);
 	}
 	else
 	{
 		value = wrapped_key_make(WRAP_AES_KWP, &kek->kek_id,
 								 KEY_WRAP_PAD_SIZE(key_size), &wrapped);
-		status = key_wrap_pad(cipher, key, key_size, wrapped);
+		status = kek_wrap_pad(kek, key, key_size, wrapped);
 	}
 	check_wrap_status(status);
 	return value;
@@ -216,7 +222,7 @@ bytea *
 vault_export(const WrappedKey *wrapped_key, const char *transport_label)
 {
 	VaultKey	key = vault_borrow_key(wrapped_key, KEK_UNWRAP);
-	AesCipher  *cipher = kek_wrap_cipher(wrapping_kek(transport_label, KEK_WRAP));
+	Kek		   *kek = wrapping_kek(transport_label, KEK_WRAP);
 	bytea	   *encrypted_key;
 
 	if (!fits_aes_kw(key.key_size))
@@ -226,7 +232,7 @@ vault_export(const WrappedKey *wrapped_key, const char *transport_label)
 				 errdetail("A key envelope is AES-KW (RFC 3394), which takes multiples of 8 bytes, 16 at least.")));
 	encrypted_key = palloc(VARHDRSZ + key.key_size + KEY_WRAP_OVERHEAD);
 	SET_VARSIZE(encrypted_key, VARHDRSZ + key.key_size + KEY_WRAP_OVERHEAD);
-	check_wrap_status(key_wrap(cipher, key.key, key.key_size,
+	check_wrap_status(kek_wrap(kek, key.key, key.key_size,
 							   (uint8 *) VARDATA(encrypted_key)));
 	vault_release();
 	return encrypted_key;
@@ -263,7 +269,7 @@ vault_open_envelope(const char *kek_label, const uint8 *encrypted_key,
 		CryptoStatus status = CRYPTO_INTEGRITY;
 
 		if (kek != NULL && kek_can_unwrap(kek))
-			status = key_unwrap(kek_unwrap_cipher(kek), encrypted_key, encrypted_size, key);
+			status = kek_unwrap(kek, encrypted_key, encrypted_size, key);
 		if (status == CRYPTO_OK)
 			return;
 		if (status != CRYPTO_INTEGRITY)

@@ -1,0 +1,27 @@
+/*
+ * problem.h
+ *	  What is wrong with a root key, a token or a PIN, where it may not matter.
+ *
+ * Filled in place of an error, since there may be another root key that does; or
+ * reported, when there is none.
+ */
+#ifndef PROBLEM_H
+#define PROBLEM_H
+
+#include "postgres.h"
+
+typedef struct Problem
+{
+	int			sqlstate;
+	char	   *message;		/* as for errmsg, already formatted */
+	char	   *detail;			/* NULL when there is none */
+	char	   *hint;			/* NULL when there is none */
+} Problem;
+
+/* Raises; the detail goes on with what the thing was needed for. */
+extern void problem_report(const Problem *problem, const char *purpose) pg_attribute_noreturn();
+
+/* The same as a warning. */
+extern void problem_warn(const Problem *problem, const char *purpose);
+
+#endif							/* PROBLEM_H */

@@ -1,0 +1,187 @@
+/*
+ * secret_source.c
+ *	  Reading a root key or a PIN from a file or from a command's output.
+ *
+ * A file must be as PostgreSQL wants its server's private key: owned by the
+ * server's user and open to nobody else, or owned by root and at most readable
+ * to a group.  It must not lie where each base backup would take it along with
+ * the KEKs that it opens: in the data directory or a tablespace.  A command is
+ * run by the shell as the server's user, as ssl_passphrase_command is.
+ *
+ * Invariant: nothing is read through stdio, whose buffers would keep a copy.
+ *
+ * Called by the providers of root keys, and by token.c for PINs.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/relpath.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+
+#include "../crypto/secure_memory.h"
+#include "errors.h"
+#include "secret_source.h"
+
+/* Whether a resolved path lies somewhere below a directory. */
+static bool
+is_below(const char *real_path, const char *directory)
+{
+	char		real_directory[PATH_MAX];
+	size_t		len;
+
+	if (realpath(directory, real_directory) == NULL)
+		return false;
+	len = strlen(real_directory);
+	return strncmp(real_path, real_directory, len) == 0 && real_path[len] == '/';
+}
+
+/* Whether a base backup takes the file along. */
+static bool
+is_in_base_backup(const char *path)
+{
+	char		real_path[PATH_MAX];
+	bool		found;
+	DIR		   *tablespaces;
+	struct dirent *tablespace;
+
+	/* A relative path is taken from the data directory. */
+	if (realpath(path, real_path) == NULL)
+		return !is_absolute_path(path);
+	if (is_below(real_path, DataDir))
+		return true;
+
+	found = false;
+	tablespaces = AllocateDir("pg_tblspc");
+	while (!found && (tablespace = ReadDir(tablespaces, "pg_tblspc")) != NULL)
+	{
+		char	   *directory = psprintf("pg_tblspc/%s/%s", tablespace->d_name,
+										 TABLESPACE_VERSION_DIRECTORY);
+
+		found = is_below(real_path, directory);
+		pfree(directory);
+	}
+	FreeDir(tablespaces);
+	return found;
+}
+
+static bool
+check_file(const char *what, const char *path, int fd, Problem *problem)
+{
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
+	{
+		int			error = fd < 0 ? errno : 0;
+
+		problem->sqlstate = ERRCODE_ROOT_KEY_UNREADABLE;
+		problem->message = psprintf("could not read %s \"%s\"", what, path);
+		problem->detail = error != 0 ? psprintf("%s.", strerror(error)) :
+			pstrdup("It is not a regular file.");
+		problem->hint = pstrdup("The server's operating system user must be able to read the file.");
+		return false;
+	}
+	if (is_in_base_backup(path))
+	{
+		problem->sqlstate = ERRCODE_ROOT_KEY_IN_DATA;
+		problem->message = psprintf("%s \"%s\" is inside the data directory or a tablespace", what, path);
+		problem->detail = pstrdup("A base backup would contain the KEKs and the key that opens them.");
+		problem->hint = pstrdup("Move the file elsewhere and name it by its absolute path.");
+		return false;
+	}
+	if (status.st_uid != geteuid() && status.st_uid != 0)
+	{
+		problem->sqlstate = ERRCODE_ROOT_KEY_TOO_OPEN;
+		problem->message = psprintf("%s \"%s\" must be owned by the database user or root", what, path);
+		problem->detail = NULL;
+		problem->hint = psprintf("Run chown on \"%s\".", path);
+		return false;
+	}
+	if ((status.st_uid == geteuid() && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0) ||
+		(status.st_uid == 0 && (status.st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) != 0))
+	{
+		problem->sqlstate = ERRCODE_ROOT_KEY_TOO_OPEN;
+		problem->message = psprintf("%s \"%s\" has group or world access", what, path);
+		problem->detail = psprintf("Its mode is %04o.", (unsigned int) (status.st_mode & 07777));
+		problem->hint = pstrdup("Permissions must be u=rw (0600) or less if owned by the database user, or u=rw,g=r (0640) or less if owned by root.");
+		return false;
+	}
+	return true;
+}
+
+bool
+secret_file_read(const char *what, const char *path, char *text, size_t size,
+				 size_t *len, Problem *problem)
+{
+	ssize_t		got;
+	int			fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
+
+	if (!check_file(what, path, fd, problem))
+	{
+		if (fd >= 0)
+			CloseTransientFile(fd);
+		return false;
+	}
+
+	got = read(fd, text, size);
+	if (got < 0)
+	{
+		problem->sqlstate = ERRCODE_ROOT_KEY_UNREADABLE;
+		problem->message = psprintf("could not read %s \"%s\"", what, path);
+		problem->detail = psprintf("%s.", strerror(errno));
+		problem->hint = NULL;
+		CloseTransientFile(fd);
+		return false;
+	}
+	CloseTransientFile(fd);
+	*len = got;
+	return true;
+}
+
+bool
+secret_command_read(const char *what, const char *command, char *text, size_t size,
+					size_t *len, Problem *problem)
+{
+	int			result;
+	FILE	   *pipe = OpenPipeStream(command, "r");
+
+	if (pipe == NULL)
+	{
+		problem->sqlstate = ERRCODE_ROOT_KEY_UNREADABLE;
+		problem->message = psprintf("could not run the %s", what);
+		problem->detail = psprintf("%s.", strerror(errno));
+		problem->hint = NULL;
+		return false;
+	}
+
+	*len = 0;
+	while (*len < size)
+	{
+		ssize_t		got = read(fileno(pipe), text + *len, size - *len);
+
+		if (got < 0 && errno == EINTR)
+		{
+			CHECK_FOR_INTERRUPTS();
+			continue;
+		}
+		if (got <= 0)
+			break;
+		*len += got;
+	}
+
+	result = ClosePipeStream(pipe);
+	if (result != 0)
+	{
+		secure_wipe(text, size);
+		problem->sqlstate = ERRCODE_ROOT_KEY_UNREADABLE;
+		problem->message = psprintf("%s failed", what);
+		problem->detail = wait_result_to_str(result);
+		problem->hint = pstrdup("What the command wrote to its standard error is in the server log.");
+		return false;
+	}
+	return true;
+}
