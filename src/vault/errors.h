@@ -33,12 +33,12 @@
 #define ERRCODE_KEK_MATERIAL_DAMAGED	MAKE_SQLSTATE('K','V','1','0','8')
 
 /* tokens (PKCS#11) */
-#define ERRCODE_TOKEN_URI				MAKE_SQLSTATE('K','V','3','0','1')
-#define ERRCODE_TOKEN_MODULE			MAKE_SQLSTATE('K','V','3','0','2')
-#define ERRCODE_TOKEN_MISSING			MAKE_SQLSTATE('K','V','3','0','3')
-#define ERRCODE_TOKEN_PIN				MAKE_SQLSTATE('K','V','3','0','4')
-#define ERRCODE_TOKEN_KEY				MAKE_SQLSTATE('K','V','3','0','5')
-#define ERRCODE_TOKEN_FAILED			MAKE_SQLSTATE('K','V','3','0','6')
+#define ERRCODE_TOKEN_URI				MAKE_SQLSTATE('K','V','4','0','1')
+#define ERRCODE_TOKEN_MODULE			MAKE_SQLSTATE('K','V','4','0','2')
+#define ERRCODE_TOKEN_MISSING			MAKE_SQLSTATE('K','V','4','0','3')
+#define ERRCODE_TOKEN_PIN				MAKE_SQLSTATE('K','V','4','0','4')
+#define ERRCODE_TOKEN_KEY				MAKE_SQLSTATE('K','V','4','0','5')
+#define ERRCODE_TOKEN_FAILED			MAKE_SQLSTATE('K','V','4','0','6')
 
 /* the cache */
 #define ERRCODE_CACHE_MISMATCH			MAKE_SQLSTATE('K','V','2','0','1')

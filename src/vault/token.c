@@ -291,8 +291,7 @@ field_is(const char *wanted, const unsigned char *field, size_t size)
 static bool
 is_wanted(const TokenUri *uri, CK_SLOT_ID slot, const CK_TOKEN_INFO *info)
 {
-	return (info->flags & CKF_TOKEN_INITIALIZED) != 0 &&
-		field_is(uri->token, info->label, sizeof(info->label)) &&
+	return field_is(uri->token, info->label, sizeof(info->label)) &&
 		field_is(uri->manufacturer, info->manufacturerID, sizeof(info->manufacturerID)) &&
 		field_is(uri->model, info->model, sizeof(info->model)) &&
 		field_is(uri->serial, info->serialNumber, sizeof(info->serialNumber)) &&
@@ -306,6 +305,7 @@ find_slot(Token *token, Problem *problem)
 	CK_ULONG	n = 0;
 	CK_SLOT_ID *slots;
 	int			found = 0;
+	int			others = 0;
 	CK_RV		rv;
 
 	rv = api->C_GetSlotList(CK_TRUE, NULL, &n);
@@ -321,20 +321,24 @@ find_slot(Token *token, Problem *problem)
 	{
 		CK_TOKEN_INFO info;
 
-		if (api->C_GetTokenInfo(slots[i], &info) == CKR_OK &&
-			is_wanted(&token->uri, slots[i], &info))
+		if (api->C_GetTokenInfo(slots[i], &info) != CKR_OK ||
+			(info.flags & CKF_TOKEN_INITIALIZED) == 0)
+			continue;
+		if (is_wanted(&token->uri, slots[i], &info))
 		{
 			token->slot = slots[i];
 			found++;
 		}
+		else
+			others++;
 	}
 	if (found == 1)
 		return true;
 	if (found == 0)
 		return complain(problem, ERRCODE_TOKEN_MISSING,
 						psprintf("token \"%s\" is not there", token_name(token)),
-						psprintf("PKCS#11 module \"%s\" has %lu other tokens.",
-								 token->module->path, (unsigned long) n),
+						psprintf("Other tokens of PKCS#11 module \"%s\": %d.",
+								 token->module->path, others),
 						pstrdup("Connect the token; it is looked for again at the next use.  Label and serial number in the URI must be the token's."));
 	return complain(problem, ERRCODE_TOKEN_URI,
 					psprintf("token \"%s\" is there %d times", token_name(token), found), NULL,

@@ -19,7 +19,7 @@ LOAD 'key_vault';
 SELECT coalesce(max(setting), '') AS root_key_before FROM pg_file_settings WHERE name = 'key_vault.root_key' AND sourcefile LIKE '%/postgresql.auto.conf' \gset
 
 SELECT '/tmp/key_vault_pgtap_' || md5(random()::text || clock_timestamp()) AS dir \gset
-SELECT format('COPY (SELECT '''') TO PROGRAM %L', 'mkdir -m 700 ' || :'dir') AS make_dir \gset
+SELECT format('COPY (SELECT '''') TO PROGRAM %L', 'cat > /dev/null; mkdir -m 700 ' || :'dir') AS make_dir \gset
 :make_dir;
 SELECT set_config('test.dir', :'dir', false) \g /dev/null
 ALTER DATABASE key_vault_pgtap_root_key SET test.dir = :'dir';

@@ -84,7 +84,7 @@ my $root      = "pkcs11:token=vault;object=root?$get_there";
 my $tokens    = "pkcs11:token=vault?$get_there";
 
 my $node = new_node('hsm');
-$node->init;
+$node->init(allows_streaming => 1);
 $node->append_conf('postgresql.conf',
     "shared_preload_libraries = 'key_vault'\nmax_prepared_transactions = 2\nkey_vault.root_key = 'file:$dir/a.key'\nkey_vault.tokens = '$tokens'\n");
 $node->start;
@@ -160,9 +160,9 @@ $node->safe_psql('postgres', q{
 my $use_made = q{SELECT key_vault.generate_key('made') IS NOT NULL};
 is(anew($use_made), 'KV108 sealed material of KEK label "made" version 1 is damaged', 'damaged material');
 fault('broken');
-is(anew($use_made), 'KV306 token "vault" failed', 'a token that fails');
-is(anew($decrypt), 'KV306 token "vault" failed', 'and for a key that is sound');
-is(anew(q{SELECT key_vault.kek_create('not made')}), 'KV306 token "vault" failed', 'it does not seal');
+is(anew($use_made), 'KV406 token "vault" failed', 'a token that fails');
+is(anew($decrypt), 'KV406 token "vault" failed', 'and for a key that is sound');
+is(anew(q{SELECT key_vault.kek_create('not made')}), 'KV406 token "vault" failed', 'it does not seal');
 fault(undef);
 is(anew($decrypt), $ok, 'mended');
 
@@ -177,23 +177,23 @@ $unused->quit;
 
 # Each fault of a root key's URI, and back.
 my %uri = (
-    'no module'              => [ "pkcs11:token=vault;object=root?module-path=$dir/nowhere.so&pin-source=file:$dir/pin", qr/^KV302 could not load PKCS#11 module/ ],
-    'a library of another kind' => [ "pkcs11:token=vault;object=root?module-path=libm.so.6&pin-source=file:$dir/pin", qr/^KV302 "libm.so.6" is not a PKCS#11 module/ ],
-    'another token'          => [ "pkcs11:token=other;object=root?$get_there", qr/^KV303 token "other" is not there/ ],
-    'another serial number'  => [ "pkcs11:token=vault;serial=1;object=root?$get_there", qr/^KV303 token "vault" is not there/ ],
-    'another key'            => [ "pkcs11:token=vault;object=other?$get_there", qr/^KV305 key "other" is not in token "vault"/ ],
-    'another id'             => [ "pkcs11:token=vault;object=root;id=%02?$get_there", qr/^KV305 key "root" is not in token "vault"/ ],
-    'no key'                 => [ "pkcs11:token=vault?$get_there", qr/^KV301 PKCS#11 URI of a root key does not name a key/ ],
-    'no PIN'                 => [ "pkcs11:token=vault;object=root?module-path=$dir/faulty.so", qr/^KV304 token "vault" asks for a PIN/ ],
-    'no PIN file'            => [ "pkcs11:token=vault;object=root?module-path=$dir/faulty.so&pin-source=$dir/nowhere", qr/^KV304 could not read PIN file/ ],
-    'a PIN file in the data directory' => [ "pkcs11:token=vault;object=root?module-path=$dir/faulty.so&pin-source=PG_VERSION", qr/^KV304 PIN file "PG_VERSION" is inside the data directory/ ],
-    'a PIN command that fails' => [ "pkcs11:token=vault;object=root?module-path=$dir/faulty.so&pin-source=%7Cfalse", qr/^KV304 PIN command failed/ ],
-    'an unknown attribute'   => [ "pkcs11:token=vault;object=root;colour=red?$get_there", qr/^KV301 PKCS#11 URI with attribute "colour" is not supported/ ],
-    'an attribute twice'     => [ "pkcs11:token=vault;token=vault;object=root?$get_there", qr/^KV301 invalid PKCS#11 URI: attribute "token" is there twice/ ],
-    'an attribute in the wrong place' => [ "pkcs11:token=vault;object=root;pin-source=file:$dir/pin", qr/^KV301 PKCS#11 URI with attribute "pin-source" is not supported/ ],
-    'no percent-encoding'    => [ "pkcs11:token=vault;object=root%2?$get_there", qr/^KV301 invalid PKCS#11 URI: attribute "object" is not percent-encoded/ ],
-    'no value'               => [ 'pkcs11:vault', qr/^KV301 invalid PKCS#11 URI/ ],
-    'another type'           => [ "pkcs11:token=vault;object=root;type=private?$get_there", qr/^KV301 PKCS#11 URI with type "private" is not supported/ ]);
+    'no module'              => [ "pkcs11:token=vault;object=root?module-path=$dir/nowhere.so&pin-source=file:$dir/pin", qr/^KV402 could not load PKCS#11 module/ ],
+    'a library of another kind' => [ "pkcs11:token=vault;object=root?module-path=libm.so.6&pin-source=file:$dir/pin", qr/^KV402 "libm.so.6" is not a PKCS#11 module/ ],
+    'another token'          => [ "pkcs11:token=other;object=root?$get_there", qr/^KV403 token "other" is not there/ ],
+    'another serial number'  => [ "pkcs11:token=vault;serial=1;object=root?$get_there", qr/^KV403 token "vault" is not there/ ],
+    'another key'            => [ "pkcs11:token=vault;object=other?$get_there", qr/^KV405 key "other" is not in token "vault"/ ],
+    'another id'             => [ "pkcs11:token=vault;object=root;id=%02?$get_there", qr/^KV405 key "root" is not in token "vault"/ ],
+    'no key'                 => [ "pkcs11:token=vault?$get_there", qr/^KV401 PKCS#11 URI of a root key does not name a key/ ],
+    'no PIN'                 => [ "pkcs11:token=vault;object=root?module-path=$dir/faulty.so", qr/^KV404 token "vault" asks for a PIN/ ],
+    'no PIN file'            => [ "pkcs11:token=vault;object=root?module-path=$dir/faulty.so&pin-source=$dir/nowhere", qr/^KV404 could not read PIN file/ ],
+    'a PIN file in the data directory' => [ "pkcs11:token=vault;object=root?module-path=$dir/faulty.so&pin-source=PG_VERSION", qr/^KV404 PIN file "PG_VERSION" is inside the data directory/ ],
+    'a PIN command that fails' => [ "pkcs11:token=vault;object=root?module-path=$dir/faulty.so&pin-source=%7Cfalse", qr/^KV404 PIN command failed/ ],
+    'an unknown attribute'   => [ "pkcs11:token=vault;object=root;colour=red?$get_there", qr/^KV401 PKCS#11 URI with attribute "colour" is not supported/ ],
+    'an attribute twice'     => [ "pkcs11:token=vault;token=vault;object=root?$get_there", qr/^KV401 invalid PKCS#11 URI: attribute "token" is there twice/ ],
+    'an attribute in the wrong place' => [ "pkcs11:token=vault;object=root;pin-source=file:$dir/pin", qr/^KV401 PKCS#11 URI with attribute "pin-source" is not supported/ ],
+    'no percent-encoding'    => [ "pkcs11:token=vault;object=root%2?$get_there", qr/^KV401 invalid PKCS#11 URI: attribute "object" is not percent-encoded/ ],
+    'no value'               => [ 'pkcs11:vault', qr/^KV401 invalid PKCS#11 URI/ ],
+    'another type'           => [ "pkcs11:token=vault;object=root;type=private?$get_there", qr/^KV401 PKCS#11 URI with type "private" is not supported/ ]);
 foreach my $what (sort keys %uri)
 {
     configure('key_vault.root_key', $uri{$what}[0]);
@@ -208,8 +208,8 @@ foreach ([ 'by its id', "pkcs11:token=vault;id=%01?$get_there" ], [ 'percent-enc
 configure('key_vault.root_key', "pkcs11:token=other;object=root?$get_there, $root");
 is(anew($decrypt), $ok, 'a token that is not there does not keep the next of the list from opening');
 like(anew("ALTER SYSTEM SET key_vault.root_key = 'pkcs11:token=vault;object=root?pin-value=1234'"),
-    qr/^KV301 PKCS#11 URI with a PIN in it is refused/, 'no PIN in a setting');
-like(anew("ALTER SYSTEM SET key_vault.tokens = 'pkcs11:token=vault?pin-value=1234'"), qr/^KV301 .* is refused/, 'nor in the other');
+    qr/^KV401 PKCS#11 URI with a PIN in it is refused/, 'no PIN in a setting');
+like(anew("ALTER SYSTEM SET key_vault.tokens = 'pkcs11:token=vault?pin-value=1234'"), qr/^KV401 .* is refused/, 'nor in the other');
 
 # Back to a file.
 configure('key_vault.root_key', "file:$dir/a.key, $root");
@@ -283,9 +283,9 @@ foreach my $mode ('cache = on', 'cache = off', 'cache_size = 0', 'cache = verify
     }
     else
     {
-        is(in_warm($decrypt_hsm), 'KV306 token "vault" failed', "$mode: a token that fails") if $mode ne 'cache_size = 0';
+        is(in_warm($decrypt_hsm), 'KV406 token "vault" failed', "$mode: a token that fails") if $mode ne 'cache_size = 0';
     }
-    is(in_warm(sprintf $try, $damaged), 'KV306 token "vault" failed', "$mode: a token that fails is an error where a damaged key is NULL");
+    is(in_warm(sprintf $try, $damaged), 'KV406 token "vault" failed', "$mode: a token that fails is an error where a damaged key is NULL");
     fault(undef);
     is(in_warm($decrypt_hsm), $ok, "$mode: mended");
     fault('lost');
@@ -300,15 +300,15 @@ begin_warm();
 in_warm('SET key_vault.cache = off');
 is(in_warm($decrypt_hsm), $ok, 'the token is there');
 fault('removed');
-is(in_warm($decrypt_hsm), 'KV303 token "vault" is not there', 'it is taken away');
-is(in_warm(sprintf $try, $hsm_key), 'KV303 token "vault" is not there', 'which is an error for lorawan_try_decrypt_uplink, too');
-is(anew(q{SELECT key_vault.kek_create('nowhere', provider => 'pkcs11:token=vault')}), 'KV303 token "vault" is not there', 'no KEK is made');
+is(in_warm($decrypt_hsm), 'KV403 token "vault" is not there', 'it is taken away');
+is(in_warm(sprintf $try, $hsm_key), 'KV403 token "vault" is not there', 'which is an error for lorawan_try_decrypt_uplink, too');
+is(anew(q{SELECT key_vault.kek_create('nowhere', provider => 'pkcs11:token=vault')}), 'KV403 token "vault" is not there', 'no KEK is made');
 is(in_warm($decrypt), $ok, 'KEKs that are not in it go on');
 fault(undef);
 is(in_warm($decrypt_hsm), $ok, 'it comes back');
 rename "$dir/tokens", "$dir/elsewhere" or die $!;
 mkdir "$dir/tokens" or die $!;
-is(anew($decrypt_hsm), 'KV303 token "vault" is not there', "SoftHSM's own token is gone");
+is(anew($decrypt_hsm), 'KV403 token "vault" is not there', "SoftHSM's own token is gone");
 rmdir "$dir/tokens" and rename "$dir/elsewhere", "$dir/tokens" or die $!;
 is(anew($decrypt_hsm), $ok, 'and back');
 
@@ -316,25 +316,25 @@ is(anew($decrypt_hsm), $ok, 'and back');
 write_file('pin', "wrong\n");
 begin_warm();
 my $logins = count('logins');
-is(in_warm($decrypt_hsm), 'KV304 PIN of token "vault" is wrong', 'a wrong PIN') for 1 .. 3;
+is(in_warm($decrypt_hsm), 'KV404 PIN of token "vault" is wrong', 'a wrong PIN') for 1 .. 3;
 is(count('logins'), $logins + 1, 'is tried once');
 fault('last_try');
-is(anew($decrypt_hsm), 'KV304 PIN of token "vault" is not tried', 'and not at all when it would lock the token');
+is(anew($decrypt_hsm), 'KV404 PIN of token "vault" is not tried', 'and not at all when it would lock the token');
 write_file('pin', "$pin\n");
-is(anew($decrypt_hsm), 'KV304 PIN of token "vault" is not tried', 'whatever the PIN');
+is(anew($decrypt_hsm), 'KV404 PIN of token "vault" is not tried', 'whatever the PIN');
 fault('locked');
-is(anew($decrypt_hsm), 'KV304 PIN of token "vault" cannot be used', 'a token that is locked');
+is(anew($decrypt_hsm), 'KV404 PIN of token "vault" cannot be used', 'a token that is locked');
 is(count('logins'), $logins + 1, 'none of them was tried');
 fault(undef);
 write_file('pin', "wrong 2\r\n");
-is(in_warm($decrypt_hsm), 'KV304 PIN of token "vault" is wrong', 'another wrong PIN');
+is(in_warm($decrypt_hsm), 'KV404 PIN of token "vault" is wrong', 'another wrong PIN');
 is(count('logins'), $logins + 2, 'is tried');
 write_file('pin', "$pin\n", 0644);
-is(in_warm($decrypt_hsm), "KV304 PIN file \"$dir/pin\" has group or world access", 'a PIN file that others may read');
+is(in_warm($decrypt_hsm), "KV404 PIN file \"$dir/pin\" has group or world access", 'a PIN file that others may read');
 write_file('pin', "$pin\n");
 is(in_warm($decrypt_hsm), $ok, 'the right PIN, in the same session');
 write_file('pin', '');
-is(anew($decrypt_hsm), 'KV304 PIN of token "vault" is wrong', 'an empty PIN file');
+is(anew($decrypt_hsm), 'KV404 PIN of token "vault" is wrong', 'an empty PIN file');
 write_file('pin', $pin);
 is(anew($decrypt_hsm), $ok, 'no line end');
 
@@ -343,31 +343,31 @@ begin_warm();
 in_warm('SET key_vault.cache = off');
 my $known_key = in_warm(q{SELECT key_vault.wrap('\x000102030405060708090a0b0c0d0e0f', 'known')});
 pkcs11_tool('--delete-object', '--type', 'secrkey', '--id', $known_hex);
-my $missing = "KV305 key with id $known_hex is not in token \"vault\"";
+my $missing = "KV405 key with id $known_hex is not in token \"vault\"";
 is(anew(uplink($known_key)), $missing, 'a key that is gone, in a new session');
 is(in_warm(uplink($known_key)), $missing, 'and in one that had it');
 import_key($key{a}, 'known', $known_hex);
-is(in_warm(uplink($known_key)), "KV305 key with id $known_hex is another one in token \"vault\"", 'another key under its id');
+is(in_warm(uplink($known_key)), "KV405 key with id $known_hex is another one in token \"vault\"", 'another key under its id');
 import_key($key{known}, 'known', $known_hex);
-is(anew(uplink($known_key)), "KV305 key with id $known_hex is more than once in token \"vault\"", 'both');
+is(anew(uplink($known_key)), "KV405 key with id $known_hex is more than once in token \"vault\"", 'both');
 pkcs11_tool('--delete-object', '--type', 'secrkey', '--id', $known_hex) for 1 .. 2;
 import_key($key{known}, 'known', $known_hex);
 is(in_warm(uplink($known_key)), $ok, 'the key is back, in the same session');
 
 # What a KEK's provider may say: which token, and nothing that runs.
 $node->safe_psql('postgres', q{CREATE ROLE administrator; SELECT key_vault.kek_grant('mine', 'administrator', 'admin')});
-my $not_only_token = 'KV301 provider of a KEK must name a token, and nothing else';
+my $not_only_token = 'KV401 provider of a KEK must name a token, and nothing else';
 is(anew("SET ROLE administrator; SELECT key_vault.kek_create('mine', provider => '$_->[0]')"), $_->[1], "provider $_->[0]")
   foreach ([ "pkcs11:token=vault?module-path=$dir/faulty.so", $not_only_token ], [ "pkcs11:token=vault?pin-source=|id", $not_only_token ],
     [ 'pkcs11:token=vault;object=root', $not_only_token ], [ 'pkcs11:', $not_only_token ], [ 'pkcs11:manufacturer=SoftHSM', $not_only_token ],
-    [ 'pkcs11:token=other', 'KV301 setting "key_vault.tokens" has no entry for "pkcs11:token=other"' ],
-    [ 'pkcs11:token=vault;serial=1', 'KV301 setting "key_vault.tokens" has no entry for "pkcs11:token=vault;serial=1"' ],
-    [ 'file:/x', 'KV301 the provider of a KEK is not a PKCS#11 URI' ], [ '', 'KV301 the provider of a KEK is not a PKCS#11 URI' ],
-    [ 'pkcs11:token=vault?pin-value=1', 'KV301 PKCS#11 URI with a PIN in it is refused' ],
+    [ 'pkcs11:token=other', 'KV401 setting "key_vault.tokens" has no entry for "pkcs11:token=other"' ],
+    [ 'pkcs11:token=vault;serial=1', 'KV401 setting "key_vault.tokens" has no entry for "pkcs11:token=vault;serial=1"' ],
+    [ 'file:/x', 'KV401 the provider of a KEK is not a PKCS#11 URI' ], [ '', 'KV401 the provider of a KEK is not a PKCS#11 URI' ],
+    [ 'pkcs11:token=vault?pin-value=1', 'KV401 PKCS#11 URI with a PIN in it is refused' ],
     [ 'pkcs11:token=vault', '1' ]);
 configure('key_vault.tokens', '');
-is(anew($decrypt_hsm), 'KV301 setting "key_vault.tokens" has no entry for "pkcs11:token=vault"', 'no tokens in the setting');
-is(in_warm($decrypt_hsm), 'KV301 setting "key_vault.tokens" has no entry for "pkcs11:token=vault"', 'a warm session hears of it');
+is(anew($decrypt_hsm), 'KV401 setting "key_vault.tokens" has no entry for "pkcs11:token=vault"', 'no tokens in the setting');
+is(in_warm($decrypt_hsm), 'KV401 setting "key_vault.tokens" has no entry for "pkcs11:token=vault"', 'a warm session hears of it');
 configure('key_vault.tokens', "pkcs11:token=other?$get_there, $tokens");
 is(in_warm($decrypt_hsm), $ok, 'the second of a list');
 
@@ -435,6 +435,14 @@ my $sessions = count('sessions');
 like(in_warm("EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) $query"), qr/Workers Launched: [12]/, 'in parallel workers');
 is(in_warm($query), 5000, 'they decrypt');
 cmp_ok(count('sessions'), '>', $sessions, 'with sessions of their own');
+
+# A hot standby gets to the token by its own settings.
+my $standby = new_node('standby');
+$node->backup('for_standby');
+$standby->init_from_backup($node, 'for_standby', has_streaming => 1);
+$standby->start;
+is(look_anew($standby, uplink($rewrapped)), $ok, 'a standby unwraps in the token');
+$standby->stop;
 
 # With p11-kit's module, which knows SoftHSM from the system's configuration.
 SKIP:

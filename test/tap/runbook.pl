@@ -44,6 +44,21 @@ sub masked
     return $text;
 }
 
+# SoftHSM's token "vault", and its PIN where the page has it; the configuration that finds it.
+sub make_token
+{
+    my ($dir) = @_;
+    my $conf = "$dir/softhsm2.conf";
+
+    mkdir $_ or die "$_: $!" foreach ("$dir/softhsm", "$dir/softhsm/tokens");
+    PostgreSQL::Test::Utils::append_to_file($conf, "directories.tokendir = $dir/softhsm/tokens\nobjectstore.backend = file\n");
+    PostgreSQL::Test::Utils::append_to_file("$dir/etc/pin", "4711\n");
+    chmod 0600, "$dir/etc/pin";
+    local $ENV{SOFTHSM2_CONF} = $conf;
+    PostgreSQL::Test::Utils::system_or_bail('softhsm2-util', '--init-token', '--free', '--label', 'vault', '--so-pin', '12345678', '--pin', '4711');
+    return $conf;
+}
+
 # Runs the blocks of a section: what is in a text block is the output of the one before it.
 sub run_section
 {
@@ -54,6 +69,7 @@ sub run_section
 
     mkdir $_ or die "$_: $!" foreach ($dir, "$dir/etc", "$dir/backups");
     chmod 0700, "$dir/etc";
+    local $ENV{SOFTHSM2_CONF} = make_token($dir) if $section =~ /pkcs11:/;
     PostgreSQL::Test::Utils::system_or_bail('sh', '-c', "umask 077; openssl rand -hex 32 >$dir/etc/root.key");
     $node->init(allows_streaming => 1);
     $node->append_conf('postgresql.conf',
@@ -73,6 +89,7 @@ sub run_section
         my $expected = @blocks && $blocks[0][0] eq 'text' ? (shift @blocks)->[1] : undef;
         (my $input = $text) =~ s{/etc/key_vault}{$dir/etc}g;
         $input =~ s{/var/backups}{$dir/backups}g;
+        $input =~ s{/var/lib/softhsm}{$dir/softhsm}g;
         my $stop = defined $expected && $expected =~ /^ERROR:/m ? 0 : 1;
         my @command = $kind eq 'sql'
           ? ('psql', '-Xq', '-v', "ON_ERROR_STOP=$stop", '-P', 'footer=off')
