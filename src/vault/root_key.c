@@ -161,7 +161,7 @@ bool
 root_key_status(int n, RootKeyStatus *status)
 {
 	const char *scheme;
-	RootKeyProblem problem;
+	Problem		problem;
 
 	parse_setting();
 	if (n >= n_root_keys)
