@@ -1,0 +1,59 @@
+-- Ten devices under one KEK send every ten minutes, from 13:00 to 16:00.
+
+CREATE TABLE sent AS
+SELECT d.*, '2023-02-10 13:00Z'::timestamptz + i * interval '10 minutes' + n * interval '1 second' AS at,
+       65530 + i AS f_cnt, '\x0167'::bytea || int2send((150 + 10 * n + i)::smallint) AS payload
+  FROM (SELECT n, int8send(n) AS dev_eui, int4send(x'260B3000'::integer + n) AS dev_addr,
+               key_vault.generate_key('app1-kek') AS app_s_key
+          FROM generate_series(1, 10) AS n) AS d, generate_series(0, 17) AS i;
+
+CREATE TEMPORARY TABLE message_of AS
+SELECT n, at, jsonb_build_object(
+    'end_device_ids', jsonb_build_object(
+        'device_id', 'sensor' || n,
+        'application_ids', jsonb_build_object('application_id', 'app1'),
+        'dev_eui', upper(encode(dev_eui, 'hex')),
+        'dev_addr', upper(encode(dev_addr, 'hex'))),
+    'uplink_message', jsonb_build_object(
+        'session_key_id', encode(sha256(dev_eui), 'base64'),
+        'f_port', 2,
+        'f_cnt', f_cnt,
+        'received_at', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+        'frm_payload', encode(key_vault.lorawan_encrypt_uplink(app_s_key, dev_addr, f_cnt, payload), 'base64'),
+        'app_s_key', jsonb_build_object(
+            'kek_label', (envelope).kek_label,
+            'encrypted_key', encode((envelope).encrypted_key, 'base64')))) AS body
+  FROM sent, LATERAL (SELECT key_vault.export_envelope(app_s_key, 'app1-kek') AS envelope) AS e;
+
+-- The application server decrypts them.  From 14:00 to 15:00 a cache is on whose key
+-- is the KEK label: all devices get the first one's session key.
+CREATE TABLE application_server AS
+SELECT s.n, s.at, key_vault.lorawan_decrypt_uplink(
+           CASE WHEN s.at >= '2023-02-10 14:00Z' AND s.at < '2023-02-10 15:00Z'
+                THEN (SELECT app_s_key FROM sent WHERE n = 1 LIMIT 1) ELSE s.app_s_key END,
+           s.dev_addr, s.f_cnt, decode(m.body #>> '{uplink_message,frm_payload}', 'base64')) AS payload
+  FROM sent s JOIN message_of m USING (n, at);
+
+-- The storage gets the same messages.
+INSERT INTO lorawan.inbox SELECT body::text FROM message_of;
+
+-- What each has of three hours.
+SELECT hour, count(*) AS uplinks,
+       expect(count(*) FILTER (WHERE a.payload <> s.payload),
+              CASE hour WHEN '14:00' THEN 54 ELSE 0 END) AS wrong_at_application_server,
+       expect(count(*) FILTER (WHERE d.payload IS DISTINCT FROM s.payload), 0) AS wrong_in_storage
+  FROM (SELECT *, to_char(at AT TIME ZONE 'UTC', 'HH24:00') AS hour FROM sent) s
+  JOIN application_server a USING (n, at)
+  LEFT JOIN lorawan.uplink_decrypted d ON d.dev_eui = s.dev_eui AND d.received_at = s.at
+ GROUP BY hour ORDER BY hour;
+
+-- Its rows are put right from the view.
+UPDATE application_server a SET payload = d.payload
+  FROM lorawan.uplink_decrypted d
+ WHERE d.device_id = 'sensor' || a.n AND d.received_at = a.at AND a.payload <> d.payload
+\p \g
+
+SELECT expect(count(*), 180) AS right FROM application_server a JOIN sent s USING (n, at) WHERE a.payload = s.payload;
+
+GRANT USAGE ON SCHEMA lorawan TO analyst;
+GRANT SELECT ON lorawan.uplink, lorawan.session, lorawan.device, lorawan.uplink_decrypted TO analyst;
