@@ -1569,6 +1569,12 @@ $$;
 COMMENT ON FUNCTION key_vault.storage_wrap_keys(jsonb, text, key_vault.wrapped_key[]) IS
 'the message with the number of a wrapped key in place of each plaintext key, and those keys: the key of an envelope without a label, and every value whose name ends in "key"; takes the privilege wrap where there is one';
 
+CREATE FUNCTION key_vault.storage_refuse(sqlstate text, message text, detail text, hint text)
+RETURNS void AS 'MODULE_PATHNAME', 'key_vault_storage_refuse'
+LANGUAGE C VOLATILE PARALLEL SAFE;
+COMMENT ON FUNCTION key_vault.storage_refuse(text, text, text, text) IS
+'raises an error of which the server logs neither the statement nor the context: they may have a plaintext key in them';
+
 CREATE PROCEDURE key_vault.create_storage(schema name, kek_label text DEFAULT NULL,
                                           partition_interval text DEFAULT NULL,
                                           keep_messages boolean DEFAULT NULL)
@@ -1900,6 +1906,8 @@ SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     state text;
     reason text;
+    more text;
+    hint text;
     rejected_id bigint;
 BEGIN
     BEGIN
@@ -1907,19 +1915,26 @@ BEGIN
             RAISE EXCEPTION 'line is not a JSON object' USING ERRCODE = 'invalid_text_representation';
         END IF;
         RETURN %1$I.store(message, keys);
-    EXCEPTION WHEN OTHERS THEN
-        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, reason = MESSAGE_TEXT;
+    EXCEPTION WHEN query_canceled OR OTHERS THEN
+        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, reason = MESSAGE_TEXT, more = PG_EXCEPTION_DETAIL,
+                                hint = PG_EXCEPTION_HINT;
         IF left(state, 2) IN ('25', '40', '53', '55', '57', '58', 'XX') OR state LIKE 'KV2%%' THEN
-            RAISE;
+            PERFORM key_vault.storage_refuse(state, reason, more, hint);
         END IF;
     END;
-    INSERT INTO %1$I.rejected AS r (sqlstate, reason, message, digest) VALUES (state, reason, message, digest)
-    ON CONFLICT ON CONSTRAINT rejected_digest_key DO UPDATE
-       SET tries = r.tries + 1, sqlstate = excluded.sqlstate, reason = excluded.reason
-    RETURNING id INTO rejected_id;
-    INSERT INTO %1$I.rejected_key (rejected_id, n, key)
-    SELECT rejected_id, k.n, k.key FROM unnest(keys) WITH ORDINALITY k (key, n)
-    ON CONFLICT DO NOTHING;
+    BEGIN
+        INSERT INTO %1$I.rejected AS r (sqlstate, reason, message, digest) VALUES (state, reason, message, digest)
+        ON CONFLICT ON CONSTRAINT rejected_digest_key DO UPDATE
+           SET tries = r.tries + 1, sqlstate = excluded.sqlstate, reason = excluded.reason
+        RETURNING id INTO rejected_id;
+        INSERT INTO %1$I.rejected_key (rejected_id, n, key)
+        SELECT rejected_id, k.n, k.key FROM unnest(keys) WITH ORDINALITY k (key, n)
+        ON CONFLICT DO NOTHING;
+    EXCEPTION WHEN query_canceled OR OTHERS THEN
+        -- Without the detail, which may show the row.
+        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, more = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+        PERFORM key_vault.storage_refuse(state, more, format('A message was to be rejected: %%s.', reason), hint);
+    END;
     RETURN 'rejected';
 END
 $body$;
@@ -1932,38 +1947,69 @@ SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     digest bytea := sha256(convert_to(message::text, 'UTF8'));
     keys key_vault.wrapped_key[];
+    state text;
+    more text;
+    hint text;
 BEGIN
     -- The Storage Integration API of The Things Stack wraps each message so.
     IF jsonb_typeof(message -> 'result') = 'object' THEN
         message := message -> 'result';
     END IF;
-    IF jsonb_typeof(message) = 'object' THEN
-        SELECT w.message, w.keys INTO message, keys
-          FROM key_vault.storage_wrap_keys(message, %1$I.kek_label(message)) w;
-        RETURN %1$I.store_or_reject(message, keys, digest);
-    END IF;
-    RETURN %1$I.store_or_reject(NULL, key_vault.storage_seal(message::text, %1$I.kek_label(NULL)), digest);
+    BEGIN
+        IF jsonb_typeof(message) = 'object' THEN
+            SELECT w.message, w.keys INTO message, keys
+              FROM key_vault.storage_wrap_keys(message, %1$I.kek_label(message)) w;
+        ELSE
+            keys := key_vault.storage_seal(message::text, %1$I.kek_label(NULL));
+            message := NULL;
+        END IF;
+    EXCEPTION WHEN query_canceled OR OTHERS THEN
+        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, more = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+        PERFORM key_vault.storage_refuse(state, SQLERRM, more, hint);
+    END;
+    RETURN %1$I.store_or_reject(message, keys, digest);
 END
 $body$;
 COMMENT ON FUNCTION %1$I.ingest(jsonb) IS
 'stores a message of The Things Stack or ChirpStack: returns uplink, join, downlink, duplicate, or rejected (see table rejected). Plaintext keys are wrapped first; where that fails it is an error. Takes wrap on the label at rest and unwrap on that of the envelope; rewrap on the former for plaintext keys and after its rotation';
 
-CREATE OR REPLACE FUNCTION %1$I.ingest_line()
-RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION %1$I.ingest(line text)
+RETURNS text LANGUAGE plpgsql STRICT
 SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     message jsonb;
+    keys key_vault.wrapped_key[];
+    state text;
+    more text;
+    hint text;
+BEGIN
+    BEGIN
+        message := line;
+    EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+        message := NULL;
+    END;
+    IF message IS NOT NULL THEN
+        RETURN %1$I.ingest(message);
+    END IF;
+    BEGIN
+        -- Whether there is a key in it cannot be told: all of it is wrapped.
+        keys := key_vault.storage_seal(line, %1$I.kek_label(NULL));
+    EXCEPTION WHEN query_canceled OR OTHERS THEN
+        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, more = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+        PERFORM key_vault.storage_refuse(state, SQLERRM, more, hint);
+    END;
+    RETURN %1$I.store_or_reject(NULL, keys, sha256(convert_to(line, 'UTF8')));
+END
+$body$;
+COMMENT ON FUNCTION %1$I.ingest(text) IS
+'as ingest(jsonb), of a message in whatever state: one that is no JSON is rejected and wrapped whole';
+
+CREATE OR REPLACE FUNCTION %1$I.ingest_line()
+RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
     IF trim(NEW.message, E' \t\r\n') <> '' THEN
-        BEGIN
-            message := NEW.message;
-        EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
-            -- Whether there is a key in it cannot be told: all of it is wrapped.
-            PERFORM %1$I.store_or_reject(NULL, key_vault.storage_seal(NEW.message, %1$I.kek_label(NULL)),
-                                         sha256(convert_to(NEW.message, 'UTF8')));
-            RETURN NULL;
-        END;
-        PERFORM %1$I.ingest(message);
+        PERFORM %1$I.ingest(NEW.message);
     END IF;
     RETURN NULL;
 END
@@ -2161,7 +2207,8 @@ BEGIN
                                     'cache_stats_reset_all')
                      -- These open no keys; the tables are asked for the caller's privileges.
                      OR proname IN ('create_storage', 'maintain_storage', 'storage_events', 'storage_envelope',
-                                    'storage_bytes', 'storage_integer', 'storage_time', 'storage_require'))
+                                    'storage_bytes', 'storage_integer', 'storage_time', 'storage_require',
+                                    'storage_refuse'))
     LOOP
         EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO PUBLIC', f);
     END LOOP;

@@ -219,7 +219,9 @@ SELECT is(array_agg(line ORDER BY rejected_id),
     'can be read by who may unwrap')
   FROM (SELECT rejected_id, convert_from(string_agg(key_vault.unwrap(k.key), '' ORDER BY n), 'UTF8') AS line FROM lorawan.rejected_key k GROUP BY 1) l;
 SELECT is(lorawan.ingest('"000102030405060708090A0B0C0D0E0F"'), 'rejected', 'ingest() of a JSON string');
-SELECT is(lorawan.ingest(NULL), NULL, 'and of NULL');
+SELECT is(lorawan.ingest(NULL::jsonb), NULL, 'and of NULL');
+SELECT is(lorawan.ingest('{"cut'), 'rejected', 'ingest() of what is no JSON');
+SELECT is(lorawan.ingest(' 7 '::text), 'rejected', 'of a number');
 SELECT results_eq('SELECT * FROM lorawan.replay_rejected()', 'VALUES (0::bigint, 0::bigint, 0::bigint)', 'they are not tried again');
 TRUNCATE lorawan.rejected CASCADE;
 

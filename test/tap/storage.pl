@@ -74,7 +74,7 @@ is($node->safe_psql('postgres', $readings), '8|t|dev "1" \\ äöü|decrypted', '
 is($node->safe_psql('postgres', q{SELECT count(*), min(reason) FROM lorawan.rejected}), '1|line is not a JSON object', 'but for the one that was cut');
 
 # Plaintext keys, wherever they are: in no file of the server, the log included.
-my %secrets = map { ("key $_" => random_bytes(16)) } 1 .. 6;
+my %secrets = map { ("key $_" => random_bytes(16)) } 1 .. 8;
 my %hex = map { ($_ => uc unpack 'H*', $secrets{$_}) } keys %secrets;
 my %base64 = map { ($_ => encode_base64($secrets{$_}, '')) } keys %secrets;
 sub id { return encode_base64(random_bytes(16), ''); }
@@ -87,6 +87,12 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM lorawan.session'), '3', 't
 is($node->safe_psql('postgres', q{SELECT count(*) FROM lorawan.rejected}), '4', 'three rejected');
 $node->safe_psql('postgres', q{SELECT key_vault.kek_suspend('lorawan', 1)});
 like(copy(message(5, session_key_id => id(), app_s_key => { key => $hex{'key 6'} })), qr/^[1-9].*has no active version/s, 'one that cannot be wrapped is an error');
+like(copy(qq({"app_s_key": {"key": "$hex{'key 7'}"}})), qr/^[1-9].*has no active version/s, 'also at the start of a line, where COPY shows it');
+foreach my $cut ('', '}')
+{
+    my (undef, undef, $error) = $node->psql('postgres', qq~SELECT lorawan.ingest('{"app_s_key": {"key": "$hex{'key 8'}"}$cut')~);
+    like($error, qr/has no active version/, 'also in a literal, of JSON or not');
+}
 $node->safe_psql('postgres', q{SELECT key_vault.kek_resume('lorawan', 1)});
 $node->safe_psql('postgres', 'CHECKPOINT');
 unlink "$ENV{TESTDIR}/lines";
