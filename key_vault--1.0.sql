@@ -1299,6 +1299,19 @@ $$;
 COMMENT ON FUNCTION key_vault.storage_time(jsonb, text) IS
 'a time as in RFC 3339, with its zone; NULL where it is missing; for storage_events()';
 
+CREATE FUNCTION key_vault.storage_object(value jsonb, field text)
+RETURNS jsonb LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF jsonb_typeof(value) <> 'object' THEN
+        RAISE EXCEPTION '% is not an object', field USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN value;
+END
+$$;
+COMMENT ON FUNCTION key_vault.storage_object(jsonb, text) IS
+'a JSON object; NULL where it is missing; for storage_events()';
+
 CREATE FUNCTION key_vault.storage_require(missing boolean, field text)
 RETURNS void LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -1317,9 +1330,8 @@ CREATE FUNCTION key_vault.storage_envelope(event key_vault.storage_event, envelo
 RETURNS key_vault.storage_event LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF jsonb_typeof(envelope) <> 'object' THEN
-        RAISE EXCEPTION '% is not an object', field USING ERRCODE = 'invalid_parameter_value';
-    ELSIF jsonb_typeof(envelope -> 'wrapped_key') = 'number' THEN
+    PERFORM key_vault.storage_object(envelope, field);
+    IF jsonb_typeof(envelope -> 'wrapped_key') = 'number' THEN
         event.key_number := envelope ->> 'wrapped_key';
     ELSIF jsonb_path_exists(envelope, '$.**.sealed') THEN
         RAISE EXCEPTION '% holds no key of 16 bytes and no wrapped one', field
@@ -1359,7 +1371,7 @@ BEGIN
 
         IF message ? 'uplink_message' THEN
             e.kind := 'uplink';
-            body := message -> 'uplink_message';
+            body := key_vault.storage_object(message -> 'uplink_message', 'uplink_message');
             PERFORM key_vault.storage_require(e.dev_addr IS NULL, 'end_device_ids.dev_addr');
             -- The network server's time: the same for each delivery of an uplink.
             e.received_at := coalesce(key_vault.storage_time(body -> 'received_at', 'uplink_message.received_at'),
@@ -1377,7 +1389,7 @@ BEGIN
             RETURN NEXT e;
         ELSIF message ? 'join_accept' THEN
             e.kind := 'join';
-            body := message -> 'join_accept';
+            body := key_vault.storage_object(message -> 'join_accept', 'join_accept');
             e.dev_addr := coalesce(key_vault.storage_bytes(body -> 'dev_addr', 'join_accept.dev_addr', 'hex', 4), e.dev_addr);
             PERFORM key_vault.storage_require(e.dev_addr IS NULL, 'end_device_ids.dev_addr');
             e.received_at := coalesce(key_vault.storage_time(body -> 'received_at', 'join_accept.received_at'),
@@ -1401,7 +1413,7 @@ BEGIN
             e.received_at := key_vault.storage_time(message -> 'received_at', 'received_at');
             PERFORM key_vault.storage_require(e.received_at IS NULL, 'received_at');
             prefix := CASE e.event WHEN 'invalidated' THEN 'downlink_queue_invalidated' ELSE 'downlink_' || e.event END;
-            body := message -> prefix;
+            body := key_vault.storage_object(message -> prefix, prefix);
             FOR one IN
                 SELECT d.value AS body, d.ordinality
                   FROM jsonb_array_elements(
@@ -1412,6 +1424,7 @@ BEGIN
                                jsonb_build_object('f_cnt', body -> 'last_f_cnt_down')))
                            ELSE jsonb_build_array(body) END) WITH ORDINALITY d
             LOOP
+                PERFORM key_vault.storage_object(one.body, 'downlink of ' || prefix);
                 e.item := one.ordinality;
                 e.session_key_id := coalesce(
                     key_vault.storage_bytes(one.body -> 'session_key_id', prefix || '.session_key_id', 'base64'),
@@ -1436,7 +1449,7 @@ BEGIN
         IF message ? 'devAddr' OR message ? 'fCnt' OR message ? 'data' THEN
             -- Both have a DevAddr; zeros are not left out, so an uplink has its counter.
             e.kind := CASE WHEN message ? 'fCnt' OR message ? 'data' THEN 'uplink' ELSE 'join' END;
-            body := message -> 'joinServerContext';
+            body := key_vault.storage_object(nullif(message -> 'joinServerContext', 'null'), 'joinServerContext');
             PERFORM key_vault.storage_require(e.dev_addr IS NULL, 'devAddr');
             e.session_key_id := key_vault.storage_bytes(body -> 'sessionKeyId', 'joinServerContext.sessionKeyId', 'hex');
             IF e.kind = 'uplink' THEN
@@ -1446,7 +1459,10 @@ BEGIN
                 e.frm_payload := coalesce(key_vault.storage_bytes(message -> 'data', 'data', 'base64', NULL, 255), '');
                 e.encrypted := e.session_key_id IS NOT NULL OR coalesce(body #>> '{appSKey,kekLabel}', '') <> '';
             END IF;
-            IF coalesce(jsonb_typeof(body -> 'appSKey'), 'null') <> 'null' AND e.encrypted IS DISTINCT FROM false THEN
+            -- A key without a label or session key id is one that ChirpStack decrypts with itself.
+            IF jsonb_typeof(body -> 'appSKey') <> 'null' AND body -> 'appSKey' <> '{"kekLabel": "", "aesKey": ""}'
+               AND (e.encrypted IS DISTINCT FROM false OR jsonb_typeof(body #> '{appSKey,wrapped_key}') IS DISTINCT FROM 'number')
+            THEN
                 e := key_vault.storage_envelope(e, body -> 'appSKey', 'joinServerContext.appSKey', 'kekLabel', 'aesKey');
             END IF;
             IF e.kind = 'join' AND e.session_key_id IS NULL THEN
@@ -2208,7 +2224,7 @@ BEGIN
                      -- These open no keys; the tables are asked for the caller's privileges.
                      OR proname IN ('create_storage', 'maintain_storage', 'storage_events', 'storage_envelope',
                                     'storage_bytes', 'storage_integer', 'storage_time', 'storage_require',
-                                    'storage_refuse'))
+                                    'storage_refuse', 'storage_object'))
     LOOP
         EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO PUBLIC', f);
     END LOOP;

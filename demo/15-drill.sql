@@ -28,7 +28,7 @@ SELECT n, at, jsonb_build_object(
 -- The application server decrypts them.  From 14:00 to 15:00 a cache is on whose key
 -- is the KEK label: all devices get the first one's session key.
 CREATE TABLE application_server AS
-SELECT s.n, s.at, key_vault.lorawan_decrypt_uplink(
+SELECT s.dev_eui, s.at, key_vault.lorawan_decrypt_uplink(
            CASE WHEN s.at >= '2023-02-10 14:00Z' AND s.at < '2023-02-10 15:00Z'
                 THEN (SELECT app_s_key FROM sent WHERE n = 1 LIMIT 1) ELSE s.app_s_key END,
            s.dev_addr, s.f_cnt, decode(m.body #>> '{uplink_message,frm_payload}', 'base64')) AS payload
@@ -43,17 +43,17 @@ SELECT hour, count(*) AS uplinks,
               CASE hour WHEN '14:00' THEN 54 ELSE 0 END) AS wrong_at_application_server,
        expect(count(*) FILTER (WHERE d.payload IS DISTINCT FROM s.payload), 0) AS wrong_in_storage
   FROM (SELECT *, to_char(at AT TIME ZONE 'UTC', 'HH24:00') AS hour FROM sent) s
-  JOIN application_server a USING (n, at)
+  JOIN application_server a USING (dev_eui, at)
   LEFT JOIN lorawan.uplink_decrypted d ON d.dev_eui = s.dev_eui AND d.received_at = s.at
  GROUP BY hour ORDER BY hour;
 
 -- Its rows are put right from the view.
 UPDATE application_server a SET payload = d.payload
   FROM lorawan.uplink_decrypted d
- WHERE d.device_id = 'sensor' || a.n AND d.received_at = a.at AND a.payload <> d.payload
+ WHERE d.dev_eui = a.dev_eui AND d.received_at = a.at AND a.payload <> d.payload
 \p \g
 
-SELECT expect(count(*), 180) AS right FROM application_server a JOIN sent s USING (n, at) WHERE a.payload = s.payload;
+SELECT expect(count(*), 180) AS right FROM application_server a JOIN sent s USING (dev_eui, at) WHERE a.payload = s.payload;
 
 GRANT USAGE ON SCHEMA lorawan TO analyst;
 GRANT SELECT ON lorawan.uplink, lorawan.session, lorawan.device, lorawan.uplink_decrypted TO analyst;

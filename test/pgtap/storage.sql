@@ -107,6 +107,8 @@ SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(22), 'app_s_key')), 'uplink', 'w
 SELECT results_eq('SELECT payload, status FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:22:00.24Z''', $$VALUES (decode('LhFe2aRcmQ==', 'base64'), 'plain')$$, 'the payload is plain');
 SELECT is(lorawan.ingest(pg_temp.cs() || '{"time": "2024-05-01T12:22:00Z", "joinServerContext": null}'), 'uplink', 'ChirpStack without a context');
 SELECT results_eq('SELECT payload, status FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:22Z''', $$VALUES (decode('BqiSEvuAbQ==', 'base64'), 'plain')$$, 'likewise');
+SELECT is(lorawan.ingest(pg_temp.cs() || '{"time": "2024-05-01T12:24:00Z", "joinServerContext": {"sessionKeyId": "", "appSKey": {"kekLabel": "", "aesKey": ""}}}'), 'uplink', 'or with an empty one');
+SELECT is(status, 'plain', 'likewise') FROM lorawan.uplink_decrypted WHERE received_at = '2024-05-01 12:24Z';
 SELECT is(lorawan.ingest(pg_temp.cs() || '{"time": "2024-05-01T12:23:00Z", "data": "", "fPort": 0, "fCnt": 0}'), 'uplink', 'ChirpStack''s empty payload');
 SELECT results_eq('SELECT f_cnt, payload FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:23Z''', $$VALUES (0::bigint, ''::bytea)$$, 'and zeros');
 
@@ -186,6 +188,15 @@ INSERT INTO unusable (message, sqlstate, reason) VALUES
     (pg_temp.tts('{"frm_payload": 7}'), '22023', 'uplink_message.frm_payload is not a string'),
     (pg_temp.tts(jsonb_build_object('frm_payload', replace(encode(repeat('x', 256)::bytea, 'base64'), E'\n', ''))), '22023', 'uplink_message.frm_payload has 256 bytes, more than 255'),
     (pg_temp.tts('{"session_key_id": "AYf"}'), '22023', 'uplink_message.session_key_id is not base64'),
+    (jsonb_set(pg_temp.tts(), '{uplink_message}', '7'), '22023', 'uplink_message is not an object'),
+    (pg_temp.tts() - 'uplink_message' || '{"join_accept": "AYfC0bag8+RHWGmqu8zd7g=="}', '22023', 'join_accept is not an object'),
+    (pg_temp.tts() - 'uplink_message' || '{"downlink_sent": []}', '22023', 'downlink_sent is not an object'),
+    (pg_temp.tts() - 'uplink_message' || '{"downlink_queue_invalidated": {"downlinks": ["x"]}}', '22023', 'downlink of downlink_queue_invalidated is not an object'),
+    (pg_temp.tts() - 'uplink_message' || '{"downlink_queue_invalidated": {"downlinks": "x"}}', '22023', 'cannot extract elements from a scalar'),
+    (pg_temp.cs() || '{"joinServerContext": "x"}', '22023', 'joinServerContext is not an object'),
+    (pg_temp.cs() || '{"joinServerContext": {"appSKey": true}}', '22023', 'joinServerContext.appSKey is not an object'),
+    (pg_temp.cs() || '{"joinServerContext": {"appSKey": {"kekLabel": "app1-kek", "aesKey": ""}}}', '22023', 'joinServerContext.appSKey.aesKey is missing'),
+    (pg_temp.cs() || '{"joinServerContext": {"sessionKeyId": 7}}', '22023', 'joinServerContext.sessionKeyId is not a string'),
     (pg_temp.tts('{"app_s_key": true}'), '22023', 'uplink_message.app_s_key is not an object'),
     (pg_temp.tts('{"app_s_key": "text"}'), '22023', 'uplink_message.app_s_key holds no key of 16 bytes and no wrapped one'),
     (pg_temp.tts('{"app_s_key": {}}'), '22023', 'uplink_message.app_s_key.encrypted_key is missing'),
@@ -204,10 +215,10 @@ SELECT is(lorawan.ingest(message), 'rejected', 'unusable: ' || reason) FROM unus
 SELECT results_eq('SELECT r.sqlstate, r.reason FROM lorawan.rejected r ORDER BY id', 'SELECT sqlstate, reason FROM unusable ORDER BY n', 'each with its reason');
 SELECT results_eq('SELECT message::text FROM lorawan.rejected WHERE id NOT IN (SELECT rejected_id FROM lorawan.rejected_key) ORDER BY id',
     'SELECT message::text FROM unusable WHERE reason NOT LIKE ''%holds no key%'' ORDER BY n', 'kept as it came');
-SELECT is(count(*), 37::bigint, 'kept, all of them') FROM lorawan.rejected;
+SELECT is(count(*), 46::bigint, 'kept, all of them') FROM lorawan.rejected;
 SELECT is(lorawan.ingest(message), 'rejected', 'delivered again') FROM unusable WHERE n = 1;
-SELECT results_eq('SELECT count(*), max(tries) FROM lorawan.rejected', 'VALUES (37::bigint, 2)', 'is kept once');
-SELECT results_eq('SELECT * FROM lorawan.replay_rejected()', 'VALUES (0::bigint, 0::bigint, 37::bigint)', 'trying again does not help these');
+SELECT results_eq('SELECT count(*), max(tries) FROM lorawan.rejected', 'VALUES (46::bigint, 2)', 'is kept once');
+SELECT results_eq('SELECT * FROM lorawan.replay_rejected()', 'VALUES (0::bigint, 0::bigint, 46::bigint)', 'trying again does not help these');
 TRUNCATE lorawan.rejected CASCADE;
 
 -- Lines that are no JSON, whole, and wrapped: there may be a key in them.
