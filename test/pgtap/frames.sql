@@ -11,7 +11,7 @@ SET client_min_messages = error;
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS key_vault;
-SELECT plan(78);
+SELECT plan(79);
 
 -- What an error says, its detail too.
 CREATE FUNCTION pg_temp.failure(statement text) RETURNS text LANGUAGE plpgsql AS $$
@@ -221,6 +221,12 @@ SELECT u.n, key_vault.lorawan_decrypt_uplink(s.key, f.dev_addr, f.f_cnt16, f.frm
   JOIN uplink u USING (n) JOIN session s USING (dev_addr);
 SELECT is((SELECT count(*) FROM reading WHERE payload IS DISTINCT FROM int4send(n)), 0::bigint, 'full counters decrypt past 65535');
 SELECT is((SELECT min(n) FROM reading WHERE with_16_bits IS DISTINCT FROM int4send(n)), 65536, '16 bits do not');
+
+-- A frame from its payload on: the one of lora-packet's README, with its keys, and "test" in it.
+SELECT is((SELECT m.message || key_vault.lorawan_uplink_mic(key_vault.wrap('\x44024241ed4ce9a68c6a8bc055233fd3', 'frames'), 2, m.message)
+             FROM key_vault.lorawan_build_uplink('\x49be7df1', 2, 1,
+                      key_vault.lorawan_encrypt_uplink(key_vault.wrap('\xec925802ae430ca77fd3dd73cb2cc588', 'frames'), '\x49be7df1', 2, 'test')) AS m (message)),
+          '\x40F17DBE4900020001954378762B11FF0D', 'a whole frame');
 
 --
 -- All of this is for everyone, whatever the search_path.
