@@ -20,11 +20,6 @@
 #include "secure_memory.h"
 
 #define MHDR_SIZE 1
-/* MType and Major of MHDR; its other bits are RFU. */
-#define MHDR_MASK 0xe3
-#define MHDR_JOIN_REQUEST 0x00
-#define MHDR_JOIN_ACCEPT 0x20
-#define MHDR_REJOIN_REQUEST 0xc0
 
 /* Where the fields of a join-accept are. */
 #define ACCEPT_JOIN_NONCE 1
@@ -34,18 +29,6 @@
 #define ACCEPT_RX_DELAY 12
 #define ACCEPT_CF_LIST 13
 
-#define DEV_NONCE_SIZE 2
-
-/* What a request says; EUIs as displayed. */
-typedef struct JoinRequest
-{
-	LorawanJoinType type;
-	bool		has_join_eui;
-	uint8_t		join_eui[LORAWAN_EUI_SIZE];
-	uint8_t		dev_eui[LORAWAN_EUI_SIZE];
-	uint16_t	dev_nonce;		/* RJcount of a rejoin */
-} JoinRequest;
-
 /* A join-accept that was opened, but not yet found to fit. */
 typedef struct OpenedAccept
 {
@@ -53,37 +36,22 @@ typedef struct OpenedAccept
 	size_t		len;			/* without MIC */
 } OpenedAccept;
 
-bool
-lorawan_is_join_request(LorawanFrame frame)
+/* Whether a frame is of a type; its fields, if it is. */
+static bool
+parse(LorawanFrame frame, LorawanMType m_type, LorawanFrameFields *fields)
 {
-	return frame.len == LORAWAN_JOIN_REQUEST_SIZE &&
-		(frame.bytes[0] & MHDR_MASK) == MHDR_JOIN_REQUEST;
+	LorawanFault fault;
+
+	return lorawan_frame_parse(frame.bytes, frame.len, fields, &fault) &&
+		fields->m_type == m_type;
 }
 
 bool
-lorawan_is_rejoin_request(LorawanFrame frame)
+lorawan_is_of_type(LorawanFrame frame, LorawanMType m_type)
 {
-	if (frame.len < LORAWAN_REJOIN_0_2_SIZE ||
-		(frame.bytes[0] & MHDR_MASK) != MHDR_REJOIN_REQUEST)
-		return false;
-	switch (frame.bytes[1])
-	{
-		case LORAWAN_REJOIN_0:
-		case LORAWAN_REJOIN_2:
-			return frame.len == LORAWAN_REJOIN_0_2_SIZE;
-		case LORAWAN_REJOIN_1:
-			return frame.len == LORAWAN_REJOIN_1_SIZE;
-		default:
-			return false;
-	}
-}
+	LorawanFrameFields fields;
 
-bool
-lorawan_is_join_accept(LorawanFrame frame)
-{
-	return (frame.len == LORAWAN_JOIN_ACCEPT_SIZE ||
-			frame.len == LORAWAN_JOIN_ACCEPT_MAX_SIZE) &&
-		(frame.bytes[0] & MHDR_MASK) == MHDR_JOIN_ACCEPT;
+	return parse(frame, m_type, &fields);
 }
 
 static void
@@ -91,22 +59,6 @@ reverse(uint8_t *out, const uint8_t *in, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		out[i] = in[len - 1 - i];
-}
-
-/* All of them end in DevEUI, DevNonce and MIC. */
-static void
-parse_request(LorawanFrame frame, JoinRequest *request)
-{
-	const uint8_t *dev_nonce = frame.bytes + frame.len - LORAWAN_MIC_SIZE - DEV_NONCE_SIZE;
-	const uint8_t *dev_eui = dev_nonce - LORAWAN_EUI_SIZE;
-
-	request->dev_nonce = (uint16_t) (dev_nonce[0] | dev_nonce[1] << 8);
-	reverse(request->dev_eui, dev_eui, LORAWAN_EUI_SIZE);
-	request->type = lorawan_is_join_request(frame) ? LORAWAN_JOIN :
-		(LorawanJoinType) frame.bytes[1];
-	request->has_join_eui = request->type == LORAWAN_JOIN || request->type == LORAWAN_REJOIN_1;
-	if (request->has_join_eui)
-		reverse(request->join_eui, dev_eui - LORAWAN_EUI_SIZE, LORAWAN_EUI_SIZE);
 }
 
 /* AES encryption of all but MHDR, which undoes the sender's AES decryption. */
@@ -179,16 +131,14 @@ set_key(AesCipher *cipher, const uint8_t key[LORAWAN_KEY_SIZE])
 }
 
 static CryptoStatus
-join_1_0(AesCipher *app_key, LorawanFrame request, LorawanFrame accept,
-		 OpenedAccept *opened, LorawanJoin *join)
+join_1_0(AesCipher *app_key, LorawanFrame request, const LorawanFrameFields *asked,
+		 LorawanFrame accept, OpenedAccept *opened, LorawanJoin *join)
 {
 	size_t		request_len = request.len - LORAWAN_MIC_SIZE;
 	uint8_t		request_mic[LORAWAN_MIC_SIZE];
 	uint8_t		accept_mic[LORAWAN_MIC_SIZE];
-	JoinRequest asked;
 	CryptoStatus status;
 
-	parse_request(request, &asked);
 	status = open_accept(app_key, accept, opened);
 	if (status == CRYPTO_OK)
 		status = lorawan_message_mic(app_key, request.bytes, request_len, request_mic);
@@ -201,7 +151,7 @@ join_1_0(AesCipher *app_key, LorawanFrame request, LorawanFrame accept,
 		return CRYPTO_INTEGRITY;
 
 	take_accept(opened, &join->accept);
-	make_block(&join->accept, join->accept.net_id, LORAWAN_NET_ID_SIZE, asked.dev_nonce,
+	make_block(&join->accept, join->accept.net_id, LORAWAN_NET_ID_SIZE, asked->dev_nonce,
 			   join->block);
 	status = derive_session_key(app_key, join, LORAWAN_F_NWK_S_INT_KEY);
 	if (status == CRYPTO_OK)
@@ -214,16 +164,18 @@ lorawan_join_1_0(const uint8_t app_key[LORAWAN_KEY_SIZE], LorawanFrame request,
 				 LorawanFrame accept, LorawanJoin *join)
 {
 	AesCipher  *root;
+	LorawanFrameFields asked;
 	OpenedAccept opened;
 	CryptoStatus status;
 
-	if (!lorawan_is_join_request(request) || !lorawan_is_join_accept(accept))
+	if (!parse(request, LORAWAN_JOIN_REQUEST, &asked) ||
+		!lorawan_is_of_type(accept, LORAWAN_JOIN_ACCEPT))
 		return CRYPTO_BAD_LENGTH;
 
 	root = aes_cipher_new();
 	status = set_key(root, app_key);
 	if (status == CRYPTO_OK)
-		status = join_1_0(root, request, accept, &opened, join);
+		status = join_1_0(root, request, &asked, accept, &opened, join);
 	aes_cipher_free(root);
 	OPENSSL_cleanse(&opened, sizeof(opened));
 	return status;
@@ -231,8 +183,8 @@ lorawan_join_1_0(const uint8_t app_key[LORAWAN_KEY_SIZE], LorawanFrame request,
 
 /* Keys a context with JSIntKey or JSEncKey, which only joins use. */
 static CryptoStatus
-set_js_key(AesCipher *nwk_key, LorawanDerivation derivation, const JoinRequest *asked,
-		   LorawanJoin *join, AesCipher *js_key)
+set_js_key(AesCipher *nwk_key, LorawanDerivation derivation,
+		   const LorawanFrameFields *asked, LorawanJoin *join, AesCipher *js_key)
 {
 	uint8_t		block[AES_BLOCK_SIZE];
 	CryptoStatus status;
@@ -246,38 +198,35 @@ set_js_key(AesCipher *nwk_key, LorawanDerivation derivation, const JoinRequest *
 
 static CryptoStatus
 join_1_1(AesCipher *nwk_key, AesCipher *js_key, LorawanFrame request,
-		 const uint8_t *join_eui, LorawanFrame accept, OpenedAccept *opened, LorawanJoin *join)
+		 const LorawanFrameFields *asked, const uint8_t *join_eui,
+		 LorawanFrame accept, OpenedAccept *opened, LorawanJoin *join)
 {
+	bool		is_rejoin = asked->m_type == LORAWAN_REJOIN_REQUEST;
 	size_t		request_len = request.len - LORAWAN_MIC_SIZE;
 	uint8_t		request_mic[LORAWAN_MIC_SIZE];
 	uint8_t		accept_mic[LORAWAN_MIC_SIZE];
-	JoinRequest asked;
 	bool		fits = true;
-	CryptoStatus status;
-
-	parse_request(request, &asked);
-	if (join_eui == NULL)
-		join_eui = asked.join_eui;
+	CryptoStatus status = CRYPTO_OK;
 
 	/* The join-accept is under JSEncKey where it answers a rejoin. */
-	status = CRYPTO_OK;
-	if (asked.type != LORAWAN_JOIN)
-		status = set_js_key(nwk_key, LORAWAN_JS_ENC_KEY, &asked, join, js_key);
+	if (is_rejoin)
+		status = set_js_key(nwk_key, LORAWAN_JS_ENC_KEY, asked, join, js_key);
 	if (status == CRYPTO_OK)
-		status = open_accept(asked.type == LORAWAN_JOIN ? nwk_key : js_key, accept, opened);
+		status = open_accept(is_rejoin ? js_key : nwk_key, accept, opened);
 
 	if (status == CRYPTO_OK)
-		status = set_js_key(nwk_key, LORAWAN_JS_INT_KEY, &asked, join, js_key);
+		status = set_js_key(nwk_key, LORAWAN_JS_INT_KEY, asked, join, js_key);
 	if (status == CRYPTO_OK)
-		status = lorawan_join_accept_mic(js_key, (uint8_t) asked.type, join_eui,
-										 asked.dev_nonce, opened->frame, opened->len,
+		status = lorawan_join_accept_mic(js_key, is_rejoin ? asked->rejoin_type : LORAWAN_JOIN,
+										 join_eui, asked->dev_nonce, opened->frame, opened->len,
 										 accept_mic);
-	if (status == CRYPTO_OK && asked.has_join_eui)
+	/* Types 0 and 2 have no JoinEUI, and a MIC by another session's key. */
+	if (status == CRYPTO_OK && (!is_rejoin || asked->rejoin_type == 1))
 	{
-		status = lorawan_message_mic(asked.type == LORAWAN_JOIN ? nwk_key : js_key,
-									 request.bytes, request_len, request_mic);
+		status = lorawan_message_mic(is_rejoin ? js_key : nwk_key, request.bytes, request_len,
+									 request_mic);
 		fits = mic_fits(request.bytes, request_len, request_mic) &
-			(memcmp(asked.join_eui, join_eui, LORAWAN_EUI_SIZE) == 0);
+			(memcmp(asked->join_eui, join_eui, LORAWAN_EUI_SIZE) == 0);
 	}
 	if (status != CRYPTO_OK)
 		return status;
@@ -289,7 +238,7 @@ join_1_1(AesCipher *nwk_key, AesCipher *js_key, LorawanFrame request,
 		return CRYPTO_INTEGRITY;
 
 	take_accept(opened, &join->accept);
-	make_block(&join->accept, join_eui, LORAWAN_EUI_SIZE, asked.dev_nonce, join->block);
+	make_block(&join->accept, join_eui, LORAWAN_EUI_SIZE, asked->dev_nonce, join->block);
 	status = derive_session_key(nwk_key, join, LORAWAN_F_NWK_S_INT_KEY);
 	if (status == CRYPTO_OK)
 		status = derive_session_key(nwk_key, join, LORAWAN_S_NWK_S_INT_KEY);
@@ -304,19 +253,21 @@ lorawan_join_1_1(const uint8_t nwk_key[LORAWAN_KEY_SIZE], LorawanFrame request,
 {
 	AesCipher  *root;
 	AesCipher  *js_key;
+	LorawanFrameFields asked;
 	OpenedAccept opened;
 	CryptoStatus status;
 
-	if (!lorawan_is_join_accept(accept) ||
-		!(join_eui == NULL ? lorawan_is_join_request(request) :
-		  lorawan_is_rejoin_request(request)))
+	if (!parse(request, join_eui == NULL ? LORAWAN_JOIN_REQUEST : LORAWAN_REJOIN_REQUEST,
+			   &asked) ||
+		!lorawan_is_of_type(accept, LORAWAN_JOIN_ACCEPT))
 		return CRYPTO_BAD_LENGTH;
 
 	root = aes_cipher_new();
 	js_key = aes_cipher_new();
 	status = js_key == NULL ? CRYPTO_NO_MEMORY : set_key(root, nwk_key);
 	if (status == CRYPTO_OK)
-		status = join_1_1(root, js_key, request, join_eui, accept, &opened, join);
+		status = join_1_1(root, js_key, request, &asked,
+						  join_eui == NULL ? asked.join_eui : join_eui, accept, &opened, join);
 	aes_cipher_free(root);
 	aes_cipher_free(js_key);
 	OPENSSL_cleanse(&opened, sizeof(opened));

@@ -16,21 +16,11 @@
 #include "lorawan_derive.h"
 #include "lorawan_frame.h"
 
-/* Sizes of whole frames, MHDR to MIC. */
-#define LORAWAN_JOIN_REQUEST_SIZE 23
-#define LORAWAN_REJOIN_0_2_SIZE 19
-#define LORAWAN_REJOIN_1_SIZE 24
-#define LORAWAN_JOIN_ACCEPT_SIZE 17
-#define LORAWAN_JOIN_ACCEPT_MAX_SIZE (LORAWAN_JOIN_ACCEPT_SIZE + LORAWAN_CF_LIST_SIZE)
+/* The longest join-accept, MHDR to MIC. */
+#define LORAWAN_JOIN_ACCEPT_MAX_SIZE 33
 
-/* What a join-accept answers (LoRaWAN L2 1.1, section 6.2.3). */
-typedef enum LorawanJoinType
-{
-	LORAWAN_REJOIN_0 = 0x00,
-	LORAWAN_REJOIN_1 = 0x01,
-	LORAWAN_REJOIN_2 = 0x02,
-	LORAWAN_JOIN = 0xff
-} LorawanJoinType;
+/* JoinReqType of a join-accept that answers a join-request (L2 1.1, 6.2.3). */
+#define LORAWAN_JOIN 0xff
 
 /* A frame as it is on the air. */
 typedef struct LorawanFrame
@@ -64,10 +54,8 @@ typedef struct LorawanJoin
 	uint8_t		js_key[LORAWAN_KEY_SIZE];	/* JSEncKey or JSIntKey, meanwhile */
 } LorawanJoin;
 
-/* Whether a frame has the MHDR and the length of its kind. */
-extern bool lorawan_is_join_request(LorawanFrame frame);
-extern bool lorawan_is_rejoin_request(LorawanFrame frame);
-extern bool lorawan_is_join_accept(LorawanFrame frame);
+/* Whether a frame is of a type, and well-formed. */
+extern bool lorawan_is_of_type(LorawanFrame frame, LorawanMType m_type);
 
 /*
  * LoRaWAN 1.0 (L2 1.0.4, sections 6.2.5 and 6.2.6): NwkSKey (at

@@ -11,6 +11,7 @@
 
 #include "../vault/derivation.h"
 #include "arguments.h"
+#include "mic_frames.h"
 
 PG_FUNCTION_INFO_V1(key_vault_lorawan_join_1_0);
 PG_FUNCTION_INFO_V1(key_vault_lorawan_join_1_1);
@@ -19,55 +20,17 @@ PG_FUNCTION_INFO_V1(key_vault_lorawan_rejoin_1_1);
 /* Columns of the results before the keys. */
 #define ACCEPT_COLUMNS 7
 
+/* A whole frame, MHDR to MIC, of the kind that the function takes it for. */
 static LorawanFrame
-frame_argument(FunctionCallInfo fcinfo, int n)
+frame_argument(FunctionCallInfo fcinfo, int n,
+			   void (*check) (FunctionCallInfo fcinfo, int n, bool has_mic, MicFrame *frame))
 {
-	const bytea *bytes = PG_GETARG_BYTEA_PP(n);
-	LorawanFrame frame = {(const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)};
+	MicFrame	argument;
+	LorawanFrame frame;
 
-	return frame;
-}
-
-static void
-refuse_frame(const char *name, LorawanFrame frame, const char *detail)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 frame.len == 0 ? errmsg("%s is empty", name) :
-			 errmsg("%s has %zu bytes and MHDR %02x", name, frame.len, frame.bytes[0]),
-			 errdetail_internal("%s", detail)));
-}
-
-static LorawanFrame
-join_request_argument(FunctionCallInfo fcinfo, int n)
-{
-	LorawanFrame frame = frame_argument(fcinfo, n);
-
-	if (!lorawan_is_join_request(frame))
-		refuse_frame("join_request", frame,
-					 "A join-request has 23 bytes, from MHDR (00) to MIC.");
-	return frame;
-}
-
-static LorawanFrame
-rejoin_request_argument(FunctionCallInfo fcinfo, int n)
-{
-	LorawanFrame frame = frame_argument(fcinfo, n);
-
-	if (!lorawan_is_rejoin_request(frame))
-		refuse_frame("rejoin_request", frame,
-					 "A rejoin-request has 19 bytes (types 0 and 2) or 24 (type 1), from MHDR (c0) to MIC.");
-	return frame;
-}
-
-static LorawanFrame
-join_accept_argument(FunctionCallInfo fcinfo, int n)
-{
-	LorawanFrame frame = frame_argument(fcinfo, n);
-
-	if (!lorawan_is_join_accept(frame))
-		refuse_frame("join_accept", frame,
-					 "A join-accept has 17 bytes, or 33 with a CFList, from MHDR (20) to MIC.");
+	check(fcinfo, n, true, &argument);
+	frame.bytes = argument.message;
+	frame.len = argument.message_size + LORAWAN_MIC_SIZE;
 	return frame;
 }
 
@@ -101,12 +64,13 @@ Datum
 key_vault_lorawan_join_1_0(PG_FUNCTION_ARGS)
 {
 	static const LorawanDerivation keys[] = {LORAWAN_F_NWK_S_INT_KEY, LORAWAN_APP_S_KEY};
+	LorawanFrame request = frame_argument(fcinfo, 1, join_request_argument);
+	LorawanFrame accept = frame_argument(fcinfo, 2, join_accept_argument);
 	WrappedKey	app_key;
 	VaultJoin	join;
 
 	wrapped_key_argument(fcinfo, 0, &app_key);
-	vault_join_1_0(&app_key, join_request_argument(fcinfo, 1),
-				   join_accept_argument(fcinfo, 2), label_argument(fcinfo, 3), &join);
+	vault_join_1_0(&app_key, request, accept, label_argument(fcinfo, 3), &join);
 	PG_RETURN_DATUM(join_result(fcinfo, &join, keys, lengthof(keys)));
 }
 
@@ -117,28 +81,32 @@ static const LorawanDerivation keys_1_1[] = {
 Datum
 key_vault_lorawan_join_1_1(PG_FUNCTION_ARGS)
 {
+	LorawanFrame request = frame_argument(fcinfo, 2, join_request_argument);
+	LorawanFrame accept = frame_argument(fcinfo, 3, join_accept_argument);
 	WrappedKey	nwk_key;
 	WrappedKey	app_key;
 	VaultJoin	join;
 
 	wrapped_key_argument(fcinfo, 0, &nwk_key);
 	wrapped_key_argument(fcinfo, 1, &app_key);
-	vault_join_1_1(&nwk_key, &app_key, join_request_argument(fcinfo, 2), NULL,
-				   join_accept_argument(fcinfo, 3), label_argument(fcinfo, 4), &join);
+	vault_join_1_1(&nwk_key, &app_key, request, NULL, accept, label_argument(fcinfo, 4),
+				   &join);
 	PG_RETURN_DATUM(join_result(fcinfo, &join, keys_1_1, lengthof(keys_1_1)));
 }
 
 Datum
 key_vault_lorawan_rejoin_1_1(PG_FUNCTION_ARGS)
 {
+	const uint8 *join_eui = eui_argument(fcinfo, 2, "join_eui");
+	LorawanFrame request = frame_argument(fcinfo, 3, rejoin_request_argument);
+	LorawanFrame accept = frame_argument(fcinfo, 4, join_accept_argument);
 	WrappedKey	nwk_key;
 	WrappedKey	app_key;
 	VaultJoin	join;
 
 	wrapped_key_argument(fcinfo, 0, &nwk_key);
 	wrapped_key_argument(fcinfo, 1, &app_key);
-	vault_join_1_1(&nwk_key, &app_key, rejoin_request_argument(fcinfo, 3),
-				   eui_argument(fcinfo, 2, "join_eui"),
-				   join_accept_argument(fcinfo, 4), label_argument(fcinfo, 5), &join);
+	vault_join_1_1(&nwk_key, &app_key, request, join_eui, accept, label_argument(fcinfo, 5),
+				   &join);
 	PG_RETURN_DATUM(join_result(fcinfo, &join, keys_1_1, lengthof(keys_1_1)));
 }
