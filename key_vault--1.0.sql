@@ -325,12 +325,25 @@ LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_revoke(text, regrole, text) IS
 'withdraws what kek_grant granted; false if there was nothing to withdraw; takes the privilege admin';
 
+-- No foreign key, so that a dump restores in any order; rows of kek stay.
+CREATE TABLE key_vault.kek_destruction (
+    kek_id       uuid NOT NULL,
+    destroy_at   timestamptz NOT NULL,
+    scheduled_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT kek_destruction_pkey PRIMARY KEY (kek_id)
+);
+SELECT pg_extension_config_dump('key_vault.kek_destruction', '');
+COMMENT ON TABLE key_vault.kek_destruction IS
+'KEKs that are to be destroyed; written by kek_schedule_destroy() and kek_cancel_destroy(), shown by the view keks';
+
 CREATE VIEW key_vault.keks AS
 SELECT label, version, state, key_bits, provider, kcv, root_key_id, created_at,
-       state_changed_at, kek_id
+       state_changed_at, kek_id,
+       (SELECT d.destroy_at FROM key_vault.kek_destruction d WHERE d.kek_id = kek.kek_id) AS destroy_at
   FROM key_vault.kek
  ORDER BY label, version;
-COMMENT ON VIEW key_vault.keks IS 'the KEKs, without their sealed material';
+COMMENT ON VIEW key_vault.keks IS
+'the KEKs, without their sealed material; destroy_at: when kek_destroy_due() is to destroy it';
 
 CREATE VIEW key_vault.kek_privileges AS
 SELECT label, role, string_agg(privilege, ', ' ORDER BY privilege) AS privileges
@@ -359,11 +372,11 @@ CREATE TABLE key_vault.audit_log (
 SELECT pg_extension_config_dump('key_vault.audit_log', '');
 
 COMMENT ON TABLE key_vault.audit_log IS
-'the life of each KEK: created, imported, rotated, suspended, resumed, compromised, destroyed; resealed (under another root key); granted, revoked. Written by the functions, in the transaction of the change; rows cannot be changed or deleted. Read by members of pg_read_all_stats';
+'the life of each KEK: created, imported, rotated, suspended, resumed, compromised, scheduled (for destruction), unscheduled, destroyed; resealed (under another root key); rewrapped (a row for each table and run); granted, revoked. Written by the functions, in the transaction of the change; rows cannot be changed or deleted. Read by members of pg_read_all_stats';
 COMMENT ON COLUMN key_vault.audit_log.at IS 'the moment of the call; the transaction ended later';
 COMMENT ON COLUMN key_vault.audit_log.version IS 'NULL for what is about the label as a whole';
 COMMENT ON COLUMN key_vault.audit_log.details IS
-'for changes of state: from, to; for privileges: role, privilege; resealed: the root keys'' check values, from, to';
+'for changes of state: from, to; for privileges: role, privilege; resealed: the root keys'' check values, from, to; for a schedule: destroy_at; for rewrapping: table, rows, keys, and whether the run finished';
 COMMENT ON COLUMN key_vault.audit_log.role IS
 'the current role, whose privilege was checked; roles are kept by name, as they were called then';
 COMMENT ON COLUMN key_vault.audit_log.session_role IS 'the role that logged in (session_user)';
@@ -527,14 +540,20 @@ WITH RECURSIVE types (type, nested) AS (
            SELECT unnest(ARRAY[r.rngtypid, r.rngmultitypid]), true FROM pg_range r
             WHERE r.rngsubtype = types.type) AS made (type, nested)
 )
-SELECT c.oid::regclass AS relation, a.attname AS "column", types.nested, c.relkind
+SELECT c.oid::regclass AS relation, a.attname AS "column", types.nested, c.relkind,
+       c.relpersistence = 't' AND c.relnamespace <> pg_my_temp_schema() AS other_session
   FROM pg_class c
   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
   JOIN types ON types.type = a.atttypid
- WHERE c.relkind IN ('r', 'm', 'f')
-   AND NOT (c.relpersistence = 't' AND c.relnamespace <> pg_my_temp_schema());
+ WHERE c.relkind IN ('r', 'm', 'f');
 COMMENT ON VIEW key_vault.wrapped_key_columns IS
-'the columns of this database that hold wrapped keys, of whatever table; nested: in arrays, composite types or ranges';
+'the columns of this database that hold wrapped keys, of whatever table; nested: in arrays, composite types or ranges; other_session: in a temporary table of another session, which cannot be read';
+
+CREATE FUNCTION key_vault.kek_ids(value anyelement)
+RETURNS uuid[] AS 'MODULE_PATHNAME', 'key_vault_kek_ids'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION key_vault.kek_ids(anyelement) IS
+'the KEKs that wrap the keys in a value of any type: a wrapped_key, or an array, row, range or domain made of them; one element a key, in their order';
 
 CREATE FUNCTION key_vault.kek_usage(label text DEFAULT NULL)
 RETURNS TABLE (kek_label text, kek_version integer, state text,
@@ -547,7 +566,7 @@ DECLARE
 BEGIN
     FOR col IN SELECT * FROM key_vault.wrapped_key_columns w ORDER BY w.relation::text, w."column"
     LOOP
-        IF NOT has_column_privilege(col.relation, col."column", 'SELECT') THEN
+        IF col.other_session OR NOT has_column_privilege(col.relation, col."column", 'SELECT') THEN
             RAISE WARNING 'column "%" of table % could not be read and is left out', col."column", col.relation
                 USING HINT = 'A role that may read it, or a superuser, sees all.';
             CONTINUE;
@@ -562,8 +581,7 @@ BEGIN
               ORDER BY 1, 2',
             col.relation, col."column", col.relation::oid,
             CASE WHEN col.nested THEN
-                format('SELECT (regexp_matches(%I::text, %L, %L))[1]::uuid', col."column",
-                       'kv1:[a-z-]+:([0-9a-f-]{36}):', 'g')
+                format('SELECT * FROM unnest(key_vault.kek_ids(%I))', col."column")
             ELSE
                 format('VALUES (key_vault.kek_id(%I::key_vault.wrapped_key))', col."column")
             END)
@@ -588,7 +606,9 @@ SET row_security = off AS $$
 #variable_conflict use_variable
 DECLARE
     col record;
-    found record;
+    found_keys record;
+    publications text;
+    locked oid[] := '{}';
 BEGIN
     IF label IS NULL OR version IS NULL OR force IS NULL THEN
         RAISE EXCEPTION 'arguments of kek_destroy must not be NULL'
@@ -604,36 +624,157 @@ BEGIN
             RAISE EXCEPTION 'kek_destroy must run in a READ COMMITTED transaction'
                 USING ERRCODE = 'active_sql_transaction';
         END IF;
-        FOR col IN SELECT w.relation, w."column", w.relkind FROM key_vault.wrapped_key_columns w
-                    ORDER BY w.relation
+        SELECT string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname) INTO publications
+          FROM pg_publication_tables p WHERE p.schemaname = 'key_vault' AND p.tablename = 'kek';
+        IF publications IS NOT NULL THEN
+            RAISE EXCEPTION 'KEKs of this database are published to other servers'
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      DETAIL = format('Table key_vault.kek is in publication %s. Keys of the subscribers that hang on the KEK cannot be seen from here.', publications),
+                      HINT = 'Rewrap on the subscribers and see key_vault.kek_usage() there, then destroy the KEK with force => true.';
+        END IF;
+        -- Again, until no table came along while others were waited for.
         LOOP
-            IF NOT has_column_privilege(col.relation, col."column", 'SELECT')
-               OR NOT has_table_privilege(col.relation, 'UPDATE, DELETE, TRUNCATE')
-            THEN
-                RAISE EXCEPTION 'column "%" of table % could not be read and locked', col."column", col.relation
-                    USING ERRCODE = 'insufficient_privilege',
-                          DETAIL = 'Whether keys in it hang on the KEK cannot be told.',
-                          HINT = 'Run it as a superuser, or destroy the KEK with force => true.';
-            END IF;
-            IF col.relkind = 'r' THEN
-                EXECUTE format('LOCK TABLE ONLY %s IN SHARE MODE', col.relation);
-            END IF;
+            FOR col IN SELECT w.relation, w."column", w.relkind, w.other_session
+                         FROM key_vault.wrapped_key_columns w
+                        WHERE w.relation <> ALL (locked)
+                        ORDER BY w.relation
+            LOOP
+                IF col.other_session
+                   OR NOT has_column_privilege(col.relation, col."column", 'SELECT')
+                   OR NOT has_table_privilege(col.relation, 'UPDATE, DELETE, TRUNCATE')
+                THEN
+                    RAISE EXCEPTION 'column "%" of table % could not be read and locked', col."column", col.relation
+                        USING ERRCODE = 'insufficient_privilege',
+                              DETAIL = 'Whether keys in it hang on the KEK cannot be told.',
+                              HINT = CASE WHEN col.other_session THEN 'It is a temporary table of another session: wait for its end, or destroy the KEK with force => true.'
+                                          ELSE 'Run it as a superuser, or destroy the KEK with force => true.' END;
+                END IF;
+                IF col.relkind = 'r' THEN
+                    EXECUTE format('LOCK TABLE ONLY %s IN SHARE MODE', col.relation);
+                END IF;
+                locked := locked || col.relation::oid;
+            END LOOP;
+            EXIT WHEN NOT FOUND;
         END LOOP;
         SELECT sum(u.keys) AS keys, string_agg(format('%s in column "%s" of %s', u.keys, u."column", u.relation), ', ') AS places
-          INTO found
+          INTO found_keys
           FROM key_vault.kek_usage(label) u WHERE u.kek_version = version;
-        IF found.keys > 0 THEN
-            RAISE EXCEPTION 'KEK label "%" version % still wraps % keys', label, version, found.keys
+        IF found_keys.keys > 0 THEN
+            RAISE EXCEPTION 'KEK label "%" version % still wraps % keys', label, version, found_keys.keys
                 USING ERRCODE = 'KV008',
-                      DETAIL = format('There are %s.', found.places),
-                      HINT = 'Rewrap them first: UPDATE ... SET column = key_vault.rewrap(column). With force => true they are lost.';
+                      DETAIL = format('There are %s.', found_keys.places),
+                      HINT = format('Rewrap them first: CALL key_vault.rewrap_all(%L). With force => true they are lost.', label);
         END IF;
     END IF;
     PERFORM key_vault.kek_erase(label, version);
+    IF NOT force THEN
+        RAISE NOTICE 'KEK label "%" version % is destroyed; columns of type wrapped_key of this database alone were looked at', label, version
+            USING DETAIL = 'Keys that are kept as bytea, text or JSON, in other databases or in backups are out of reach.';
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION key_vault.kek_destroy(text, integer, boolean) IS
-'erases the material of a KEK for ever. Without force it refuses while a wrapped_key column of this database holds a key that needs it; keys kept as bytea, text or JSON, in other databases or in backups it cannot see. Takes the privilege admin';
+'erases the material of a KEK for ever: in the table, and in every session at its next look-up of a key. Locks out writers of all tables with wrapped_key columns until the transaction ends. Without force it refuses while such a column of this database holds a key that needs it, while one cannot be read, and while table kek is published to other servers. Keys kept as bytea, text or JSON, in other databases or in backups it cannot see. The sealed material stays in WAL, in old backups, and in the dead row until VACUUM. Takes the privilege admin';
+
+CREATE FUNCTION key_vault.kek_schedule_destroy(label text, version integer, after interval)
+RETURNS timestamptz AS 'MODULE_PATHNAME', 'key_vault_kek_schedule_destroy'
+LANGUAGE C;
+COMMENT ON FUNCTION key_vault.kek_schedule_destroy(text, integer, interval) IS
+'has a KEK destroyed by the first kek_destroy_due() after a waiting time, which may be changed by calling it again; until then it works as before; returns when. Takes the privilege admin';
+
+CREATE FUNCTION key_vault.kek_cancel_destroy(label text, version integer)
+RETURNS boolean AS 'MODULE_PATHNAME', 'key_vault_kek_cancel_destroy'
+LANGUAGE C;
+COMMENT ON FUNCTION key_vault.kek_cancel_destroy(text, integer) IS
+'takes back kek_schedule_destroy; false if nothing was scheduled; takes the privilege admin';
+
+-- It runs unattended: who waits for a lock has writers wait behind it.
+CREATE FUNCTION key_vault.kek_destroy_due()
+RETURNS integer
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '10s' AS $$
+DECLARE
+    due record;
+    message text;
+    detail text;
+    destroyed integer := 0;
+BEGIN
+    FOR due IN SELECT k.label, k.version FROM key_vault.keks k
+                WHERE k.destroy_at <= clock_timestamp() AND k.state <> 'destroyed'
+                  AND key_vault.has_kek_privilege(k.label, 'admin')
+    LOOP
+        BEGIN
+            PERFORM key_vault.kek_destroy(due.label, due.version);
+            destroyed := destroyed + 1;
+        EXCEPTION WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+            RAISE WARNING 'KEK label "%" version % is due, and could not be destroyed', due.label, due.version
+                USING ERRCODE = SQLSTATE, DETAIL = concat_ws(' ', message || '.', nullif(detail, '')),
+                      HINT = 'It stays scheduled.';
+        END;
+    END LOOP;
+    RETURN destroyed;
+END
+$$;
+COMMENT ON FUNCTION key_vault.kek_destroy_due() IS
+'destroys the KEKs whose waiting time is over, of labels that the current role administers, as kek_destroy does without force; returns how many. What is refused is a warning and stays scheduled; a lock is waited for 10 seconds. For pg_cron, or whoever calls it';
+
+------------------------------------------------------------------------------
+-- Rewrapping all keys of a label
+------------------------------------------------------------------------------
+
+-- src/vault/rewrap_progress.c writes it.
+CREATE TABLE key_vault.rewrap_state (
+    label       text COLLATE "C" NOT NULL,
+    relation    oid NOT NULL,
+    lock_id     oid NOT NULL,
+    kek_id      uuid NOT NULL,
+    pass        integer NOT NULL,
+    next_row    tid NOT NULL,
+    first_block bigint NOT NULL,
+    end_block   bigint NOT NULL,
+    rows        bigint NOT NULL DEFAULT 0,
+    keys        bigint NOT NULL DEFAULT 0,
+    rows_failed bigint NOT NULL DEFAULT 0,
+    rows_left   bigint,
+    started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at timestamptz,
+    CONSTRAINT rewrap_state_pkey PRIMARY KEY (label, relation)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE key_vault.rewrap_state IS
+'how far rewrap_all() has come in which table; shown by the view rewrap_progress';
+
+CREATE VIEW key_vault.rewrap_progress AS
+SELECT s.label AS kek_label, s.relation::regclass AS relation,
+       CASE WHEN l.pid IS NOT NULL THEN 'running'
+            WHEN s.finished_at IS NULL THEN 'stopped'
+            WHEN s.rows_left > 0 THEN 'rows left'
+            ELSE 'done' END AS state,
+       l.pid, s.pass,
+       round(CASE WHEN s.finished_at IS NOT NULL OR s.end_block = 0 THEN 100
+                  ELSE least(100, 100.0 * p.next_block / s.end_block) END, 1) AS percent,
+       s.rows, s.keys, s.rows_failed, s.rows_left,
+       round(s.keys / nullif(extract(epoch FROM s.updated_at - s.started_at), 0)) AS keys_per_second,
+       CASE WHEN l.pid IS NOT NULL AND p.next_block > s.first_block
+            THEN greatest((s.updated_at - s.started_at) * (s.end_block - p.next_block)::float8
+                          / (p.next_block - s.first_block)::float8, '0') END AS time_left,
+       s.started_at, s.updated_at, s.finished_at
+  FROM key_vault.rewrap_state s
+ CROSS JOIN LATERAL (SELECT (s.next_row::text::point)[0]::bigint) p (next_block)
+  LEFT JOIN pg_locks l ON l.locktype = 'advisory' AND l.granted AND l.classid = s.relation
+        AND l.objid = s.lock_id AND l.objsubid = 19318
+        AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
+COMMENT ON VIEW key_vault.rewrap_progress IS
+'the last run of rewrap_all() by label and table, as of its last commit: state (running, stopped, done, or rows left), process, pass, percent of the pass, rows and keys rewrapped by this run, rows that could not be, rows left as counted at the end, keys a second, time left of the pass';
+
+CREATE PROCEDURE key_vault.rewrap_all(label text, batch_size integer DEFAULT 10000,
+                                      sleep interval DEFAULT '0', only_table regclass DEFAULT NULL)
+AS 'MODULE_PATHNAME', 'key_vault_rewrap_all'
+LANGUAGE C;
+COMMENT ON PROCEDURE key_vault.rewrap_all(text, integer, interval, regclass) IS
+'rewraps all keys of a label, in all wrapped_key columns of this database or in one table with its partitions and heirs, from the versions that only unwrap to the active one: batch_size rows (1 to 1000000) at a time, with a commit and a pause after each. Takes the privilege rewrap, and SELECT and UPDATE on the columns; the tables'' triggers and the like run as the tables'' owners. Rows that others have locked come later; rows that cannot be rewrapped are told as warnings. Stopped, it goes on from there when called again. Progress comes as notices, and in the view rewrap_progress';
 
 ------------------------------------------------------------------------------
 -- LoRaWAN
@@ -2217,7 +2358,7 @@ BEGIN
                      OR proname ~ '^lorawan_build_'
                      OR proname IN ('lorawan_parse', 'lorawan_mac_commands',
                                     'lorawan_full_f_cnt', 'lorawan_f_cnt')
-                     OR proname IN ('kek_id', 'kek_label', 'kek_version', 'algorithm',
+                     OR proname IN ('kek_id', 'kek_ids', 'kek_label', 'kek_version', 'algorithm',
                                     'has_kek_privilege', 'cache_flush', 'cache_stats',
                                     'cache_stats_reset', 'cache_stats_all',
                                     'cache_stats_reset_all')
@@ -2235,4 +2376,5 @@ GRANT SELECT ON key_vault.cache_stats_sessions, key_vault.cache_stats_total TO p
 GRANT SELECT ON key_vault.audit_log TO pg_read_all_stats;
 GRANT SELECT ON key_vault.kek_health TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION key_vault.root_keys(), key_vault.kek_usage(text) TO pg_read_all_stats;
-GRANT SELECT ON key_vault.keks, key_vault.kek_privileges, key_vault.wrapped_key_columns TO PUBLIC;
+GRANT SELECT ON key_vault.keks, key_vault.kek_privileges, key_vault.wrapped_key_columns,
+                key_vault.rewrap_progress TO PUBLIC;

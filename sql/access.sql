@@ -118,15 +118,21 @@ INSERT INTO access_call (privilege, call) VALUES
     ('admin', $$key_vault.kek_erase('access a', 9)$$),
     ('admin', $$key_vault.kek_destroy('access a', 9)$$),
     ('admin', $$key_vault.kek_destroy('access a', 9, true)$$),
+    ('admin', $$key_vault.kek_schedule_destroy('access a', 9, '1 day')$$),
+    ('admin', $$key_vault.kek_cancel_destroy('access a', 9)$$),
     ('admin', $$key_vault.kek_grant('access a', 'regress_kv_user', 'derive')$$),
     ('admin', $$key_vault.kek_revoke('access a', 'regress_kv_user', 'derive')$$),
     ('admin + unwrap', $$key_vault.kek_import_wrapped('access a', '\x1fa68b0a8112b447aef34bd8fb5a7b829d3e862371d2cfe5', 'access a')$$),
+    ('', 'key_vault.kek_destroy_due()'),
     ('', 'key_vault.kek_usage()'),
     ('', 'key_vault.root_keys()'),
     ('', 'key_vault.root_key_rotate()');
 GRANT SELECT ON access_call TO PUBLIC;
 SET ROLE regress_kv_user;
 SELECT failure('SELECT ' || call) FROM access_call ORDER BY n;
+RESET ROLE;
+SET ROLE regress_kv_user;
+SELECT failure($$CALL key_vault.rewrap_all('access a')$$);
 RESET ROLE;
 -- What tells about other sessions asks for itself; a session's own cache is its own.
 SET ROLE regress_kv_user;
@@ -143,7 +149,7 @@ SELECT failure('SELECT key_vault.cache_stats_reset_all()');
 RESET ROLE;
 REVOKE pg_read_all_stats FROM regress_kv_user;
 -- A new function would show up here.
-SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'key_vault'::regnamespace AND p.prorettype <> 'trigger'::regtype
+SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'key_vault'::regnamespace AND p.prorettype <> 'trigger'::regtype AND p.proname <> 'rewrap_all'
    AND NOT has_function_privilege('regress_kv_user', p.oid, 'EXECUTE')
    AND NOT EXISTS (SELECT FROM access_call WHERE call LIKE 'key_vault.' || p.proname || '(%')
  ORDER BY p.oid::regprocedure::text COLLATE "C";

@@ -10,6 +10,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 #include "../crypto/secure_memory.h"
 #include "../vault/access.h"
@@ -27,6 +28,8 @@ PG_FUNCTION_INFO_V1(key_vault_kek_suspend);
 PG_FUNCTION_INFO_V1(key_vault_kek_resume);
 PG_FUNCTION_INFO_V1(key_vault_kek_compromise);
 PG_FUNCTION_INFO_V1(key_vault_kek_erase);
+PG_FUNCTION_INFO_V1(key_vault_kek_schedule_destroy);
+PG_FUNCTION_INFO_V1(key_vault_kek_cancel_destroy);
 PG_FUNCTION_INFO_V1(key_vault_kek_grant);
 PG_FUNCTION_INFO_V1(key_vault_kek_revoke);
 PG_FUNCTION_INFO_V1(key_vault_root_key_rotate);
@@ -134,6 +137,21 @@ key_vault_kek_erase(PG_FUNCTION_ARGS)
 	refuse_nulls(fcinfo);
 	kek_erase(label_argument(fcinfo, 0), PG_GETARG_INT32(1));
 	PG_RETURN_VOID();
+}
+
+Datum
+key_vault_kek_schedule_destroy(PG_FUNCTION_ARGS)
+{
+	refuse_nulls(fcinfo);
+	PG_RETURN_TIMESTAMPTZ(kek_schedule_destroy(label_argument(fcinfo, 0), PG_GETARG_INT32(1),
+											   PG_GETARG_INTERVAL_P(2)));
+}
+
+Datum
+key_vault_kek_cancel_destroy(PG_FUNCTION_ARGS)
+{
+	refuse_nulls(fcinfo);
+	PG_RETURN_BOOL(kek_cancel_destroy(label_argument(fcinfo, 0), PG_GETARG_INT32(1)));
 }
 
 Datum

@@ -158,15 +158,6 @@ lorawan_crypt_downlink_f_opts(PG_FUNCTION_ARGS)
 Datum
 key_vault_key_status(PG_FUNCTION_ARGS)
 {
-	static const char *const names[] = {
-		[VAULT_OK] = "ok",
-		[VAULT_KEK_UNKNOWN] = "KEK unknown",
-		[VAULT_KEK_SUSPENDED] = "KEK suspended",
-		[VAULT_KEK_DESTROYED] = "KEK destroyed",
-		[VAULT_INTEGRITY] = "integrity failure",
-		[VAULT_CONTEXT] = "other DevAddr",
-		[VAULT_KEY_LENGTH] = "not a session key",
-	};
 	WrappedKey	wrapped_key;
 	VaultFailure failure;
 
@@ -174,5 +165,5 @@ key_vault_key_status(PG_FUNCTION_ARGS)
 	(void) vault_borrow_cipher(&wrapped_key, KEK_DECRYPT, dev_addr_argument(fcinfo, 1),
 							   &failure);
 	vault_release();
-	PG_RETURN_TEXT_P(cstring_to_text(names[failure]));
+	PG_RETURN_TEXT_P(cstring_to_text(vault_failure_name(failure)));
 }

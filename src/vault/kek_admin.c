@@ -22,6 +22,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
+#include "utils/timestamp.h"
 #include "utils/uuid.h"
 
 #include "../crypto/secure_memory.h"
@@ -376,6 +377,21 @@ kek_compromise(const char *label, int32 version)
 	notice_no_active_version(row);
 }
 
+static bool
+forget_schedule(const KekRow *row)
+{
+	OwnerSql	owner;
+	Oid			types[] = {UUIDOID};
+	Datum		values[] = {UUIDPGetDatum(&row->kek_id)};
+	bool		found;
+
+	owner_sql_begin(&owner);
+	found = owner_sql_execute("DELETE FROM key_vault.kek_destruction WHERE kek_id = $1",
+							  lengthof(types), types, values, NULL) > 0;
+	owner_sql_end(&owner);
+	return found;
+}
+
 void
 kek_erase(const char *label, int32 version)
 {
@@ -388,7 +404,55 @@ kek_erase(const char *label, int32 version)
 	if (row->provider != NULL)
 		kek_token_destroy(row);
 	change_state(row, KEK_DESTROYED, "destroyed");
+	(void) forget_schedule(row);
 	notice_no_active_version(row);
+}
+
+TimestampTz
+kek_schedule_destroy(const char *label, int32 version, const Interval *after)
+{
+	KekRow	   *row;
+	OwnerSql	owner;
+	Oid			types[] = {UUIDOID, TIMESTAMPTZOID};
+	Datum		values[lengthof(types)];
+	TimestampTz now = GetCurrentTimestamp();
+
+	begin_administration(label);
+	row = existing_version(label, version);
+	if (row->state == KEK_DESTROYED)
+		refuse_state(row);
+	values[0] = UUIDPGetDatum(&row->kek_id);
+	values[1] = DirectFunctionCall2(timestamptz_pl_interval,
+									TimestampTzGetDatum(now), IntervalPGetDatum(after));
+	if (DatumGetTimestampTz(values[1]) < now)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("waiting time must not be negative")));
+
+	owner_sql_begin(&owner);
+	owner_sql_execute("INSERT INTO key_vault.kek_destruction (kek_id, destroy_at) VALUES ($1, $2) "
+					  "ON CONFLICT (kek_id) DO UPDATE SET destroy_at = $2, "
+					  "scheduled_at = clock_timestamp()",
+					  lengthof(types), types, values, NULL);
+	owner_sql_end(&owner);
+	audit_log_write("scheduled", row->label, row->version,
+					psprintf("{\"destroy_at\": \"%s\"}",
+							 timestamptz_to_str(DatumGetTimestampTz(values[1]))));
+	return DatumGetTimestampTz(values[1]);
+}
+
+bool
+kek_cancel_destroy(const char *label, int32 version)
+{
+	KekRow	   *row;
+	bool		found;
+
+	begin_administration(label);
+	row = existing_version(label, version);
+	found = forget_schedule(row);
+	if (found)
+		audit_log_write("unscheduled", row->label, row->version, NULL);
+	return found;
 }
 
 static uint64

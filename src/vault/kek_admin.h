@@ -9,6 +9,8 @@
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
+
 /*
  * A new label with a random KEK of 128, 192 or 256 bits; returns the version, 1.
  * provider: KEK_PROVIDER_LOCAL, or the token to make it in.
@@ -33,6 +35,14 @@ extern void kek_compromise(const char *label, int32 version);
 
 /* Erases the material.  Whether keys still need it is for the caller to know. */
 extern void kek_erase(const char *label, int32 version);
+
+/*
+ * Notes when kek_destroy_due() is to destroy it, and returns that; takes it
+ * back, false when there was nothing to take back.
+ */
+extern TimestampTz kek_schedule_destroy(const char *label, int32 version,
+										const Interval *after);
+extern bool kek_cancel_destroy(const char *label, int32 version);
 
 /* Grants and withdraws a privilege; false when there was nothing to do. */
 extern bool kek_privilege_grant(const char *label, Oid role, const char *privilege);

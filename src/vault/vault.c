@@ -94,6 +94,22 @@ fail(VaultFailure reason, const WrappedKey *wrapped_key, const Kek *kek,
 	}
 }
 
+const char *
+vault_failure_name(VaultFailure failure)
+{
+	static const char *const names[] = {
+		[VAULT_OK] = "ok",
+		[VAULT_KEK_UNKNOWN] = "KEK unknown",
+		[VAULT_KEK_SUSPENDED] = "KEK suspended",
+		[VAULT_KEK_DESTROYED] = "KEK destroyed",
+		[VAULT_INTEGRITY] = "integrity failure",
+		[VAULT_CONTEXT] = "other DevAddr",
+		[VAULT_KEY_LENGTH] = "not a session key",
+	};
+
+	return names[failure];
+}
+
 /*
  * Unwraps into a lent entry; NULL when the integrity check does not fit.
  */
@@ -242,30 +258,47 @@ vault_borrow_cipher(const WrappedKey *wrapped_key, KekPrivileges any_of,
 	return key_cache_cipher(entry);
 }
 
-static VaultKey
-borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill)
+/* False after a failure that was told. */
+static bool
+borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill,
+		   VaultKey *key, VaultFailure *failure)
 {
-	CacheEntry *entry = look_up(wrapped_key, any_of, fill, NULL);
-	VaultKey	key;
+	CacheEntry *entry = look_up(wrapped_key, any_of, fill, failure);
 
-	key.key = key_cache_key(entry);
-	key.key_size = entry->key_size;
-	key.dev_addr = entry->is_bound ? key_cache_dev_addr(entry) : NULL;
-	key.kek_label = entry->kek->row.label;
-	key.kek_version = entry->kek->row.version;
-	return key;
+	if (entry == NULL)
+		return false;
+	key->key = key_cache_key(entry);
+	key->key_size = entry->key_size;
+	key->dev_addr = entry->is_bound ? key_cache_dev_addr(entry) : NULL;
+	key->kek_label = entry->kek->row.label;
+	key->kek_version = entry->kek->row.version;
+	return true;
 }
 
+/* Without a place for the reason a failure is an error. */
 VaultKey
 vault_borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of)
 {
-	return borrow_key(wrapped_key, any_of, false);
+	VaultKey	key = {0};
+
+	(void) borrow_key(wrapped_key, any_of, false, &key, NULL);
+	return key;
 }
 
 VaultKey
 vault_borrow_key_again(const WrappedKey *wrapped_key, KekPrivileges any_of)
 {
-	return borrow_key(wrapped_key, any_of, true);
+	VaultKey	key = {0};
+
+	(void) borrow_key(wrapped_key, any_of, true, &key, NULL);
+	return key;
+}
+
+bool
+vault_try_borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of,
+					 VaultKey *key, VaultFailure *failure)
+{
+	return borrow_key(wrapped_key, any_of, false, key, failure);
 }
 
 void

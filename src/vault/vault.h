@@ -58,6 +58,13 @@ extern VaultKey vault_borrow_key(const WrappedKey *wrapped_key,
 extern VaultKey vault_borrow_key_again(const WrappedKey *wrapped_key,
 									   KekPrivileges any_of);
 
+/* The same; false, and the reason, where the key itself is the fault. */
+extern bool vault_try_borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of,
+								 VaultKey *key, VaultFailure *failure);
+
+/* A reason in words, as key_status() gives them. */
+extern const char *vault_failure_name(VaultFailure failure);
+
 extern void vault_release(void);
 
 #endif							/* VAULT_H */

@@ -197,6 +197,23 @@ vault_rewrap(const WrappedKey *wrapped_key)
 }
 
 struct varlena *
+vault_try_rewrap(const WrappedKey *wrapped_key, VaultFailure *failure)
+{
+	VaultKey	key;
+
+	if (!vault_try_borrow_key(wrapped_key, KEK_REWRAP, &key, failure))
+		return NULL;
+	return wrap_borrowed(&key, wrapping_kek(key.kek_label, KEK_REWRAP), key.dev_addr);
+}
+
+pg_uuid_t
+vault_rewrap_target(const char *label)
+{
+	kek_accept_changes();
+	return wrapping_kek(label, KEK_REWRAP)->kek_id;
+}
+
+struct varlena *
 vault_rewrap_to(const WrappedKey *wrapped_key, const char *label)
 {
 	VaultKey	key = vault_borrow_key(wrapped_key, KEK_UNWRAP);

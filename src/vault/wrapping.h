@@ -34,6 +34,15 @@ extern struct varlena *vault_generate(const char *label, int32 key_size);
 /* To the active KEK of the same label; takes the privilege rewrap there. */
 extern struct varlena *vault_rewrap(const WrappedKey *wrapped_key);
 
+/* The same; NULL, and the reason, where the key itself is the fault. */
+extern struct varlena *vault_try_rewrap(const WrappedKey *wrapped_key, VaultFailure *failure);
+
+/*
+ * The kek_id to which rewrapping goes for a label; an error where there is none.
+ * Takes the privilege rewrap.
+ */
+extern pg_uuid_t vault_rewrap_target(const char *label);
+
 /* To another label; takes unwrap on the old and wrap on the new one. */
 extern struct varlena *vault_rewrap_to(const WrappedKey *wrapped_key, const char *label);
 
