@@ -241,6 +241,51 @@ look($session, 'COMMIT');
 is(where($_), 'nowhere', "cache off: $_ key after key_status() and a wrong DevAddr") foreach 'first', 'bound';
 look($session, 'RESET key_vault.cache');
 
+# Derived keys: what they are is computed by openssl.
+
+sub aes
+{
+    my ($key, $block) = @_;
+    my $path = "$ENV{TESTDIR}/block";
+    open my $file, '>:raw', $path or die "$path: $!";
+    print $file pack('a16', $block);
+    close $file;
+    my $hex = `openssl enc -aes-128-ecb -nopad -K @{[unpack 'H*', $key]} -in $path | od -An -v -tx1`;
+    $hex =~ s/\s//g;
+    return pack 'H*', $hex;
+}
+
+look($session, 'SET key_vault.cache = off');
+look($session, 'BEGIN');
+foreach (
+    [ q{lorawan_derive_mc_root_key_1_1(key, 'app')}, "\x20" ],
+    [ q{lorawan_derive_js_int_key(key, '\x0000000000000007', 'net')}, "\x06\x07" ],
+    [ q{lorawan_derive_mc_app_s_key(key, '\x26011bda', 'app')}, "\x01\xda\x1b\x01\x26" ],
+    [ q{lorawan_derive_mc_key(key, '\x000102030405060708090a0b0c0d0e0f', 'app')}, pack 'C*', 0 .. 15 ])
+{
+    my ($call, $block) = @$_;
+    $needles{$call} = aes($key{first}, $block);
+    is($node->safe_psql('postgres', "SELECT encode(key_vault.unwrap(key_vault.$call), 'hex') FROM device WHERE name = 'first'"),
+        unpack('H*', $needles{$call}), "$call in another session");
+    like(look($session, "SELECT key_vault.$call FROM device WHERE name = 'first'"), qr/^kv1:/, $call);
+    is(where($call),   'nowhere', "within the transaction: the key of $call");
+    is(where('first'), 'nowhere', "within the transaction: the key that it is derived from");
+}
+look($session, 'COMMIT');
+
+# Zeros for a join: they open to AES of zeros; JSIntKey is AES of 06.
+$needles{opened}   = aes($key{first}, '');
+$needles{JSIntKey} = aes($key{first}, "\x06");
+foreach (q{lorawan_join_1_0(key, }, q{lorawan_join_1_1(key, key, })
+{
+    look($session, 'BEGIN');
+    like(look($session, "SELECT key_vault.$_ decode(repeat('00', 23), 'hex'), decode('20' || repeat('00', 16), 'hex'), 'app') FROM device WHERE name = 'first'"),
+        qr/join-accept does not fit/, "${_}...) of frames that do not fit");
+    is(where($_), 'nowhere', "before ROLLBACK: $_") foreach qw(opened JSIntKey first);
+    look($session, 'ROLLBACK');
+}
+look($session, 'RESET key_vault.cache');
+
 look($session, 'BEGIN');
 is(look($session, q{SELECT key_vault.kek_import_wrapped('imported', (envelope).encrypted_key, 'transport') FROM envelope WHERE name = 'first'}),
     1, 'a KEK imported');
