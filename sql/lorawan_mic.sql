@@ -134,8 +134,12 @@ INSERT INTO mic_session VALUES
     (105, '\x49be7df1', (left(:'bound', -1) || CASE right(:'bound', 1) WHEN '0' THEN '1' ELSE '0' END)::key_vault.wrapped_key, 0);
 CREATE TABLE mic_uplink (id integer PRIMARY KEY, dev_addr bytea, phy_payload bytea);
 INSERT INTO mic_uplink VALUES (1, '\x49be7df1', :'frame'), (2, '\x49be7df1', '\x40f17dbe49000300012a3518af'), (3, '\x49be7df1', '\x40f17dbe49000300012a3518ae'), (4, '\x00000001', '\x40010000000003000100000000');
-SELECT u.id, key_vault.lorawan_find_session(s.id, s.nwk_s_key, CASE u.id WHEN 1 THEN 2 ELSE 3 END, u.phy_payload)
-  FROM mic_uplink u LEFT JOIN mic_session s USING (dev_addr) GROUP BY u.id ORDER BY u.id;
+-- The statement of docs/lorawan.md; the last frame is past 65535.
+INSERT INTO mic_session SELECT 200, '\x49be7df3', key_vault.bind(:'mic_key', '\x49be7df3'), 65530;
+INSERT INTO mic_uplink SELECT 5, '\x49be7df3', m || key_vault.lorawan_uplink_mic(:'mic_key', 65538, m) FROM (VALUES ('\x40f37dbe490002000195437876'::bytea)) v (m);
+SELECT u.id, key_vault.lorawan_find_session(s.id, s.nwk_s_key, key_vault.lorawan_full_f_cnt(s.last_f_cnt, f.f_cnt16), u.phy_payload)
+  FROM mic_uplink u CROSS JOIN key_vault.lorawan_parse(u.phy_payload) AS f LEFT JOIN mic_session s ON s.dev_addr = f.dev_addr GROUP BY u.id ORDER BY u.id;
+DELETE FROM mic_session WHERE id = 200;
 -- whatever the type of what tells sessions apart, and in any order
 SELECT key_vault.lorawan_find_session(s.id::text, s.nwk_s_key, 2, :'frame' ORDER BY s.id DESC), key_vault.lorawan_find_session(s, s.nwk_s_key, 2, :'frame' ORDER BY s.id) = (SELECT t FROM mic_session t WHERE id = 70) FROM mic_session s;
 -- a counter that is unknown, another counter's, no session at all
