@@ -1,7 +1,8 @@
 /*
  * floor.c
- *	  What any function of this signature costs: it takes the arguments of
- *	  lorawan_decrypt_uplink() and returns a copy of the payload.
+ *	  What any function of these signatures costs: one takes the arguments of
+ *	  lorawan_decrypt_uplink() and returns a copy of the payload, the other those of
+ *	  lorawan_verify_uplink() and returns true.
  */
 #include "postgres.h"
 
@@ -13,6 +14,7 @@
 PG_MODULE_MAGIC;
 
 PG_FUNCTION_INFO_V1(floor_copy);
+PG_FUNCTION_INFO_V1(floor_verify);
 
 Datum
 floor_copy(PG_FUNCTION_ARGS)
@@ -30,4 +32,14 @@ floor_copy(PG_FUNCTION_ARGS)
 	SET_VARSIZE(result, VARHDRSZ + size);
 	memcpy(VARDATA(result), VARDATA_ANY(payload), size);
 	PG_RETURN_BYTEA_P(result);
+}
+
+Datum
+floor_verify(PG_FUNCTION_ARGS)
+{
+	struct varlena *key = PG_GETARG_VARLENA_PP(0);
+	int64		f_cnt = PG_GETARG_INT64(1);
+	bytea	   *frame = PG_GETARG_BYTEA_PP(2);
+
+	PG_RETURN_BOOL(VARSIZE_ANY_EXHDR(key) > 0 && VARSIZE_ANY_EXHDR(frame) > 12 && f_cnt >= 0);
 }
