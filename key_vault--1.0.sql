@@ -1274,7 +1274,7 @@ CREATE FUNCTION key_vault.open(key key_vault.wrapped_key, sealed bytea)
 RETURNS bytea AS 'MODULE_PATHNAME', 'key_vault_open'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.open(key_vault.wrapped_key, bytea) IS
-'decrypts what seal made; an error (KV401) if it was changed or sealed with another key; NULL if an argument is; takes the privilege decrypt';
+'decrypts what seal made; an error (KV501) if it was changed or sealed with another key; NULL if an argument is; takes the privilege decrypt';
 
 ------------------------------------------------------------------------------
 -- The cache

@@ -23,7 +23,7 @@ SELECT count(*) FROM seal_value WHERE key_vault.open(:'key', sealed) = decode(re
 -- No bit can be changed, none cut off, none put on.
 SELECT result, count(*) FROM (SELECT failure(format('SELECT key_vault.open(%L, %L)', :'key', set_bit(:'sealed'::bytea, bit, 1 - get_bit(:'sealed'::bytea, bit)))) AS result
   FROM generate_series(0, 8 * 34 - 1) bit) r GROUP BY result ORDER BY result COLLATE "C";
-SELECT count(*) FROM generate_series(0, 33) size WHERE failure(format('SELECT key_vault.open(%L, %L)', :'key', substr(:'sealed'::bytea, 1, size))) LIKE 'KV401 / %';
+SELECT count(*) FROM generate_series(0, 33) size WHERE failure(format('SELECT key_vault.open(%L, %L)', :'key', substr(:'sealed'::bytea, 1, size))) LIKE 'KV501 / %';
 SELECT failure(format('SELECT key_vault.open(%L, %L)', :'key', :'sealed'::bytea || '\x00')), failure(format('SELECT key_vault.open(%L, %L)', :'key', '')), failure(format('SELECT key_vault.open(%L, %L)', :'key', substr(:'sealed'::bytea, 1, 28)));
 SELECT failure(format('SELECT key_vault.open(%L, %L)', :'other', :'sealed'));
 -- The same key rewrapped, under another label, or bound is the same key.

@@ -47,6 +47,6 @@
 #define ERRCODE_FRAME_MALFORMED			MAKE_SQLSTATE('K','V','3','0','1')
 
 /* sealed values */
-#define ERRCODE_SEALED_INTEGRITY		MAKE_SQLSTATE('K','V','4','0','1')
+#define ERRCODE_SEALED_INTEGRITY		MAKE_SQLSTATE('K','V','5','0','1')
 
 #endif							/* KEY_VAULT_ERRORS_H */

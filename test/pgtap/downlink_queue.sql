@@ -100,6 +100,6 @@ SELECT is(
 
 -- A message that was changed stops the hand-over.
 UPDATE downlink SET sealed = set_byte(sealed, 20, get_byte(sealed, 20) # 1) WHERE downlink_id = 250;
-SELECT throws_ok('SELECT pg_temp.unwraps()', 'KV401', 'sealed value does not open with the key', 'a message that was changed is an error');
+SELECT throws_ok('SELECT pg_temp.unwraps()', 'KV501', 'sealed value does not open with the key', 'a message that was changed is an error');
 SELECT * FROM finish();
 ROLLBACK;
