@@ -19,7 +19,7 @@ typedef struct Problem
 } Problem;
 
 /* Raises; the detail goes on with what the thing was needed for. */
-extern void problem_report(const Problem *problem, const char *purpose) pg_attribute_noreturn();
+extern void problem_report(const Problem *problem, const char *purpose);
 
 /* The same as a warning. */
 extern void problem_warn(const Problem *problem, const char *purpose);
