@@ -67,17 +67,23 @@ read_message(FunctionCallInfo fcinfo, int n_f_cnt, int n_frame, bool has_mic,
 	block->f_cnt = f_cnt;
 }
 
+/* A key that is looked for once the frame has been read. */
+static void
+expected_key_argument(FunctionCallInfo fcinfo, int n, WrappedKey *wrapped_key)
+{
+	wrapped_key_argument(fcinfo, n, wrapped_key);
+	vault_expect(wrapped_key);
+}
+
 /* One CMAC with one key; false after a failure that was told. */
 static bool
-make_mic(FunctionCallInfo fcinfo, int n_key, const LorawanMicBlock *block,
+make_mic(const WrappedKey *wrapped_key, const LorawanMicBlock *block,
 		 const MicFrame *frame, VaultFailure *failure, uint8 mic[LORAWAN_MIC_SIZE])
 {
-	WrappedKey	wrapped_key;
 	AesCipher  *key;
 	CryptoStatus status;
 
-	wrapped_key_argument(fcinfo, n_key, &wrapped_key);
-	key = vault_borrow_cipher(&wrapped_key, KEK_DERIVE, block->dev_addr, failure);
+	key = vault_borrow_cipher(wrapped_key, KEK_DERIVE, block->dev_addr, failure);
 	if (key == NULL)
 		return false;
 	status = lorawan_data_mic(key, block, frame->message, frame->message_size, mic);
@@ -95,10 +101,12 @@ static bool
 mic_1_0(FunctionCallInfo fcinfo, int first, bool has_mic, LorawanDirection direction,
 		VaultFailure *failure, MicFrame *frame, uint8 mic[LORAWAN_MIC_SIZE])
 {
+	WrappedKey	key;
 	LorawanMicBlock block;
 
+	expected_key_argument(fcinfo, first, &key);
 	read_message(fcinfo, first + 1, first + 2, has_mic, direction, frame, &block);
-	return make_mic(fcinfo, first, &block, frame, failure, mic);
+	return make_mic(&key, &block, frame, failure, mic);
 }
 
 /*
@@ -109,19 +117,23 @@ static bool
 uplink_mic_1_1(FunctionCallInfo fcinfo, int first, bool has_mic,
 			   VaultFailure *failure, MicFrame *frame, uint8 mic[LORAWAN_MIC_SIZE])
 {
+	WrappedKey	f_key;
+	WrappedKey	s_key;
 	LorawanMicBlock block;
 	uint8		mic_f[LORAWAN_MIC_SIZE];
 	uint32		conf_f_cnt = counter_argument(fcinfo, first + 3, "conf_f_cnt");
 	uint8		tx_dr = byte_argument(fcinfo, first + 4, "tx_dr");
 	uint8		tx_ch = byte_argument(fcinfo, first + 5, "tx_ch");
 
+	expected_key_argument(fcinfo, first, &f_key);
+	expected_key_argument(fcinfo, first + 1, &s_key);
 	read_message(fcinfo, first + 2, first + 6, has_mic, LORAWAN_UPLINK, frame, &block);
-	if (!make_mic(fcinfo, first, &block, frame, failure, mic_f))
+	if (!make_mic(&f_key, &block, frame, failure, mic_f))
 		return false;
 	block.conf_f_cnt = frame->ack ? (uint16) conf_f_cnt : 0;
 	block.tx_dr = tx_dr;
 	block.tx_ch = tx_ch;
-	if (!make_mic(fcinfo, first + 1, &block, frame, failure, mic))
+	if (!make_mic(&s_key, &block, frame, failure, mic))
 		return false;
 	memcpy(mic + LORAWAN_MIC_SIZE / 2, mic_f, LORAWAN_MIC_SIZE / 2);
 	return true;
@@ -132,12 +144,14 @@ static void
 downlink_mic_1_1(FunctionCallInfo fcinfo, bool has_mic, MicFrame *frame,
 				 uint8 mic[LORAWAN_MIC_SIZE])
 {
+	WrappedKey	key;
 	LorawanMicBlock block;
 	uint32		conf_f_cnt = counter_argument(fcinfo, 2, "conf_f_cnt");
 
+	expected_key_argument(fcinfo, 0, &key);
 	read_message(fcinfo, 1, 3, has_mic, LORAWAN_DOWNLINK, frame, &block);
 	block.conf_f_cnt = frame->ack ? (uint16) conf_f_cnt : 0;
-	(void) make_mic(fcinfo, 0, &block, frame, NULL, mic);
+	(void) make_mic(&key, &block, frame, NULL, mic);
 }
 
 static bool
