@@ -348,9 +348,10 @@ COMMENT ON VIEW key_vault.keks IS
 CREATE VIEW key_vault.kek_privileges AS
 SELECT label, role, string_agg(privilege, ', ' ORDER BY privilege) AS privileges
   FROM key_vault.kek_privilege
+ WHERE EXISTS (SELECT FROM pg_roles r WHERE r.oid = role)
  GROUP BY label, role
  ORDER BY label, role::text;
-COMMENT ON VIEW key_vault.kek_privileges IS 'who may do what with the KEKs of which label';
+COMMENT ON VIEW key_vault.kek_privileges IS 'who may do what with the KEKs of which label; a dropped role no longer';
 
 ------------------------------------------------------------------------------
 -- The audit log
@@ -400,6 +401,31 @@ COMMENT ON FUNCTION key_vault.guard_audit_log() IS
 
 CREATE TRIGGER guard BEFORE UPDATE OR DELETE OR TRUNCATE ON key_vault.audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION key_vault.guard_audit_log();
+
+-- Members of pg_write_all_data could grant themselves what they like otherwise.
+-- The functions write as the owner.
+CREATE FUNCTION key_vault.guard_owner()
+RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT pg_has_role(current_user, (SELECT c.relowner FROM pg_class c WHERE c.oid = TG_RELID), 'USAGE') THEN
+        RAISE EXCEPTION 'permission denied for table %', TG_TABLE_NAME
+            USING ERRCODE = 'insufficient_privilege',
+                  DETAIL = format('Only its owner writes to table key_vault.%I.', TG_TABLE_NAME),
+                  HINT = 'The functions of the extension do, for roles that kek_grant() names.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION key_vault.guard_owner() IS
+'trigger: refuses writers who have privileges on all tables, but not those of this table''s owner';
+
+CREATE TRIGGER guard_owner BEFORE INSERT OR UPDATE OR DELETE ON key_vault.kek
+    FOR EACH STATEMENT EXECUTE FUNCTION key_vault.guard_owner();
+CREATE TRIGGER guard_owner BEFORE INSERT OR UPDATE OR DELETE ON key_vault.kek_privilege
+    FOR EACH STATEMENT EXECUTE FUNCTION key_vault.guard_owner();
+CREATE TRIGGER guard_owner BEFORE INSERT OR UPDATE OR DELETE ON key_vault.audit_log
+    FOR EACH STATEMENT EXECUTE FUNCTION key_vault.guard_owner();
 
 ------------------------------------------------------------------------------
 -- Monitoring

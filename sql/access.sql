@@ -456,6 +456,7 @@ SELECT 'regress_kv_dropped'::regrole::oid AS dropped \gset
 SELECT failure('DROP ROLE regress_kv_dropped') LIKE '2BP01 / %';
 DROP OWNED BY regress_kv_dropped;
 DROP ROLE regress_kv_dropped;
+SELECT count(*) FROM key_vault.kek_privilege p JOIN key_vault.kek_privileges v USING (label, role) WHERE p.role = :dropped;
 CREATE ROLE regress_kv_dropped;
 SET ROLE regress_kv_dropped;
 SELECT key_vault.has_kek_privilege('access a', 'unwrap');
