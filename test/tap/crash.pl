@@ -31,7 +31,7 @@ $node->safe_psql('postgres', q{
         RETURN NEW;
     END $$;
 });
-foreach my $table (qw(key_vault.kek key_vault.audit_log public.device))
+foreach my $table (qw(key_vault.kek key_vault.audit_log key_vault.rewrap_state public.device))
 {
     # Named so that it is the last of its kind.
     $node->safe_psql('postgres', qq{
@@ -177,6 +177,19 @@ my %operations = (
         row   => '{"n": 20}',
         done  => [ q{SELECT min(key_vault.kek_version(key)) FROM device WHERE key_vault.kek_label(key) = 'a'}, 2 ],
     },
+    # What its batches committed stays: 5 keys of the 20, when it is killed in the second.
+    rewrap_all => {
+        before => q{SELECT key_vault.kek_rotate('a')},
+        sql    => q{CALL key_vault.rewrap_all('a', batch_size => 5)},
+        steps  => [
+            [ 'before INSERT rewrap_state', '{"label": "a"}', 0 ],
+            (map { [ $_, '{"n": 20}', 5 ] } 'before UPDATE device', 'after UPDATE device', 'at commit of UPDATE device'),
+            (map { [ $_, '{"keys": 10}', 5 ] } 'before UPDATE rewrap_state', 'after UPDATE rewrap_state', 'at commit of UPDATE rewrap_state'),
+            [ 'after INSERT audit_log', '{"event": "rewrapped"}', 20 ],
+        ],
+        stays  => q{SELECT count(*) FROM device WHERE (key_vault.kek_label(key), key_vault.kek_version(key)) = ('a', 2)},
+        done   => [ q{SELECT min(key_vault.kek_version(key)) FROM device WHERE key_vault.kek_label(key) = 'a'}, 2 ],
+    },
     'root key rotation' => {
         before => \&prepend_root_key,
         sql   => q{SELECT key_vault.root_key_rotate()},
@@ -193,8 +206,10 @@ foreach my $name (sort keys %operations)
 {
     my $operation = $operations{$name};
 
-    foreach my $step (@{ $operation->{steps} })
+    foreach (@{ $operation->{steps} })
     {
+        my ($step, $row, $stays) = ref $_ ? @$_ : ($_, $operation->{row} // '', undef);
+
         foreach my $whole_server (0, 1)
         {
             my $what = "$name, " . ($whole_server ? 'server' : 'backend') . " killed $step";
@@ -203,8 +218,15 @@ foreach my $name (sort keys %operations)
             my $scene = $operation->{before} // 'SELECT';
             ref $scene ? $scene->() : sql($scene);
             my $before = state_of_things();
-            kill_at($operation->{sql}, $step, $operation->{row} // '', $whole_server);
-            is(state_of_things(), $before, "$what: it never was");
+            kill_at($operation->{sql}, $step, $row, $whole_server);
+            if (defined $stays)
+            {
+                is(sql($operation->{stays}), $stays, "$what: as far as it was committed");
+            }
+            else
+            {
+                is(state_of_things(), $before, "$what: it never was");
+            }
             check($what);
             sql($operation->{sql});
             my ($look, $expected) = @{ $operation->{done} };

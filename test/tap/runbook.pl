@@ -39,6 +39,8 @@ sub masked
     $text =~ s/\b(check value|has) [0-9a-f]{10}\b/$1 KCV/g;
     $text =~ s{\Q$dir\E/etc}{/etc/key_vault}g;
     $text =~ s{\Q$dir\E/backups}{/var/backups}g;
+    $text =~ s{\b\d+ keys/s, [0-9:]+ left}{N keys/s, T left};
+    $text =~ s/rewrapped in [0-9.]+ s/rewrapped in N s/;
     $text =~ s/[ \t]+$//mg;
     $text =~ s/\n+\z/\n/;
     return $text;
