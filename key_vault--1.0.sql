@@ -426,6 +426,8 @@ CREATE TRIGGER guard_owner BEFORE INSERT OR UPDATE OR DELETE ON key_vault.kek_pr
     FOR EACH STATEMENT EXECUTE FUNCTION key_vault.guard_owner();
 CREATE TRIGGER guard_owner BEFORE INSERT OR UPDATE OR DELETE ON key_vault.audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION key_vault.guard_owner();
+CREATE TRIGGER guard_owner BEFORE INSERT OR UPDATE OR DELETE ON key_vault.kek_destruction
+    FOR EACH STATEMENT EXECUTE FUNCTION key_vault.guard_owner();
 
 ------------------------------------------------------------------------------
 -- Monitoring
@@ -771,6 +773,8 @@ CREATE TABLE key_vault.rewrap_state (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE key_vault.rewrap_state IS
 'how far rewrap_all() has come in which table; shown by the view rewrap_progress';
+CREATE TRIGGER guard_owner BEFORE INSERT OR UPDATE OR DELETE ON key_vault.rewrap_state
+    FOR EACH STATEMENT EXECUTE FUNCTION key_vault.guard_owner();
 
 CREATE VIEW key_vault.rewrap_progress AS
 SELECT s.label AS kek_label, s.relation::regclass AS relation,
