@@ -54,8 +54,11 @@ begin_administration(const char *label)
 {
 	PreventCommandDuringRecovery("administration of KEKs");
 	check_kek_label(label);
+
+	/* Who may not, does not wait; who may no more after the wait, does nothing. */
 	access_require(label, KEK_ADMIN);
 	lock_kek_table();
+	access_require(label, KEK_ADMIN);
 }
 
 /* The versions of a label, newest first; an error when there are none. */
