@@ -55,7 +55,7 @@ begin_administration(const char *label)
 	PreventCommandDuringRecovery("administration of KEKs");
 	check_kek_label(label);
 
-	/* Who may not, does not wait; who may no more after the wait, does nothing. */
+	/* Who may not does not wait; who may no more has waited in vain. */
 	access_require(label, KEK_ADMIN);
 	lock_kek_table();
 	access_require(label, KEK_ADMIN);
