@@ -5,8 +5,8 @@
  * Whoever changes a KEK, or keys by it, writes here in the same
  * transaction, once the current role was checked.  Events so far: created,
  * imported, rotated, suspended, resumed, compromised, scheduled, unscheduled,
- * destroyed, rewrapped, granted, revoked;
- * another one is a past participle, too, and is named in the table's comment.
+ * destroyed, rewrapped, resealed, granted, revoked; another one is a past
+ * participle, too, and is named in the table's comment.
  */
 #ifndef AUDIT_LOG_H
 #define AUDIT_LOG_H

@@ -39,6 +39,7 @@ $source->safe_psql('lorawan', q{
     INSERT INTO a_device SELECT n, key_vault.generate_key('net', n), key_vault.generate_key('app') FROM generate_series(51, 100) n;
     INSERT INTO z_part SELECT 1, ARRAY[net_key, app_key] FROM a_device;
     SELECT key_vault.kek_compromise('old', 2), key_vault.kek_destroy('old', 1);
+    SELECT key_vault.kek_schedule_destroy('net', 1, interval '1 year');
     CREATE MATERIALIZED VIEW report AS SELECT count(key_vault.key_check_value(net_key)) FROM a_device WHERE n <= 50;
     DROP OWNED BY passing;
     DROP ROLE passing;
@@ -53,7 +54,8 @@ my $vault = q{
     SELECT (SELECT md5(string_agg(k::text, ',' ORDER BY k::text)) FROM key_vault.kek k),
            (SELECT string_agg(concat_ws(' ', label, role, privilege), ',') FROM key_vault.kek_privilege
              WHERE role::text <> role::oid::text),
-           (SELECT md5(string_agg(l::text, ',' ORDER BY l::text)) FROM key_vault.audit_log l)};
+           (SELECT md5(string_agg(l::text, ',' ORDER BY l::text)) FROM key_vault.audit_log l),
+           (SELECT string_agg(d::text, ',') FROM key_vault.kek_destruction d)};
 my $all_keys  = $source->safe_psql('lorawan', $keys);
 my $all_vault = $source->safe_psql('lorawan', $vault);
 like($all_keys, qr/^100\|\w{32}\|\w{32}$/, 'there are keys to dump');
@@ -208,7 +210,7 @@ my $tables = dump_of('tables.sql', '-t', 'a_device', '-t', 'z_part*', '-t', 'app
 my $schema = dump_of('schema.sql', '-n', 'public');
 ok(PostgreSQL::Test::Utils::slurp_file($_) !~ /COPY key_vault\.|CREATE EXTENSION/, 'pg_dump -t and -n leave KEKs and extension out')
   foreach ($tables, $schema);
-my $keks = dump_of('keks.sql', '-e', 'key_vault', '-t', 'key_vault.kek', '-t', 'key_vault.kek_privilege', '-t', 'key_vault.audit_log');
+my $keks = dump_of('keks.sql', '-e', 'key_vault', '-t', 'key_vault.*');
 ok(PostgreSQL::Test::Utils::slurp_file($keks) !~ /public\./, 'the dump of the KEKs alone has no other table');
 
 # The keys first, then the KEKs.
