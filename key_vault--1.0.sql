@@ -2013,13 +2013,14 @@ COMMENT ON FUNCTION %1$I.put_session(key_vault.storage_event, key_vault.wrapped_
 'makes or completes the session that a message is of; for store()';
 
 CREATE OR REPLACE FUNCTION %1$I.kek_label(message jsonb)
-RETURNS text LANGUAGE sql STABLE
+RETURNS text LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp AS $body$
-SELECT coalesce((SELECT a.kek_label FROM %1$I.application a
-                  WHERE a.application_id = coalesce(message #>> '{end_device_ids,application_ids,application_id}',
-                                                    message #>> '{deviceInfo,applicationId}')),
-                s.kek_label)
-  FROM %1$I.storage_settings s
+BEGIN
+    RETURN coalesce((SELECT a.kek_label FROM %1$I.application a
+                      WHERE a.application_id = coalesce(message #>> '{end_device_ids,application_ids,application_id}',
+                                                        message #>> '{deviceInfo,applicationId}')),
+                    (SELECT s.kek_label FROM %1$I.storage_settings s));
+END
 $body$;
 COMMENT ON FUNCTION %1$I.kek_label(jsonb) IS 'KEK label that the keys of a message are stored under';
 
