@@ -106,7 +106,6 @@ sub kill_at
     my ($operation, $step, $row, $whole_server) = @_;
     my @commands = map { ('-c', $_) } ('SET application_name = victim', "SET test.hold = '$step'", "SET test.row = '$row'", $operation);
     my ($out, $err) = ('', '');
-    my $log = -s $node->logfile;
     my $victim = IPC::Run::start([ 'psql', '-Xq', '-d', $node->connstr('postgres'), @commands ], '>', \$out, '2>', \$err,
         IPC::Run::timeout(180));
 
@@ -121,11 +120,9 @@ sub kill_at
     }
     else
     {
-        kill 'KILL', $pid;
+        crash_backend($node, $pid);
         $victim->finish;
-        $node->wait_for_log(qr/all server processes terminated; reinitializing/, $log);
     }
-    $node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'the server does not come up';
 }
 
 # Operations: how the scene is set, what is killed, where, and what is seen when it went through.

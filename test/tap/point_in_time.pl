@@ -50,9 +50,8 @@ moment('destroyed_not_committed', '1 deactivated: 0, 2 active: 100', $session);
 look($session, 'COMMIT');
 moment('destroyed', '1 destroyed: 0, 2 active: 100', $session);
 $session->quit;
-$primary->safe_psql('postgres', 'SELECT pg_switch_wal()');
-$primary->poll_query_until('postgres',
-    q{SELECT last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 1) FROM pg_stat_archiver})
+my $last = $primary->safe_psql('postgres', 'SELECT pg_walfile_name(pg_switch_wal())');
+$primary->poll_query_until('postgres', "SELECT last_archived_wal >= '$last' FROM pg_stat_archiver")
   or die 'WAL is not archived';
 
 foreach my $moment (@moments)

@@ -132,7 +132,7 @@ resume('terminated');
 # Its process killed: all sessions end, and the server recovers.
 $run = start_run();
 my $pid = $node->safe_psql('postgres', q{SELECT pid FROM key_vault.rewrap_progress WHERE state = 'running'});
-kill 'KILL', $pid;
+crash_backend($node, $pid);
 end_run($run);
 eval { $gate->quit };
 eval { $reader->quit };

@@ -156,10 +156,8 @@ foreach my $how ('the backend is killed', 'the server stops at once')
     $session{primary}->quit;
     if ($how =~ /backend/)
     {
-        kill 'KILL', $pid;
+        crash_backend($primary, $pid);
         eval { $doomed->quit };
-        $primary->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $pid)")
-          or die 'no restart';
     }
     else
     {

@@ -57,7 +57,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_node open_session look look_anew uplink);
+our @EXPORT = qw(new_node crash_backend open_session look look_anew uplink);
 
 my @nodes;
 
@@ -90,6 +90,24 @@ sub PostgreSQL::Test::Cluster::configure_vault
 {
     my ($node) = @_;
     $node->append_conf('postgresql.conf', "key_vault.root_key = 'file:$root_key'\nfsync = off\n");
+}
+
+# Kills a backend as a crash would, with all sessions of its server; returns when the server has
+# recovered.  Not a query is what asks for that: a psql that is refused goes away before it
+# has read one, which ends the test.
+sub crash_backend
+{
+    my ($node, $pid) = @_;
+    my $log = -s $node->logfile;
+
+    kill 'KILL', $pid;
+    $node->wait_for_log(qr/all server processes terminated; reinitializing/, $log);
+    foreach (1 .. 20 * $PostgreSQL::Test::Utils::timeout_default)
+    {
+        return if IPC::Run::run([ 'pg_isready', '-q', '-d', $node->connstr('postgres') ]);
+        select undef, undef, undef, 0.05;
+    }
+    die $node->name . " does not come up\n";
 }
 
 # A session that stays open; what it is told runs in it one after the other.
