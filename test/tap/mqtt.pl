@@ -151,7 +151,8 @@ publish(10);
 $node->start;
 all_stored('the database was down, the broker restarted meanwhile');
 
-$node->restart('immediate');
+$node->stop('immediate');
+$node->start;
 publish(10);
 all_stored('the database crashed in the middle of the stream');
 
