@@ -77,7 +77,12 @@ sub import_key
 import_key($key{b}, 'root', '01');
 
 # The ids of the keys in the token.
-sub ids { return sort(pkcs11_tool('--list-objects', '--type', 'secrkey') =~ /ID:\s+(\S+)/g) }
+# Bytes with colons between them, and without leading zeros, from OpenSC 0.27 on.
+sub ids
+{
+    my @ids = pkcs11_tool('--list-objects', '--type', 'secrkey') =~ /ID:\s+(\S+)/g;
+    return sort map { join '', map { length > 1 ? $_ : "0$_" } split /:/ } @ids;
+}
 
 my $get_there = "module-path=$dir/faulty.so&pin-source=file:$dir/pin";
 my $root      = "pkcs11:token=vault;object=root?$get_there";
