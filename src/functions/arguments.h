@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 
 #include "../crypto/lorawan_frame.h"
+#include "../vault/bytes.h"
 #include "../vault/wrapped_key.h"
 
 /* A wrapped_key argument; what comes out points into the argument. */
@@ -60,17 +61,6 @@ eui_argument(FunctionCallInfo fcinfo, int n, const char *name)
 						(int) VARSIZE_ANY_EXHDR(eui)),
 				 errhint("An EUI is given as displayed (big-endian): '\\x0004A30B001C0530'.")));
 	return (const uint8 *) VARDATA_ANY(eui);
-}
-
-/* A new bytea. */
-static inline bytea *
-make_bytea(const uint8 *bytes, size_t size)
-{
-	bytea	   *result = palloc(VARHDRSZ + size);
-
-	SET_VARSIZE(result, VARHDRSZ + size);
-	memcpy(VARDATA(result), bytes, size);
-	return result;
 }
 
 /* A frame counter in full. */

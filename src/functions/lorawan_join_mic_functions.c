@@ -40,28 +40,28 @@ check_status(CryptoStatus status)
 		elog(ERROR, "could not compute a MIC: crypto status %d", status);
 }
 
-/* A MIC over a message alone; dev_addr is NULL where the message has none. */
+/*
+ * The MIC of a message in the clear, with the key of argument n.  context is NULL
+ * where the MIC is over the message alone, dev_addr where the message has none.
+ */
 static void
-message_mic(FunctionCallInfo fcinfo, const MicFrame *frame, const uint8 *dev_addr,
+message_mic(FunctionCallInfo fcinfo, int n, const JoinContext *context,
+			const uint8 *dev_addr, const uint8 *message, size_t size,
 			uint8 mic[LORAWAN_MIC_SIZE])
 {
 	WrappedKey	wrapped_key;
+	AesCipher  *key;
 	CryptoStatus status;
 
-	wrapped_key_argument(fcinfo, 0, &wrapped_key);
-	status = lorawan_message_mic(vault_borrow_cipher(&wrapped_key, KEK_DERIVE, dev_addr, NULL),
-								 frame->message, frame->message_size, mic);
+	wrapped_key_argument(fcinfo, n, &wrapped_key);
+	key = vault_borrow_cipher(&wrapped_key, KEK_DERIVE, dev_addr, NULL);
+	if (context == NULL)
+		status = lorawan_message_mic(key, message, size, mic);
+	else
+		status = lorawan_join_accept_mic(key, context->join_req_type, context->join_eui,
+										 context->dev_nonce, message, size, mic);
 	vault_release();
 	check_status(status);
-}
-
-static bool
-mic_fits(const uint8 *told, uint8 mic[LORAWAN_MIC_SIZE])
-{
-	bool		fits = secure_equal(told, mic, LORAWAN_MIC_SIZE);
-
-	secure_wipe(mic, LORAWAN_MIC_SIZE);
-	return fits;
 }
 
 Datum
@@ -71,7 +71,7 @@ lorawan_join_request_mic(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	join_request_argument(fcinfo, 1, false, &frame);
-	message_mic(fcinfo, &frame, NULL, mic);
+	message_mic(fcinfo, 0, NULL, NULL, frame.message, frame.message_size, mic);
 	PG_RETURN_BYTEA_P(make_bytea(mic, sizeof(mic)));
 }
 
@@ -82,7 +82,7 @@ lorawan_verify_join_request(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	join_request_argument(fcinfo, 1, true, &frame);
-	message_mic(fcinfo, &frame, NULL, mic);
+	message_mic(fcinfo, 0, NULL, NULL, frame.message, frame.message_size, mic);
 	PG_RETURN_BOOL(mic_fits(frame.mic, mic));
 }
 
@@ -93,7 +93,7 @@ lorawan_rejoin_request_mic(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	rejoin_request_argument(fcinfo, 1, false, &frame);
-	message_mic(fcinfo, &frame, NULL, mic);
+	message_mic(fcinfo, 0, NULL, NULL, frame.message, frame.message_size, mic);
 	PG_RETURN_BYTEA_P(make_bytea(mic, sizeof(mic)));
 }
 
@@ -104,7 +104,7 @@ lorawan_verify_rejoin_request(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	rejoin_request_argument(fcinfo, 1, true, &frame);
-	message_mic(fcinfo, &frame, NULL, mic);
+	message_mic(fcinfo, 0, NULL, NULL, frame.message, frame.message_size, mic);
 	PG_RETURN_BOOL(mic_fits(frame.mic, mic));
 }
 
@@ -127,27 +127,6 @@ join_context_arguments(FunctionCallInfo fcinfo, int first, JoinContext *context)
 	context->join_req_type = (uint8) join_req_type;
 	context->join_eui = eui_argument(fcinfo, first + 1, "join_eui");
 	context->dev_nonce = (uint16) dev_nonce;
-}
-
-/* The MIC of a message in the clear, with the key of argument n. */
-static void
-join_accept_mic(FunctionCallInfo fcinfo, int n, const JoinContext *context,
-				const uint8 *dev_addr, const uint8 *message, size_t size,
-				uint8 mic[LORAWAN_MIC_SIZE])
-{
-	WrappedKey	wrapped_key;
-	AesCipher  *key;
-	CryptoStatus status;
-
-	wrapped_key_argument(fcinfo, n, &wrapped_key);
-	key = vault_borrow_cipher(&wrapped_key, KEK_DERIVE, dev_addr, NULL);
-	if (context == NULL)
-		status = lorawan_message_mic(key, message, size, mic);
-	else
-		status = lorawan_join_accept_mic(key, context->join_req_type, context->join_eui,
-										 context->dev_nonce, message, size, mic);
-	vault_release();
-	check_status(status);
 }
 
 /*
@@ -179,7 +158,7 @@ verify_join_accept(FunctionCallInfo fcinfo, int n_mic_key, int n_frame,
 								frame.message + 1, opened + 1, size - 1 + LORAWAN_MIC_SIZE);
 		vault_release();
 		check_status(status);
-		join_accept_mic(fcinfo, n_mic_key, context, NULL, opened, size, mic);
+		message_mic(fcinfo, n_mic_key, context, NULL, opened, size, mic);
 		fits = mic_fits(opened + size, mic);
 		join_accept_dev_addr(opened, dev_addr);
 	}
@@ -224,8 +203,8 @@ encrypt_join_accept(FunctionCallInfo fcinfo, int n_mic_key, int n_message,
 	SET_VARSIZE(result, VARHDRSZ + frame.message_size + LORAWAN_MIC_SIZE);
 	bytes = (uint8 *) VARDATA(result);
 	memcpy(bytes, frame.message, frame.message_size);
-	join_accept_mic(fcinfo, n_mic_key, context, frame.dev_addr, frame.message,
-					frame.message_size, bytes + frame.message_size);
+	message_mic(fcinfo, n_mic_key, context, frame.dev_addr, frame.message,
+				frame.message_size, bytes + frame.message_size);
 
 	/*
 	 * The vault lends contexts that encrypt; this also checks key and
@@ -255,7 +234,7 @@ lorawan_join_accept_mic_1_0(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	join_accept_argument(fcinfo, 1, false, &frame);
-	join_accept_mic(fcinfo, 0, NULL, frame.dev_addr, frame.message, frame.message_size, mic);
+	message_mic(fcinfo, 0, NULL, frame.dev_addr, frame.message, frame.message_size, mic);
 	PG_RETURN_BYTEA_P(make_bytea(mic, sizeof(mic)));
 }
 
@@ -269,7 +248,7 @@ lorawan_join_accept_mic_1_1(PG_FUNCTION_ARGS)
 
 	join_context_arguments(fcinfo, 1, &context);
 	join_accept_argument(fcinfo, 4, false, &frame);
-	join_accept_mic(fcinfo, 0, &context, frame.dev_addr, frame.message, frame.message_size, mic);
+	message_mic(fcinfo, 0, &context, frame.dev_addr, frame.message, frame.message_size, mic);
 	PG_RETURN_BYTEA_P(make_bytea(mic, sizeof(mic)));
 }
 

@@ -15,7 +15,6 @@
 #include "utils/lsyscache.h"
 
 #include "../crypto/lorawan_mic.h"
-#include "../crypto/secure_memory.h"
 #include "../vault/vault.h"
 #include "arguments.h"
 #include "mic_frames.h"
@@ -154,15 +153,6 @@ downlink_mic_1_1(FunctionCallInfo fcinfo, bool has_mic, MicFrame *frame,
 	(void) make_mic(&key, &block, frame, NULL, mic);
 }
 
-static bool
-mic_fits(const MicFrame *frame, uint8 mic[LORAWAN_MIC_SIZE])
-{
-	bool		fits = secure_equal(frame->mic, mic, LORAWAN_MIC_SIZE);
-
-	secure_wipe(mic, LORAWAN_MIC_SIZE);
-	return fits;
-}
-
 Datum
 lorawan_uplink_mic(PG_FUNCTION_ARGS)
 {
@@ -210,7 +200,7 @@ lorawan_verify_uplink(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	(void) mic_1_0(fcinfo, 0, true, LORAWAN_UPLINK, NULL, &frame, mic);
-	PG_RETURN_BOOL(mic_fits(&frame, mic));
+	PG_RETURN_BOOL(mic_fits(frame.mic, mic));
 }
 
 Datum
@@ -220,7 +210,7 @@ lorawan_verify_downlink(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	(void) mic_1_0(fcinfo, 0, true, LORAWAN_DOWNLINK, NULL, &frame, mic);
-	PG_RETURN_BOOL(mic_fits(&frame, mic));
+	PG_RETURN_BOOL(mic_fits(frame.mic, mic));
 }
 
 Datum
@@ -230,7 +220,7 @@ lorawan_verify_uplink_1_1(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	(void) uplink_mic_1_1(fcinfo, 0, true, NULL, &frame, mic);
-	PG_RETURN_BOOL(mic_fits(&frame, mic));
+	PG_RETURN_BOOL(mic_fits(frame.mic, mic));
 }
 
 Datum
@@ -240,7 +230,7 @@ lorawan_verify_downlink_1_1(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	downlink_mic_1_1(fcinfo, true, &frame, mic);
-	PG_RETURN_BOOL(mic_fits(&frame, mic));
+	PG_RETURN_BOOL(mic_fits(frame.mic, mic));
 }
 
 /*
@@ -294,7 +284,7 @@ lorawan_find_session_step(PG_FUNCTION_ARGS)
 	return next_state(fcinfo,
 					  !any_is_null(fcinfo, 1, 4) &&
 					  mic_1_0(fcinfo, 2, true, LORAWAN_UPLINK, &failure, &frame, mic) &&
-					  mic_fits(&frame, mic));
+					  mic_fits(frame.mic, mic));
 }
 
 /* The same with the keys and arguments of lorawan_verify_uplink_1_1(). */
@@ -308,5 +298,5 @@ lorawan_find_session_step_1_1(PG_FUNCTION_ARGS)
 	return next_state(fcinfo,
 					  !any_is_null(fcinfo, 1, 8) &&
 					  uplink_mic_1_1(fcinfo, 2, true, &failure, &frame, mic) &&
-					  mic_fits(&frame, mic));
+					  mic_fits(frame.mic, mic));
 }

@@ -39,13 +39,7 @@ key_vault_root_keys(PG_FUNCTION_ARGS)
 		values[1] = CStringGetTextDatum(status.scheme);
 		nulls[2] = status.sqlstate != 0;
 		if (!nulls[2])
-		{
-			bytea	   *id = palloc(VARHDRSZ + KEY_CHECK_VALUE_SIZE);
-
-			SET_VARSIZE(id, VARHDRSZ + KEY_CHECK_VALUE_SIZE);
-			memcpy(VARDATA(id), status.id, KEY_CHECK_VALUE_SIZE);
-			values[2] = PointerGetDatum(id);
-		}
+			values[2] = PointerGetDatum(make_bytea(status.id, KEY_CHECK_VALUE_SIZE));
 		nulls[3] = status.sqlstate == 0;
 		if (!nulls[3])
 			values[3] = CStringGetTextDatum(unpack_sql_state(status.sqlstate));

@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/uuid.h"
 
+#include "../vault/bytes.h"
 #include "../vault/kek.h"
 #include "../vault/vault.h"
 #include "arguments.h"
@@ -44,27 +45,6 @@ PG_FUNCTION_INFO_V1(wrapped_key_kek_label);
 PG_FUNCTION_INFO_V1(wrapped_key_kek_version);
 PG_FUNCTION_INFO_V1(wrapped_key_algorithm);
 PG_FUNCTION_INFO_V1(wrapped_key_bound_dev_addr);
-
-static bool
-decode_hex(const char *hex, size_t size, uint8 *bytes)
-{
-	for (size_t i = 0; i < 2 * size; i++)
-	{
-		char		c = hex[i];
-		int			digit;
-
-		if (c >= '0' && c <= '9')
-			digit = c - '0';
-		else if (c >= 'a' && c <= 'f')
-			digit = c - 'a' + 10;
-		else if (c >= 'A' && c <= 'F')
-			digit = c - 'A' + 10;
-		else
-			return false;
-		bytes[i / 2] = i % 2 == 0 ? digit << 4 : bytes[i / 2] | digit;
-	}
-	return true;
-}
 
 /* A uuid in its one canonical form, 8-4-4-4-12; either case. */
 static bool

@@ -15,10 +15,8 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -28,26 +26,14 @@
 #include "../crypto/secure_memory.h"
 #include "access.h"
 #include "audit_log.h"
+#include "bytes.h"
 #include "errors.h"
-#include "invalidation.h"
 #include "kek_admin.h"
 #include "kek_row.h"
 #include "kek_token.h"
 #include "owner_sql.h"
 #include "root_key.h"
 #include "wrapping.h"
-
-#define MAX_MATERIAL_SIZE 32
-
-/* Held to the end of the transaction, as for any row that is written. */
-static void
-lock_kek_table(void)
-{
-	Relation	table = open_kek_table();
-
-	LockRelation(table, ShareRowExclusiveLock);
-	table_close(table, AccessShareLock);
-}
 
 static void
 begin_administration(const char *label)
@@ -57,7 +43,7 @@ begin_administration(const char *label)
 
 	/* Who may not does not wait; who may no more has waited in vain. */
 	access_require(label, KEK_ADMIN);
-	lock_kek_table();
+	kek_rows_lock();
 	access_require(label, KEK_ADMIN);
 }
 
@@ -137,16 +123,6 @@ change_state(const KekRow *row, KekState state, const char *event)
 							 kek_state_name(row->state), kek_state_name(state)));
 }
 
-static bytea *
-make_bytea(const uint8 *bytes, size_t size)
-{
-	bytea	   *value = palloc(VARHDRSZ + size);
-
-	SET_VARSIZE(value, VARHDRSZ + size);
-	memcpy(VARDATA(value), bytes, size);
-	return value;
-}
-
 /* A version yet to be entered. */
 static KekRow
 new_version(const char *label, List *rows, int32 key_bits, const char *provider)
@@ -216,7 +192,7 @@ static int32
 add_random_version(const char *label, List *rows, int32 key_bits, const char *provider,
 				   const char *event)
 {
-	uint8		material[MAX_MATERIAL_SIZE];
+	uint8		material[KEK_MAX_SIZE];
 	int32		version;
 
 	if (provider != NULL)

@@ -6,13 +6,14 @@
  * each read.  The transaction's own snapshot may be older than a message that was
  * already accepted; what it shows would then be remembered for ever.
  *
- * Called by kek.c and kek_admin.c.
+ * Called by kek.c, kek_admin.c, root_key_rotate.c and rewrap_all.c.
  */
 #include "postgres.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -186,4 +187,13 @@ kek_rows_all(void)
 
 	list_sort(rows, by_label_and_version);
 	return rows;
+}
+
+void
+kek_rows_lock(void)
+{
+	Relation	table = open_kek_table();
+
+	LockRelation(table, ShareRowExclusiveLock);
+	table_close(table, AccessShareLock);
 }

@@ -28,6 +28,9 @@ typedef enum KekState
 /* The provider of KEKs whose material is in their rows, sealed. */
 #define KEK_PROVIDER_LOCAL "local"
 
+/* The longest KEK, in bytes. */
+#define KEK_MAX_SIZE 32
+
 typedef struct KekRow
 {
 	pg_uuid_t	kek_id;
@@ -50,6 +53,12 @@ extern List *kek_rows_by_label(const char *label);
 
 /* All rows, in the order of label and version; a list of KekRow pointers. */
 extern List *kek_rows_all(void);
+
+/*
+ * One administrator at a time writes rows, to the end of its transaction; readers
+ * go on.
+ */
+extern void kek_rows_lock(void);
 
 extern const char *kek_state_name(KekState state);
 

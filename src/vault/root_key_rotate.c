@@ -15,26 +15,22 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 
 #include "../crypto/secure_memory.h"
 #include "audit_log.h"
-#include "invalidation.h"
+#include "bytes.h"
 #include "kek_row.h"
 #include "owner_sql.h"
 #include "root_key.h"
 #include "root_key_rotate.h"
 
-#define MAX_MATERIAL_SIZE 32
-
 static void
 seal_anew(KekRow *row)
 {
-	uint8		material[MAX_MATERIAL_SIZE];
+	uint8		material[KEK_MAX_SIZE];
 
 	PG_TRY();
 	{
@@ -55,13 +51,9 @@ write_row(const KekRow *row)
 	OwnerSql	owner;
 	Oid			types[] = {UUIDOID, BYTEAOID, BYTEAOID};
 	Datum		values[lengthof(types)];
-	bytea	   *root_key_id = palloc(VARHDRSZ + KEY_CHECK_VALUE_SIZE);
-
-	SET_VARSIZE(root_key_id, VARHDRSZ + KEY_CHECK_VALUE_SIZE);
-	memcpy(VARDATA(root_key_id), row->root_key_id, KEY_CHECK_VALUE_SIZE);
 
 	values[0] = UUIDPGetDatum(&row->kek_id);
-	values[1] = PointerGetDatum(root_key_id);
+	values[1] = PointerGetDatum(make_bytea(row->root_key_id, KEY_CHECK_VALUE_SIZE));
 	values[2] = PointerGetDatum(row->sealed_material);
 	owner_sql_begin(&owner);
 	owner_sql_execute("UPDATE key_vault.kek SET root_key_id = $2, sealed_material = $3 "
@@ -85,7 +77,6 @@ log_row(const KekRow *row, const uint8 sealed_before[KEY_CHECK_VALUE_SIZE])
 int64
 root_key_rotate(void)
 {
-	Relation	table;
 	ListCell   *cell;
 	int64		sealed = 0;
 
@@ -96,10 +87,7 @@ root_key_rotate(void)
 				 errmsg("permission denied to rotate the root key"),
 				 errdetail("Only superusers may, as only they set key_vault.root_key.")));
 
-	/* One administrator at a time, as in kek_admin.c; readers go on. */
-	table = open_kek_table();
-	LockRelation(table, ShareRowExclusiveLock);
-	table_close(table, AccessShareLock);
+	kek_rows_lock();
 
 	/* A file may hold another key by now than when this backend read it. */
 	root_key_read_anew();

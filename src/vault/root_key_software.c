@@ -9,37 +9,9 @@
 #include "postgres.h"
 
 #include "../crypto/secure_memory.h"
+#include "bytes.h"
 #include "errors.h"
 #include "root_key_provider.h"
-
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-static bool
-decode(const char *text, size_t text_len, uint8 key[AEAD_KEY_SIZE])
-{
-	if (text_len != 2 * AEAD_KEY_SIZE)
-		return false;
-	for (int i = 0; i < AEAD_KEY_SIZE; i++)
-	{
-		int			high = hex_digit(text[2 * i]);
-		int			low = hex_digit(text[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		key[i] = high << 4 | low;
-	}
-	return true;
-}
 
 bool
 software_root_key_load(RootKey *key, char *text, size_t text_len,
@@ -56,7 +28,7 @@ software_root_key_load(RootKey *key, char *text, size_t text_len,
 		line_len--;
 	if (line_len > 0 && text[line_len - 1] == '\r')
 		line_len--;
-	decoded = decode(text, line_len, bytes);
+	decoded = line_len == 2 * AEAD_KEY_SIZE && decode_hex(text, AEAD_KEY_SIZE, bytes);
 	secure_wipe(text, text_len);
 
 	if (!decoded)

@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "bytes.h"
 #include "errors.h"
 #include "token_uri.h"
 
@@ -23,18 +24,6 @@ complain(Problem *problem, char *message, char *detail, char *hint)
 	problem->detail = detail;
 	problem->hint = hint;
 	return false;
-}
-
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 /* NULL when an escape is none; the result is terminated by a zero as well. */

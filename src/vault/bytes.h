@@ -1,0 +1,57 @@
+/*
+ * bytes.h
+ *	  Bytes as new bytea values, and from hexadecimal digits.
+ *
+ * Digits are read here rather than by PostgreSQL's hex_decode(), which passes over
+ * blanks and shows what is no digit in its error: what comes here may be a key.
+ */
+#ifndef BYTES_H
+#define BYTES_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* A new bytea. */
+static inline bytea *
+make_bytea(const uint8 *bytes, size_t size)
+{
+	bytea	   *value = palloc(VARHDRSZ + size);
+
+	SET_VARSIZE(value, VARHDRSZ + size);
+	memcpy(VARDATA(value), bytes, size);
+	return value;
+}
+
+/* The value of a digit in either case; -1 for all else. */
+static inline int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* So many bytes from twice as many digits; false when there are others among them. */
+static inline bool
+decode_hex(const char *hex, size_t size, uint8 *bytes)
+{
+	for (size_t i = 0; i < size; i++)
+	{
+		int			high = hex_digit(hex[2 * i]);
+		int			low = hex_digit(hex[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		bytes[i] = high << 4 | low;
+	}
+	return true;
+}
+
+#endif							/* BYTES_H */
