@@ -538,6 +538,12 @@ LANGUAGE C STABLE PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.import_envelope(text, bytea, text, bytea) IS
 'the key of a KeyEnvelope (LoRaWAN Backend Interfaces), wrapped with the active KEK of the label at rest and, given a DevAddr (4 bytes, big-endian), bound to it; the version of the envelope''s KEK is the one that fits; an empty KEK label means that the 16 bytes are the key itself. NULL if an argument other than dev_addr is. Takes unwrap on the envelope''s label and wrap on the label at rest';
 
+CREATE FUNCTION key_vault.try_envelope_key(kek_label text, encrypted_key bytea)
+RETURNS key_vault.wrapped_key AS 'MODULE_PATHNAME', 'key_vault_try_envelope_key'
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION key_vault.try_envelope_key(text, bytea) IS
+'a KeyEnvelope (LoRaWAN Backend Interfaces) as a wrapped key under its own KEK, unbound, with nothing rewrapped: to read with before it is imported; NULL where the label does not exist or no version of it opens the envelope. Takes the privilege decrypt on the envelope''s label';
+
 CREATE FUNCTION key_vault.export_envelope(key key_vault.wrapped_key, transport_label text)
 RETURNS key_vault.key_envelope AS 'MODULE_PATHNAME', 'key_vault_export_envelope'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
@@ -1773,6 +1779,7 @@ DECLARE
     settings record;
     taken text;
     parent text;
+    app_s_key text;
     decrypted text;
 BEGIN
     IF schema IS NULL THEN
@@ -2252,18 +2259,24 @@ COMMENT ON FUNCTION %1$I.replay_rejected() IS
         $ddl$, schema);
 
     -- For whoever reads them; tables and keys are asked for the reader's privileges.
-    decrypted := $sql$
+    -- An envelope whose KEK came later is read with that KEK, until replay_rejected()
+    -- brings its key under the one at rest.
+    app_s_key := $sql$coalesce(s.app_s_key,
+                         CASE WHEN key_vault.has_kek_privilege(s.kek_label, 'decrypt')
+                              THEN key_vault.try_envelope_key(s.kek_label, s.encrypted_key) END)$sql$;
+    decrypted := format($sql$
        CASE WHEN NOT u.encrypted THEN u.frm_payload
             WHEN u.f_port > 0 OR u.frm_payload = '' THEN
-                key_vault.lorawan_try_decrypt_uplink(s.app_s_key, u.dev_addr, u.f_cnt, u.frm_payload) END AS payload,
+                key_vault.lorawan_try_decrypt_uplink(%1$s,
+                                                     u.dev_addr, u.f_cnt, u.frm_payload) END AS payload,
        CASE WHEN NOT u.encrypted THEN 'plain'
             WHEN u.f_port = 0 AND u.frm_payload <> '' THEN 'network payload'
             WHEN s.dev_eui IS NULL THEN 'no session'
-            WHEN s.encrypted_key IS NOT NULL THEN
-                CASE WHEN s.kek_label IN (SELECT k.label FROM key_vault.keks k) THEN 'envelope not opened'
-                     ELSE 'KEK unknown' END
-            WHEN s.app_s_key IS NULL THEN 'no key'
-            ELSE coalesce(nullif(key_vault.key_status(s.app_s_key, u.dev_addr), 'ok'), 'decrypted') END AS status$sql$;
+            WHEN coalesce(s.kek_label NOT IN (SELECT k.label FROM key_vault.keks k), false) THEN 'KEK unknown'
+            WHEN s.app_s_key IS NULL AND s.encrypted_key IS NULL THEN 'no key'
+            ELSE coalesce(nullif(coalesce(key_vault.key_status(%1$s,
+                                                               u.dev_addr), 'envelope not opened'), 'ok'), 'decrypted')
+       END AS status$sql$, app_s_key);
     EXECUTE format($ddl$
         CREATE OR REPLACE VIEW %1$I.uplink_decrypted WITH (security_invoker = true) AS
         SELECT u.received_at, u.application_id, d.device_id, u.dev_eui, u.dev_addr, u.session_key_id, u.f_cnt, u.f_port,

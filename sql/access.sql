@@ -62,6 +62,7 @@ INSERT INTO access_call (privilege, call) VALUES
     ('decrypt', format('key_vault.lorawan_try_decrypt_uplink(%L, %L, 1, %L)', :'key_a', '\x260B1234', '\x01')),
     ('decrypt', format('key_vault.lorawan_try_decrypt_downlink(%L, %L, 1, %L)', :'key_a', '\x260B1234', '\x01')),
     ('decrypt', format('key_vault.key_status(%L, %L)', :'key_a', '\x260B1234')),
+    ('decrypt', $$key_vault.try_envelope_key('access a', decode('7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo', 'base64'))$$),
     ('decrypt', format('key_vault.lorawan_decrypt_uplink_f_opts(%L, %L, 1, %L)', :'key_a', '\x260B1234', '\x01')),
     ('decrypt', format('key_vault.lorawan_encrypt_uplink_f_opts(%L, %L, 1, %L)', :'key_a', '\x260B1234', '\x01')),
     ('decrypt', format('key_vault.lorawan_decrypt_downlink_f_opts(%L, %L, 1, %L, 1)', :'key_a', '\x260B1234', '\x01')),

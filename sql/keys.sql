@@ -191,6 +191,18 @@ SELECT key_vault.import_envelope(NULL, '\xec925802ae430ca77fd3dd73cb2cc588', 'ke
        key_vault.import_envelope('', NULL, 'keys rfc3394 256') IS NULL,
        key_vault.import_envelope('', '\xec925802ae430ca77fd3dd73cb2cc588', NULL) IS NULL,
        key_vault.algorithm(key_vault.import_envelope('', '\xec925802ae430ca77fd3dd73cb2cc588', 'keys rfc3394 256', NULL));
+-- As it came: its own bytes, under the version that opens it.
+SELECT key_vault.algorithm(k), key_vault.kek_label(k), key_vault.kek_version(k), key_vault.unwrap(k),
+       right(k::text, 48) = encode(decode('7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo', 'base64'), 'hex') AS same_bytes
+  FROM key_vault.try_envelope_key('keys transport', decode('7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo', 'base64')) k;
+SELECT key_vault.kek_suspend('keys transport', 1);
+SELECT key_vault.try_envelope_key('keys transport', decode('7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo', 'base64')) IS NULL AS suspended;
+SELECT key_vault.kek_resume('keys transport', 1);
+SELECT key_vault.try_envelope_key('keys rfc3394 256', decode('7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo', 'base64')) IS NULL AS other_kek,
+       key_vault.try_envelope_key('keys nowhere', decode('7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo', 'base64')) IS NULL AS no_label,
+       key_vault.try_envelope_key(NULL, '\x00') IS NULL AND key_vault.try_envelope_key('keys transport', NULL) IS NULL AS null;
+SELECT size, key_vault.try_envelope_key('keys transport', counting(size)) IS NULL AS none
+  FROM (VALUES (0), (7), (8), (16), (23), (24), (25), (4104), (4105), (4112)) v (size);
 
 -- and out again: ec92...c588 under 00..0f is the envelope that came in
 SELECT key_vault.kek_import('keys partner', '\x000102030405060708090a0b0c0d0e0f');

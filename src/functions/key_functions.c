@@ -23,6 +23,7 @@ PG_FUNCTION_INFO_V1(key_vault_rewrap_to);
 PG_FUNCTION_INFO_V1(key_vault_bind);
 PG_FUNCTION_INFO_V1(key_vault_key_check_value);
 PG_FUNCTION_INFO_V1(key_vault_import_envelope);
+PG_FUNCTION_INFO_V1(key_vault_try_envelope_key);
 PG_FUNCTION_INFO_V1(key_vault_export_envelope);
 
 Datum
@@ -122,6 +123,19 @@ key_vault_import_envelope(PG_FUNCTION_ARGS)
 								   VARSIZE_ANY_EXHDR(encrypted_key),
 								   label_argument(fcinfo, 2),
 								   PG_ARGISNULL(3) ? NULL : dev_addr_argument(fcinfo, 3)));
+}
+
+Datum
+key_vault_try_envelope_key(PG_FUNCTION_ARGS)
+{
+	const bytea *encrypted_key = PG_GETARG_BYTEA_PP(1);
+	struct varlena *value = vault_try_envelope_key(label_argument(fcinfo, 0),
+												   (const uint8 *) VARDATA_ANY(encrypted_key),
+												   VARSIZE_ANY_EXHDR(encrypted_key));
+
+	if (value == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_POINTER(value);
 }
 
 Datum

@@ -255,6 +255,38 @@ vault_export(const WrappedKey *wrapped_key, const char *transport_label)
 	return encrypted_key;
 }
 
+/* A wrapped key of n bytes has n + 8. */
+static bool
+is_envelope_size(size_t encrypted_size)
+{
+	return encrypted_size <= KEY_WRAP_MAX_KEY + KEY_WRAP_OVERHEAD &&
+		encrypted_size >= KEY_WRAP_OVERHEAD &&
+		fits_aes_kw(encrypted_size - KEY_WRAP_OVERHEAD);
+}
+
+/* The version, of a label's rows, that wrapped it; NULL when none opens it. */
+static Kek *
+kek_of_envelope(const List *rows, const uint8 *encrypted_key,
+				size_t encrypted_size, uint8 *key)
+{
+	ListCell   *cell;
+
+	foreach(cell, rows)
+	{
+		KekRow	   *row = lfirst(cell);
+		Kek		   *kek = kek_find(&row->kek_id);
+		CryptoStatus status = CRYPTO_INTEGRITY;
+
+		if (kek != NULL && kek_can_unwrap(kek))
+			status = kek_unwrap(kek, encrypted_key, encrypted_size, key);
+		if (status == CRYPTO_OK)
+			return kek;
+		if (status != CRYPTO_INTEGRITY)
+			elog(ERROR, "could not unwrap a key: crypto status %d", status);
+	}
+	return NULL;
+}
+
 void
 vault_open_envelope(const char *kek_label, const uint8 *encrypted_key,
 					size_t encrypted_size, uint8 *key)
@@ -263,8 +295,7 @@ vault_open_envelope(const char *kek_label, const uint8 *encrypted_key,
 	ListCell   *cell;
 	StringInfoData versions;
 
-	if (encrypted_size < 16 + KEY_WRAP_OVERHEAD || encrypted_size % 8 != 0 ||
-		encrypted_size > KEY_WRAP_MAX_KEY + KEY_WRAP_OVERHEAD)
+	if (!is_envelope_size(encrypted_size))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("encrypted key of %zu bytes is not AES-KW (RFC 3394)", encrypted_size),
@@ -277,20 +308,14 @@ vault_open_envelope(const char *kek_label, const uint8 *encrypted_key,
 				(errcode(ERRCODE_KEK_UNKNOWN),
 				 errmsg("KEK label \"%s\" does not exist", kek_label),
 				 errhint("Import the KEK with key_vault.kek_import().")));
+	if (kek_of_envelope(rows, encrypted_key, encrypted_size, key) != NULL)
+		return;
 
 	initStringInfo(&versions);
 	foreach(cell, rows)
 	{
 		KekRow	   *row = lfirst(cell);
-		Kek		   *kek = kek_find(&row->kek_id);
-		CryptoStatus status = CRYPTO_INTEGRITY;
 
-		if (kek != NULL && kek_can_unwrap(kek))
-			status = kek_unwrap(kek, encrypted_key, encrypted_size, key);
-		if (status == CRYPTO_OK)
-			return;
-		if (status != CRYPTO_INTEGRITY)
-			elog(ERROR, "could not unwrap a key: crypto status %d", status);
 		appendStringInfo(&versions, "%s%d (%s)", versions.len > 0 ? ", " : "",
 						 row->version, kek_state_name(row->state));
 	}
@@ -300,6 +325,37 @@ vault_open_envelope(const char *kek_label, const uint8 *encrypted_key,
 					kek_label),
 			 errdetail("Its versions: %s.  Suspended and destroyed ones were not tried.",
 					   versions.data)));
+}
+
+struct varlena *
+vault_try_envelope_key(const char *kek_label, const uint8 *encrypted_key,
+					   size_t encrypted_size)
+{
+	uint8		key[KEY_WRAP_MAX_KEY];
+	Kek		   *kek;
+	struct varlena *value;
+	uint8	   *wrapped;
+
+	kek_accept_changes();
+	access_require(kek_label, KEK_DECRYPT);
+	if (!is_envelope_size(encrypted_size))
+		return NULL;
+
+	/* Which version it is tells only its opening. */
+	PG_TRY();
+	{
+		kek = kek_of_envelope(kek_rows_by_label(kek_label), encrypted_key, encrypted_size, key);
+	}
+	PG_FINALLY();
+	{
+		secure_wipe(key, sizeof(key));
+	}
+	PG_END_TRY();
+	if (kek == NULL)
+		return NULL;
+	value = wrapped_key_make(WRAP_AES_KW, &kek->kek_id, encrypted_size, &wrapped);
+	memcpy(wrapped, encrypted_key, encrypted_size);
+	return value;
 }
 
 struct varlena *

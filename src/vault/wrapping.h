@@ -61,6 +61,13 @@ extern struct varlena *vault_import(const char *kek_label, const uint8 *encrypte
 									const uint8 *dev_addr);
 
 /*
+ * An envelope as a wrapped key under its own KEK, with nothing rewrapped; NULL
+ * when no version opens it.  Takes the privilege decrypt.
+ */
+extern struct varlena *vault_try_envelope_key(const char *kek_label, const uint8 *encrypted_key,
+											  size_t encrypted_size);
+
+/*
  * Unwraps what some version of a label wrapped; key takes encrypted_size - 8
  * bytes.  Raises when no version opens it.  Takes the privilege unwrap.
  */

@@ -227,6 +227,7 @@ look($session, 'BEGIN');
 foreach my $call (q{rewrap(key)}, q{rewrap(key, 'app')}, q{bind(key, '\x26011bda')},
     q{key_check_value(key)}, q{export_envelope(key, 'transport')}, q{bound_dev_addr(key)},
     q{import_envelope('transport', (envelope).encrypted_key, 'app')},
+    q{try_envelope_key('transport', (envelope).encrypted_key)},
     q{import_envelope('transport', (envelope).encrypted_key, 'app', '\x26011bda')})
 {
     my $result = look($session, "SELECT key_vault.$call FROM device JOIN envelope USING (name) ORDER BY name");
