@@ -1,0 +1,96 @@
+# The MQTT broker of demo/run, which sources this file: mosquitto, and what
+# integration/mqtt takes from it into the storage.  Uses demo/run's variables
+# and functions.
+
+topics=(
+    'v3/app1@t1/devices/dev1/up'
+    'application/17c82e96-be03-4f38-aef3-f83d48582d97/device/0102030405060708/event/up'
+)
+
+# What is not installed is only unpacked here: installed, mosquitto would stay
+# as a service.
+install_broker() {
+    local package libraries
+    broker_path=$bin:/usr/sbin:/usr/bin:/bin
+    broker_libraries=
+    if ! is_installed mosquitto || ! is_installed mosquitto-clients; then
+        as_root mkdir -p "$dir/packages/partial"
+        quietly 'apt-get install --download-only' as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y --no-install-recommends --download-only \
+            -o "Dir::Cache::archives=$dir/packages" mosquitto mosquitto-clients
+        for package in "$dir"/packages/*.deb; do
+            quietly 'dpkg-deb' dpkg-deb -x "$package" "$dir/broker"
+        done
+        libraries=/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
+        broker_path=$dir/broker/usr/sbin:$dir/broker/usr/bin:$broker_path
+        broker_libraries=$dir/broker$libraries:$dir/broker${libraries#/usr}
+    fi
+    as_root install -m 755 "$root/integration/mqtt/key_vault_ingest" "$server"
+    # Each change is saved: a broker that is killed knows its subscribers when it is back.
+    as_postgres tee "$server/mosquitto.conf" >/dev/null <<END
+listener 0 $server/broker
+allow_anonymous true
+persistence true
+persistence_location $server/
+autosave_interval 1
+autosave_on_changes true
+max_queued_messages 0
+END
+}
+
+with_broker() {
+    as_postgres env -C "$server" "PATH=$broker_path" ${broker_libraries:+"LD_LIBRARY_PATH=$broker_libraries"} "$@"
+}
+
+# Runs a command in the background; its process id goes to NAME.pid.
+start_process() { # NAME COMMAND...
+    with_broker PGHOST="$server" PGDATABASE="$database" sh -c 'echo $$ >"$0.pid"; exec "$@"' "$@" >>"$dir/broker.log" 2>&1 &
+}
+
+# Ends it, and waits until it is gone.
+stop_process() { # NAME SIGNAL
+    local pid
+    pid=$(as_root cat "$server/$1.pid" 2>/dev/null) || return 0
+    as_root kill "-$2" "$pid" 2>/dev/null || true
+    while as_root kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+    as_root rm -f "$server/$1.pid"
+}
+
+start_broker() {
+    as_postgres rm -f "$server/broker"
+    start_process broker mosquitto -c mosquitto.conf
+    wait_until 'the broker does not answer' as_root test -S "$server/broker"
+}
+
+start_ingest() {
+    start_process ingest ./key_vault_ingest spool lorawan --unix broker -i key_vault_ingest -c -q 1 \
+        -t 'v3/+/devices/+/up' -t 'application/+/device/+/event/up'
+    wait_until 'key_vault_ingest does not subscribe' subscribed
+}
+
+subscribed() { as_root grep -aq 'event/up' "$server/mosquitto.db" 2>/dev/null; }
+
+wait_until() { # MESSAGE COMMAND...
+    local tries
+    for ((tries = 0; tries < 600; tries++)); do
+        "${@:2}" && return
+        sleep 0.1
+    done
+    tail -n 20 "$dir/broker.log" >&2
+    die "$1"
+}
+
+# The messages of table stream, from number FIRST to LAST, in the shape that the stack sends.
+publish() { # FIRST LAST
+    local topic
+    for topic in "${topics[@]}"; do
+        as_postgres sed -n "$1,$2p" "$server/${topic%%/*}.lines" |
+            with_broker mosquitto_pub --unix broker -q 1 -t "$topic" -l >>"$dir/broker.log" 2>&1 ||
+            die "the broker did not take the messages"
+    done
+}
+
+stored() { # COUNT
+    [[ $(as_postgres "$bin/psql" -XAtqh "$server" -d "$database" \
+        -c 'SELECT count(*) FROM stream JOIN lorawan.uplink USING (dev_eui, received_at)' 2>/dev/null) == "$1" ]]
+}
