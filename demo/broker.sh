@@ -22,6 +22,8 @@ install_broker() {
             quietly 'dpkg-deb' dpkg-deb -x "$package" "$dir/broker"
         done
         libraries=/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
+        # Links that installing would make.
+        find "$dir/broker" -name "*.so.*" -printf '%h\n' | sort -u | xargs -r /sbin/ldconfig -n
         broker_path=$dir/broker/usr/sbin:$dir/broker/usr/bin:$broker_path
         broker_libraries=$dir/broker$libraries:$dir/broker${libraries#/usr}
     fi
