@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use VaultCluster;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $publisher   = new_node('publisher');
@@ -133,6 +134,66 @@ SKIP:
     publish(q{SELECT 1});
     $shards[0]->safe_psql('postgres', q{TRUNCATE uplink});
     is(look($analyst, 'SELECT sum(decrypted_count)::bigint FROM decrypted_count()'), $stored[1], 'plproxy asks all shards, as the mapped role');
+}
+
+# A storage on each shard: messages go to the shard of their device, and the shards' views are one table.
+SKIP:
+{
+    skip 'plproxy is not installed', 1
+      if $coordinator->safe_psql('postgres', q{SELECT count(*) FROM pg_extension WHERE extname = 'plproxy'}) == 0;
+    publish(q{SELECT key_vault.kek_import('app1-kek', '\x000102030405060708090a0b0c0d0e0f')});
+    $_->safe_psql('postgres', q{
+        CALL key_vault.create_storage('lorawan', kek_label => 'net');
+        GRANT USAGE ON SCHEMA lorawan TO reader;
+        GRANT SELECT ON lorawan.uplink, lorawan.session, lorawan.device, lorawan.uplink_decrypted TO reader;
+        CREATE ROLE ingester LOGIN;
+        GRANT USAGE ON SCHEMA lorawan TO ingester;
+        GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA lorawan TO ingester;
+        SELECT key_vault.kek_grant('app1-kek', 'ingester', 'unwrap'), key_vault.kek_grant('net', 'ingester', 'wrap'),
+               key_vault.kek_grant('net', 'ingester', 'rewrap');
+    }) foreach @shards;
+
+    # docs/scale.md, as it stands there but for the names of the roles.
+    my $docs = slurp_file("$FindBin::Bin/../../docs/scale.md");
+    my ($sql) = $docs =~ /## The storage on shards\n.*?```sql\n(.*?)```/s or die 'docs/scale.md has no SQL there';
+    $coordinator->safe_psql('postgres', $sql . q{
+        CREATE ROLE collector;
+        CREATE USER MAPPING FOR collector SERVER shards OPTIONS (user 'ingester');
+        GRANT USAGE ON FOREIGN SERVER shards TO collector;
+        GRANT USAGE ON SCHEMA lorawan TO collector, analyst;
+        GRANT SELECT ON lorawan.uplink_decrypted TO analyst;
+    });
+    # As the stacks send them (demo/messages), of twenty devices; a payload under another counter or
+    # DevAddr is none, so these stay, and all devices have the one key.
+    my $the_things_stack = slurp_file("$FindBin::Bin/../../demo/messages/the-things-stack.json");
+    my $chirpstack       = slurp_file("$FindBin::Bin/../../demo/messages/chirpstack.json");
+    my $collector        = open_session($coordinator);
+    look($collector, 'SET ROLE collector');
+    my @results;
+    foreach my $n (10 .. 19)
+    {
+        (my $message = $the_things_stack) =~ s/0004A30B001C0530/0004A30B001C05$n/ or die;
+        push @results, look($collector, "SELECT lorawan.ingest('$message')");
+        push @results, look($collector, qq{SELECT lorawan.ingest('{"result": $message}')});
+        ($message = $chirpstack) =~ s/0102030405060708/01020304050607$n/ or die;
+        push @results, look($collector, "SELECT lorawan.ingest('$message')");
+    }
+    is_deeply(\@results, [ ('uplink', 'duplicate', 'uplink') x 10 ], 'messages are ingested where their devices are, an exported one too');
+    is(look($collector, q{SELECT lorawan.ingest('{"end_device_ids": {"dev_eui": "none"}}')}), 'rejected', 'one of no device is kept as well');
+    # A call commits on its shard at once.
+    (my $message = $chirpstack) =~ s/"fCnt": 1042/"fCnt": 1043/ or die;
+    is(look($collector, "BEGIN; SELECT lorawan.ingest('$message'); ROLLBACK; SELECT lorawan.ingest('$message')"),
+        "uplink\nduplicate", 'a call has committed, whatever becomes of the transaction around it');
+    my @on_shards = map { $_->safe_psql('postgres', 'SELECT count(*) FROM lorawan.uplink') } @shards;
+    ok($on_shards[0] > 0 && $on_shards[1] > 0, 'they are on both shards') or diag("@on_shards");
+    is(look($analyst, q{SELECT encode(payload, 'hex'), status, count(DISTINCT dev_eui) FROM lorawan.uplink_decrypted WHERE f_cnt <> 1043 GROUP BY 1, 2}),
+        '0167010e02684a|decrypted|20', 'all of them decrypt, each on its shard');
+    is(look($analyst, sprintf q{SELECT count(*) FROM lorawan.uplink_decrypted WHERE dev_eui = '\x0004a30b001c05%s'}, $_), 1,
+        "device $_ is found on the one shard that is asked") foreach 10 .. 19;
+    like(look($analyst, q{EXPLAIN (VERBOSE, COSTS OFF) SELECT payload FROM lorawan.uplink_decrypted WHERE dev_eui = '\x0004a30b001c0510' AND received_at > '2024-05-01'}),
+        qr/^Foreign Scan on shard\d\.uplink_decrypted.*Remote SQL: SELECT payload FROM lorawan\.uplink_decrypted WHERE .*received_at/s,
+        'with all conditions of the query');
+    $collector->quit;
 }
 
 $analyst->quit;
