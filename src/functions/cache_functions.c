@@ -5,11 +5,9 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/pg_authid.h"
 #include "funcapi.h"
-#include "miscadmin.h"
-#include "utils/acl.h"
 
+#include "../vault/access.h"
 #include "../vault/cache_stats.h"
 #include "../vault/key_cache.h"
 #include "arguments.h"
@@ -78,12 +76,8 @@ key_vault_cache_stats_all(PG_FUNCTION_ARGS)
 	BackendCacheStats *all;
 	int			n;
 
-	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to see the key caches of other sessions"),
-				 errdetail("Only roles with privileges of \"%s\" may see them.",
-						   "pg_read_all_stats")));
+	access_require_stats_reader("see the key caches of other sessions",
+								"Only roles with privileges of \"pg_read_all_stats\" may see them.");
 	InitMaterializedSRF(fcinfo, 0);
 	all = cache_stats_collect(&n);
 	for (int i = 0; i < n; i++)
@@ -104,11 +98,8 @@ key_vault_cache_stats_all(PG_FUNCTION_ARGS)
 Datum
 key_vault_cache_stats_reset_all(PG_FUNCTION_ARGS)
 {
-	if (!superuser())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to reset the counters of other sessions"),
-				 errdetail("Only superusers may reset them.")));
+	access_require_superuser("reset the counters of other sessions",
+							 "Only superusers may reset them.");
 	cache_stats_reset_all();
 	PG_RETURN_VOID();
 }

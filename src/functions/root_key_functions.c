@@ -4,12 +4,10 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_authid.h"
 #include "funcapi.h"
-#include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 
+#include "../vault/access.h"
 #include "../vault/root_key.h"
 #include "arguments.h"
 
@@ -22,12 +20,8 @@ key_vault_root_keys(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	RootKeyStatus status;
 
-	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to look at the root keys"),
-				 errdetail("It takes the privileges of role \"%s\".", "pg_read_all_stats")));
-
+	access_require_stats_reader("look at the root keys",
+								"It takes the privileges of role \"pg_read_all_stats\".");
 	InitMaterializedSRF(fcinfo, 0);
 	root_key_read_anew();
 	for (int n = 0; root_key_status(n, &status); n++)

@@ -1,11 +1,12 @@
 /*
  * access.c
- *	  Who may do what with the KEKs of a label.
+ *	  Who may do what with the KEKs of a label, and what goes by no label.
  *
  * The question is asked for the current role at every use of a key, also when
  * the cache has it.  Role membership is PostgreSQL's to answer; an answer is
  * remembered only while access_generation stands still, which counts every
- * message about grants, memberships and roles.
+ * message about grants, memberships and roles.  PostgreSQL remembers its own
+ * answers too: each question accepts the messages that came first.
  *
  * Called by the vault's door and by the administrative functions.
  */
@@ -14,6 +15,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/pg_authid.h"
 #include "lib/stringinfo.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -169,4 +171,28 @@ access_require_anew(AccessMemo *memo, const char *label, KekPrivileges any_of)
 	memo->role = GetUserId();
 	memo->generation = generation;
 	check_held(memo->held, label, any_of);
+}
+
+static void
+require(bool may, const char *what, const char *detail)
+{
+	if (!may)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to %s", what),
+				 errdetail("%s", detail)));
+}
+
+void
+access_require_superuser(const char *what, const char *detail)
+{
+	AcceptInvalidationMessages();
+	require(superuser(), what, detail);
+}
+
+void
+access_require_stats_reader(const char *what, const char *detail)
+{
+	AcceptInvalidationMessages();
+	require(has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS), what, detail);
 }

@@ -1,6 +1,6 @@
 /*
  * access.h
- *	  Who may do what with the KEKs of a label.
+ *	  Who may do what with the KEKs of a label, and what goes by no label.
  */
 #ifndef ACCESS_H
 #define ACCESS_H
@@ -53,6 +53,13 @@ access_require_memo(AccessMemo *memo, const char *label, KekPrivileges any_of)
 				 memo->role != GetUserId() || (memo->held & any_of) == 0))
 		access_require_anew(memo, label, any_of);
 }
+
+/*
+ * An error unless the current role is a superuser, or has the privileges of
+ * pg_read_all_stats: "permission denied to" do what.
+ */
+extern void access_require_superuser(const char *what, const char *detail);
+extern void access_require_stats_reader(const char *what, const char *detail);
 
 /* A privilege by its name; an error when there is none. */
 extern KekPrivileges access_privilege_from_name(const char *name);

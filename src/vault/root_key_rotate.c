@@ -20,6 +20,7 @@
 #include "utils/builtins.h"
 
 #include "../crypto/secure_memory.h"
+#include "access.h"
 #include "audit_log.h"
 #include "bytes.h"
 #include "kek_row.h"
@@ -74,6 +75,13 @@ log_row(const KekRow *row, const uint8 sealed_before[KEY_CHECK_VALUE_SIZE])
 					psprintf("{\"from\": \"%s\", \"to\": \"%s\"}", from, to));
 }
 
+static void
+require_superuser(void)
+{
+	access_require_superuser("rotate the root key",
+							 "Only superusers may, as only they set key_vault.root_key.");
+}
+
 int64
 root_key_rotate(void)
 {
@@ -81,13 +89,11 @@ root_key_rotate(void)
 	int64		sealed = 0;
 
 	PreventCommandDuringRecovery("rotation of the root key");
-	if (!superuser())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to rotate the root key"),
-				 errdetail("Only superusers may, as only they set key_vault.root_key.")));
 
+	/* Who may not does not wait; who may no more has waited in vain. */
+	require_superuser();
 	kek_rows_lock();
+	require_superuser();
 
 	/* A file may hold another key by now than when this backend read it. */
 	root_key_read_anew();
