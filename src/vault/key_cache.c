@@ -6,16 +6,14 @@
  * kek_id and every wrapped byte (there is one format).  So it cannot stand for
  * another key, and a change of a KEK cannot make it wrong; it can only withdraw it.
  *
- * What an entry holds was measured.  A context keyed with the key saves keying
- * one for each row (25 ns), but is four times the size of all else: beyond some
- * hundreds of keys, waiting for its memory costs more than it saves.  So an
- * entry is the key and little more (times of birth, looked at seldom, are elsewhere),
- * and the few keyed contexts go to the entries that are used most.
+ * An entry is the key and little more (times of birth, looked at seldom, are
+ * elsewhere): with thousands of keys, waiting for memory is what costs.  The
+ * entries that are used most have a keyed cipher, see cipher_pool.c.
  *
  * Invariants:
  * - An entry is in the table and in the clock, or it is the one that is lent.
- * - Keys are in secure memory; a piece is wiped when it is freed.  What OpenSSL
- *   derives from a key is in its own memory, wiped when keyed anew or freed.
+ * - Keys are in secure memory; a piece is wiped when it is freed.
+ * - An entry's cipher leaves with it.
  * - Failures are never entered: an entry is filled before it is kept.
  * - The bytes in use stay within the limit; one entry and its cipher are always
  *   allowed, so that a limit of 0 means one entry.
@@ -34,6 +32,7 @@
 #include "../crypto/secure_memory.h"
 #include "age_timer.h"
 #include "cache_stats.h"
+#include "cipher_pool.h"
 #include "kek.h"
 #include "key_cache.h"
 
@@ -92,9 +91,6 @@ bucket_matches(const CacheEntry *entry, const CacheEntry *sought, const WrappedK
 /* So many entries fit its nearest cache, where no hint is needed. */
 #define FEW_ENTRIES 64
 
-/* Of so many uses without a cipher of its own, one may take another's. */
-#define CIPHER_TAKEOVER_INTERVAL 16
-
 int			key_cache_mode = KEY_CACHE_ON;
 int			key_cache_size = 16384;
 int			key_cache_max_age = 600;
@@ -122,17 +118,6 @@ static uint32 clock_hand = 0;
 
 /* When the ages of all entries are to be looked at, in nanoseconds. */
 static uint64 next_sweep = 0;
-
-/* The pool of ciphers: whose each is, and the hand that looks for one to take. */
-AesCipher  *key_cache_ciphers[CIPHER_POOL_SIZE];
-static CacheEntry *cipher_owners[CIPHER_POOL_SIZE];
-static uint32 pool_used = 0;
-static uint32 pool_hand = 0;
-static uint32 uses_without_cipher = 0;
-
-/* For entries that have none of their own. */
-static AesCipher *shared_cipher = NULL;
-static bool shared_cipher_is_keyed = false;
 
 static uint64
 now_ns(void)
@@ -163,34 +148,6 @@ entry_footprint(const CacheEntry *entry)
 }
 
 static void
-out_of_memory(void)
-{
-	ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-}
-
-static void
-give_cipher(uint32 slot, CacheEntry *entry)
-{
-	cipher_owners[slot] = entry;
-	entry->cipher_slot = slot;
-}
-
-static void
-drop_cipher(CacheEntry *entry)
-{
-	uint32		slot = entry->cipher_slot;
-
-	if (slot == NO_CIPHER)
-		return;
-	aes_cipher_free(key_cache_ciphers[slot]);
-	pool_used--;
-	key_cache_ciphers[slot] = key_cache_ciphers[pool_used];
-	give_cipher(slot, cipher_owners[pool_used]);
-	entry->cipher_slot = NO_CIPHER;
-	key_cache_stats->bytes -= AES_CIPHER_FOOTPRINT;
-}
-
-static void
 put_in_clock(uint32 place, ClockPlace content)
 {
 	clock_places[place] = content;
@@ -200,7 +157,7 @@ put_in_clock(uint32 place, ClockPlace content)
 static void
 wipe_entry(CacheEntry *entry)
 {
-	drop_cipher(entry);
+	cipher_pool_drop(&entry->cipher_slot);
 	clock_used--;
 	put_in_clock(entry->place, clock_places[clock_used]);
 	bucket_delete(table, entry);
@@ -250,14 +207,6 @@ add_to_clock(CacheEntry *entry)
 	put_in_clock(place, content);
 }
 
-static void
-wipe_shared_cipher(void)
-{
-	aes_cipher_free(shared_cipher);
-	shared_cipher = NULL;
-	shared_cipher_is_keyed = false;
-}
-
 void
 key_cache_wipe_lent(void)
 {
@@ -269,7 +218,7 @@ static void
 wipe_all(void)
 {
 	key_cache_release();
-	wipe_shared_cipher();
+	cipher_pool_wipe_shared();
 	while (clock_used > 0)
 		wipe_entry(clock_places[clock_used - 1].entry);
 }
@@ -286,7 +235,7 @@ void
 key_cache_wipe_withdrawn(void)
 {
 	key_cache_release();
-	wipe_shared_cipher();
+	cipher_pool_wipe_shared();
 
 	/* Backwards: what takes the place of one that leaves was seen already. */
 	for (uint32 place = clock_used; place-- > 0;)
@@ -344,8 +293,7 @@ end_of_transaction(XactEvent event, void *arg)
 		event == XACT_EVENT_PRE_PREPARE)
 		return;
 	key_cache_release();
-	if (shared_cipher_is_keyed)
-		wipe_shared_cipher();
+	cipher_pool_wipe_shared();
 }
 
 static void
@@ -493,7 +441,7 @@ key_cache_lend(const WrappedKey *wrapped_key, struct Kek *kek)
 	key_cache_release();
 	entry = secure_alloc(entry_size(wrapped_key->wrapped_size));
 	if (entry == NULL)
-		out_of_memory();
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	entry->kek = kek;
 	entry->wrapped_size = wrapped_key->wrapped_size;
 	entry->algorithm = wrapped_key->algorithm;
@@ -553,79 +501,9 @@ key_cache_forget(CacheEntry *entry)
 	wipe_entry(entry);
 }
 
-static AesCipher *
-key_shared_cipher(const CacheEntry *entry)
-{
-	if (shared_cipher == NULL)
-		shared_cipher = aes_cipher_new();
-	if (shared_cipher == NULL)
-		out_of_memory();
-	shared_cipher_is_keyed = true;
-	if (aes_cipher_set_key(shared_cipher, key_cache_key(entry), entry->key_size,
-						   AES_ENCRYPT) != CRYPTO_OK)
-		elog(ERROR, "could not key a cipher");
-	return shared_cipher;
-}
-
-/* Gives the entry a cipher from outside the pool's present ones. */
-static bool
-add_to_pool(CacheEntry *entry)
-{
-	size_t		half = (size_t) key_cache_size * 1024 / 2;
-	AesCipher  *cipher;
-
-	if (pool_used >= Max(1, Min(CIPHER_POOL_SIZE, half / AES_CIPHER_FOOTPRINT)))
-		return false;
-	make_room(AES_CIPHER_FOOTPRINT, entry, key_cache_size);
-	cipher = aes_cipher_new();
-	if (cipher == NULL)
-		out_of_memory();
-	key_cache_ciphers[pool_used] = cipher;
-	give_cipher(pool_used++, entry);
-	key_cache_stats->bytes += AES_CIPHER_FOOTPRINT;
-	return true;
-}
-
-/*
- * Takes the cipher of an entry that had no use of it since the hand last came
- * by.  Tried only now and then, so that a table of many keys, each used
- * seldom, does not make the ciphers go round for nothing.
- */
-static bool
-take_over(CacheEntry *entry)
-{
-	CacheEntry *owner;
-
-	if (++uses_without_cipher % CIPHER_TAKEOVER_INTERVAL != 0 || pool_used == 0)
-		return false;
-	pool_hand = (pool_hand + 1) % pool_used;
-	owner = cipher_owners[pool_hand];
-	if (owner->cipher_used)
-	{
-		owner->cipher_used = false;
-		return false;
-	}
-	owner->cipher_slot = NO_CIPHER;
-	give_cipher(pool_hand, entry);
-	return true;
-}
-
 AesCipher *
-key_cache_make_cipher(CacheEntry *entry)
+key_cache_add_cipher(CacheEntry *entry)
 {
-	AesCipher  *cipher;
-
-	/* The first use may well be the only one. */
-	if (!entry->is_cached || entry->uses < 2 ||
-		!(add_to_pool(entry) || take_over(entry)))
-		return key_shared_cipher(entry);
-
-	cipher = key_cache_ciphers[entry->cipher_slot];
-	if (aes_cipher_set_key(cipher, key_cache_key(entry), entry->key_size,
-						   AES_ENCRYPT) != CRYPTO_OK)
-	{
-		drop_cipher(entry);
-		elog(ERROR, "could not key a cipher");
-	}
-	return cipher;
+	make_room(AES_CIPHER_FOOTPRINT, entry, key_cache_size);
+	return cipher_pool_add(&entry->cipher_slot, key_cache_key(entry), entry->key_size);
 }

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "../crypto/aes.h"
+#include "cipher_pool.h"
 #include "wrapped_key.h"
 
 struct Kek;
@@ -37,19 +38,14 @@ typedef struct CacheEntry
 	uint32		uses;			/* beyond 2, only while there is a limit */
 	uint16		wrapped_size;
 	uint16		key_size;
-	uint16		cipher_slot;	/* in the pool, or NO_CIPHER */
+	CipherSlot	cipher_slot;
 	uint8		algorithm;		/* WrapAlgorithm */
 	bool		is_bound:1;
 	bool		is_cached:1;	/* or only lent for one use */
 	bool		used:1;			/* since the clock's hand came by */
-	bool		cipher_used:1;	/* since the pool's hand came by */
 	uint8		data[FLEXIBLE_ARRAY_MEMBER];	/* wrapped bytes; context if
 												 * bound; key */
 } CacheEntry;
-
-/* So many keyed contexts fit the caches that a processor core has to itself. */
-#define CIPHER_POOL_SIZE 512
-#define NO_CIPHER CIPHER_POOL_SIZE
 
 /* Registers what wipes lent keys at the end of transactions; from _PG_init. */
 extern void key_cache_init(void);
@@ -100,21 +96,6 @@ extern void key_cache_wipe_withdrawn(void);
 /* Wipes everything. */
 extern void key_cache_flush(void);
 
-/* The keyed contexts, each with the key of the entry that names its slot. */
-extern AesCipher *key_cache_ciphers[CIPHER_POOL_SIZE];
-
-extern AesCipher *key_cache_make_cipher(CacheEntry *entry);
-
-/* A context keyed with the entry's key; good until the cache is called again. */
-static inline AesCipher *
-key_cache_cipher(CacheEntry *entry)
-{
-	if (!entry->cipher_used)
-		entry->cipher_used = true;
-	return entry->cipher_slot != NO_CIPHER ? key_cache_ciphers[entry->cipher_slot] :
-		key_cache_make_cipher(entry);
-}
-
 /* What came out of the unwrapping: the context of a bound key, then the key. */
 static inline uint8 *
 key_cache_unwrapped(CacheEntry *entry)
@@ -132,6 +113,26 @@ static inline const uint8 *
 key_cache_dev_addr(const CacheEntry *entry)
 {
 	return entry->data + entry->wrapped_size + KEY_CONTEXT_SIZE - LORAWAN_DEV_ADDR_SIZE;
+}
+
+/* Makes room for one more cipher, which is the entry's from then on. */
+extern AesCipher *key_cache_add_cipher(CacheEntry *entry);
+
+/* A context keyed with the entry's key; good until the cache is called again. */
+static inline AesCipher *
+key_cache_cipher(CacheEntry *entry)
+{
+	bool		may_own;
+
+	if (likely(entry->cipher_slot != NO_CIPHER))
+		return cipher_pool_use(entry->cipher_slot);
+
+	/* The first use may well be the only one. */
+	may_own = entry->is_cached && entry->uses >= 2;
+	if (may_own && cipher_pool_may_grow((size_t) key_cache_size * 1024 / 2))
+		return key_cache_add_cipher(entry);
+	return cipher_pool_get(&entry->cipher_slot, may_own, key_cache_key(entry),
+						   entry->key_size);
 }
 
 #endif							/* KEY_CACHE_H */
