@@ -137,6 +137,7 @@ join_1_0(AesCipher *app_key, LorawanFrame request, const LorawanFrameFields *ask
 	size_t		request_len = request.len - LORAWAN_MIC_SIZE;
 	uint8_t		request_mic[LORAWAN_MIC_SIZE];
 	uint8_t		accept_mic[LORAWAN_MIC_SIZE];
+	bool		fits;
 	CryptoStatus status;
 
 	status = open_accept(app_key, accept, opened);
@@ -146,8 +147,9 @@ join_1_0(AesCipher *app_key, LorawanFrame request, const LorawanFrameFields *ask
 		status = lorawan_message_mic(app_key, opened->frame, opened->len, accept_mic);
 	if (status != CRYPTO_OK)
 		return status;
-	if (!(mic_fits(request.bytes, request_len, request_mic) &
-		  mic_fits(opened->frame, opened->len, accept_mic)))
+	fits = mic_fits(request.bytes, request_len, request_mic);
+	fits &= mic_fits(opened->frame, opened->len, accept_mic);
+	if (!fits)
 		return CRYPTO_INTEGRITY;
 
 	take_accept(opened, &join->accept);
