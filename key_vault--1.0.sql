@@ -2085,6 +2085,17 @@ BEGIN
                 ON CONFLICT DO NOTHING;
                 IF FOUND THEN
                     result := 'downlink';
+                ELSE
+                    PERFORM FROM %1$I.downlink d
+                      WHERE d.dev_eui = e.dev_eui AND d.received_at = e.received_at AND d.event = e.event
+                        AND (d.f_cnt, d.session_key_id, d.queue_item_id, d.item, d.f_port, d.dev_addr, d.frm_payload)
+                            IS NOT DISTINCT FROM
+                            (e.f_cnt, e.session_key_id, e.queue_item_id, e.item, e.f_port, e.dev_addr, e.frm_payload);
+                    IF NOT FOUND THEN
+                        RAISE EXCEPTION 'another downlink of device %% with f_cnt %% of that time is stored',
+                            encode(e.dev_eui, 'hex'), e.f_cnt
+                            USING ERRCODE = 'integrity_constraint_violation';
+                    END IF;
                 END IF;
         END CASE;
     END LOOP;

@@ -366,6 +366,7 @@ SELECT lorawan.ingest(pg_temp.tts(pg_temp.at(55) || '{"session_key_id": "AAAAAAA
 SELECT key_vault.kek_import('newer-kek', '\x000102030405060708090a0b0c0d0e0f') \g /dev/null
 SELECT lorawan.ingest(pg_temp.tts(pg_temp.at(56) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAACg==", "app_s_key": {"kek_label": "newer-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}')) \g /dev/null
 SELECT is(array_agg(payload), array_fill('\x0167010e02684a'::bytea, ARRAY[2]), 'the next uplink of a session brings its key') FROM lorawan.uplink_decrypted WHERE received_at BETWEEN '2024-05-01 12:55Z' AND '2024-05-01 12:57Z';
+SELECT is(key_vault.kek_label(app_s_key), 'lorawan', 'under the KEK at rest') FROM lorawan.session WHERE session_key_id = '\x0000000000000000000000000000000a';
 -- A key of the wrong KEK
 SELECT lorawan.ingest(pg_temp.tts(pg_temp.at(58) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAACw==", "app_s_key": {"kek_label": "wrong-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}')) \g /dev/null
 SELECT key_vault.kek_import('wrong-kek', '\x000102030405060708090a0b0c0d0e00') \g /dev/null
@@ -380,6 +381,126 @@ SELECT results_eq('SELECT status, count(*), count(payload) FROM lorawan.uplink_d
     $$VALUES ('KEK unknown', 2::bigint, 0::bigint), ('decrypted', 3, 3), ('envelope not opened', 1, 0), ('other DevAddr', 2, 0), ('plain', 1, 1)$$, 'bad keys have a status, the others are decrypted');
 SELECT key_vault.kek_destroy('lorawan', 1, true), key_vault.kek_destroy('lorawan', 2, true) \g /dev/null
 SELECT is(array_agg(DISTINCT status COLLATE "C"), '{"KEK destroyed","KEK unknown","envelope not opened",plain}', 'a destroyed KEK') FROM lorawan.uplink_decrypted;
+
+--
+-- In another storage: what would be lost or mixed up without an error
+--
+SELECT key_vault.kek_create('edges'), key_vault.kek_create('edges app1'), key_vault.kek_create('edges cs') \g /dev/null
+CALL key_vault.create_storage('edges');
+CREATE FUNCTION pg_temp.base64(bytes bytea) RETURNS text LANGUAGE sql IMMUTABLE AS $$SELECT replace(encode(bytes, 'base64'), E'\n', '')$$;
+
+-- ChirpStack's counters have 32 bits, too.
+SELECT is(array_agg(edges.ingest(pg_temp.cs() || jsonb_build_object('fCnt', f_cnt, 'data', pg_temp.base64(pg_temp.crypt('\xec925802ae430ca77fd3dd73cb2cc588', '\x01fa8b2c', f_cnt, 'text'))))),
+          '{uplink,uplink,uplink}', 'ChirpStack''s counters of 32 bits') FROM unnest('{65535,65536,4294967295}'::bigint[]) f_cnt;
+SELECT results_eq('SELECT f_cnt, payload FROM edges.uplink_decrypted ORDER BY 1', $$VALUES (65535::bigint, 'text'::bytea), (65536, 'text'), (4294967295, 'text')$$, 'decrypt past 65535');
+TRUNCATE edges.uplink;
+
+-- Times with a zone: RFC 3339, section 5.6; 12:00 UTC is 14:00 at +02:00 and 08:30 at -03:30.
+SELECT is(array_agg(edges.ingest(pg_temp.cs() || jsonb_build_object('time', t, 'fCnt', n))), '{uplink,uplink,uplink}', 'times with a zone')
+  FROM unnest('{2024-05-01T14:00:00.25+02:00,2024-05-01T08:30:00.25-03:30,2024-05-01T12:00:00.25+00:00}'::text[]) WITH ORDINALITY u (t, n);
+SELECT results_eq('SELECT DISTINCT received_at FROM edges.uplink', $$VALUES ('2024-05-01 12:00:00.25Z'::timestamptz)$$, 'are the same time');
+TRUNCATE edges.uplink;
+
+-- Stored once, without a session key id as well; what differs in anything that says how
+-- to read it is another uplink.
+SELECT is(edges.ingest(pg_temp.cs() - 'joinServerContext'), 'uplink', 'an uplink without a session key id');
+SELECT is(edges.ingest(pg_temp.cs() - 'joinServerContext'), 'duplicate', 'again');
+SELECT is(edges.ingest(pg_temp.tts()), 'uplink', 'an uplink');
+SELECT is(edges.ingest(message), 'rejected', 'at the same time and counter, but ' || what)
+  FROM (VALUES (1, 'of another port', pg_temp.tts('{"f_port": 3}')), (2, 'in the clear', pg_temp.tts('{}', 'app_s_key')),
+               (3, 'of another DevAddr', jsonb_set(pg_temp.cs() - 'joinServerContext', '{devAddr}', '"01fa8b2d"'))) v (n, what, message) ORDER BY n;
+SELECT is(count(*), 2::bigint, 'nothing is stored twice') FROM edges.uplink;
+SELECT results_eq('SELECT reason, count(*) FROM edges.rejected GROUP BY 1 ORDER BY reason COLLATE "C"',
+    $$VALUES ('another uplink of device 0004a30b001c0530 with f_cnt 65538 of that time is stored', 2::bigint), ('another uplink of device 0102030405060708 with f_cnt 1042 of that time is stored', 1)$$, 'nor dropped');
+TRUNCATE edges.uplink, edges.rejected CASCADE;
+SELECT is(edges.ingest(pg_temp.tts() - 'uplink_message' || '{"downlink_queue_invalidated": {"downlinks": [{"f_port": 3, "frm_payload": "AQI="}, {"f_port": 3, "frm_payload": "AQI="}]}}'), 'downlink', 'two downlinks without counters, the same');
+SELECT is(array_agg(item ORDER BY item), '{1,2}', 'are two') FROM edges.downlink;
+SELECT is(edges.ingest(pg_temp.tts() - 'uplink_message' || '{"downlink_queued": {"f_port": 3, "frm_payload": "AQI="}}'), 'downlink', 'a downlink');
+SELECT is(edges.ingest(pg_temp.tts() - 'uplink_message' || '{"downlink_queued": {"f_port": 3, "frm_payload": "AQM="}}'), 'rejected', 'another of that time');
+SELECT is(edges.ingest(pg_temp.tts() - 'uplink_message' || '{"downlink_queued": {"f_port": 4, "frm_payload": "AQI="}}'), 'rejected', 'on another port');
+SELECT is(edges.ingest(pg_temp.tts() - 'uplink_message' || '{"downlink_queued": {"f_port": 3, "frm_payload": "AQI="}}'), 'duplicate', 'the same');
+SELECT results_eq('SELECT reason, count(*) FROM edges.rejected GROUP BY 1', $$VALUES ('another downlink of device 0004a30b001c0530 with f_cnt 0 of that time is stored', 2::bigint)$$, 'they are not dropped');
+TRUNCATE edges.session, edges.rejected CASCADE;
+
+-- Where ChirpStack gives no session key id, each envelope is a session: that of the join
+-- and of its uplinks the same one.  The second key is another device's, as above.
+CREATE FUNCTION pg_temp.cs_of(encrypted_key text, at text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS
+$$SELECT jsonb_set(pg_temp.cs(), '{joinServerContext,appSKey,aesKey}', to_jsonb(encrypted_key)) || jsonb_build_object('time', at)$$;
+SELECT is(array_agg(edges.ingest(pg_temp.cs_of(k, format('2024-05-01T12:0%s:00Z', n)))), '{uplink,uplink,uplink}', 'uplinks of two sessions without an id')
+  FROM unnest('{7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo,CqqU11IcP6+Y5bzIjRjnPF0PMsjTD6gA,7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo}'::text[]) WITH ORDINALITY u (k, n);
+SELECT is(edges.ingest(pg_temp.cs_of('CqqU11IcP6+Y5bzIjRjnPF0PMsjTD6gA', '2024-05-01T12:01:30Z') - '{data,fCnt,fPort}'::text[]), 'join', 'the join of the second, late');
+SELECT results_eq('SELECT key_vault.unwrap(s.app_s_key), s.started_at, count(*) FROM edges.uplink u JOIN edges.session s USING (dev_eui, session_key_id) GROUP BY s.dev_eui, s.session_key_id ORDER BY 2',
+    $$VALUES ('\xec925802ae430ca77fd3dd73cb2cc588'::bytea, '2024-05-01 12:01Z'::timestamptz, 2::bigint), ('\xec925802ae430ca77fd3dd73cb2cc580', '2024-05-01 12:01:30Z', 1)$$, 'each in its own');
+TRUNCATE edges.uplink, edges.session;
+
+-- Another DevAddr for a session, in a message from before its first
+SELECT edges.ingest(pg_temp.tts()) \g /dev/null
+SELECT is(edges.ingest(jsonb_set(pg_temp.tts('{"received_at": "2024-05-01T11:00:00Z"}'), '{end_device_ids,dev_addr}', '"260B9999"')), 'rejected', 'an earlier message with another DevAddr');
+SELECT results_eq('SELECT dev_addr, started_at FROM edges.session WHERE dev_eui = ''\x0004A30B001C0530''', $$VALUES ('\x260B1234'::bytea, '2024-05-01 12:00:00.24Z'::timestamptz)$$, 'does not change the session');
+SELECT is(status, 'decrypted', 'nor its uplinks') FROM edges.uplink_decrypted;
+TRUNCATE edges.uplink, edges.session, edges.rejected CASCADE;
+
+-- Several plaintext keys in a message, the session's not the first: each stays what it is.
+CREATE FUNCTION pg_temp.with_keys(changes jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+SELECT pg_temp.tts('{"app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}' || changes)
+       || '{"a": {"f_nwk_s_int_key": {"key": "00000000000000000000000000000001"}}, "z": {"s_nwk_s_int_key": {"key": "00000000000000000000000000000002"}}}'$$;
+SELECT is(edges.ingest(pg_temp.with_keys('{}')), 'uplink', 'a message with three keys');
+SELECT is(edges.ingest(jsonb_set(pg_temp.with_keys(pg_temp.at(1) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAADA=="}'), '{end_device_ids,dev_eui}', '""')), 'rejected', 'another, rejected');
+SELECT is(edges.ingest(jsonb_build_object('result', pg_temp.with_keys(pg_temp.at(2) || '{"f_cnt": -1}'))), 'rejected', 'and another, from the Storage Integration API');
+SELECT is(array_agg(key_vault.unwrap(key) ORDER BY rejected_id, n), ARRAY['\x00000000000000000000000000000001', '\x00000000000000000000000000000002', '\xec925802ae430ca77fd3dd73cb2cc588', '\x00000000000000000000000000000001', '\x00000000000000000000000000000002', '\xec925802ae430ca77fd3dd73cb2cc588']::bytea[], 'their keys') FROM edges.rejected_key;
+SELECT results_eq('SELECT * FROM edges.replay_rejected()', 'VALUES (0::bigint, 0::bigint, 2::bigint)', 'tried again in vain');
+SELECT is(edges.ingest(jsonb_build_object('result', pg_temp.with_keys(pg_temp.at(2) || '{"f_cnt": -1}'))), 'rejected', 'and delivered again');
+SELECT results_eq('SELECT count(DISTINCT r.id), count(DISTINCT r.tries), count(*) FROM edges.rejected r JOIN edges.rejected_key ON rejected_id = id', 'VALUES (2::bigint, 2::bigint, 6::bigint)', 'they are kept once, with their keys');
+UPDATE edges.rejected SET message = jsonb_set(message, '{end_device_ids,dev_eui}', '"0004A30B001C0530"');
+SELECT is(stored, 1::bigint, 'one is mended') FROM edges.replay_rejected();
+SELECT results_eq('SELECT payload, status FROM edges.uplink_decrypted', $$VALUES ('\x0167010e02684a'::bytea, 'decrypted'), ('\x0167010e02684a', 'decrypted')$$, 'and both are decrypted');
+TRUNCATE edges.uplink, edges.session, edges.rejected CASCADE;
+
+-- KEK labels of applications: new keys come under them, also those of before that come
+-- late; they are bound to their DevAddr in each case.
+SELECT is(edges.ingest(pg_temp.tts('{"app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}')), 'uplink', 'a session under the common label');
+SELECT is(edges.ingest(pg_temp.tts(pg_temp.at(1) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAADQ==", "app_s_key": {"kek_label": "late", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}')), 'uplink', 'one whose KEK is not there yet');
+SELECT is(edges.ingest(jsonb_set(pg_temp.tts(pg_temp.at(2) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAADg==", "app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}'), '{end_device_ids,dev_eui}', '""')), 'rejected', 'one that is rejected');
+INSERT INTO edges.application VALUES ('app1', 'edges app1'), ('17c82e96-be03-4f38-aef3-f83d48582d97', 'edges cs');
+SELECT is(edges.ingest(pg_temp.tts(pg_temp.at(3) || '{"app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}')), 'uplink', 'the first again, now that its application has a label');
+SELECT is(edges.ingest(pg_temp.cs()), 'uplink', 'ChirpStack''s');
+SELECT key_vault.kek_import('late', '\x000102030405060708090a0b0c0d0e0f') \g /dev/null
+UPDATE edges.rejected SET message = jsonb_set(message, '{end_device_ids,dev_eui}', '"0004A30B001C0530"');
+SELECT results_eq('SELECT * FROM edges.replay_rejected()', 'VALUES (1::bigint, 1::bigint, 0::bigint)', 'the KEK is there, and the message mended');
+SELECT results_eq('SELECT right(encode(session_key_id, ''hex''), 2), key_vault.kek_label(app_s_key), key_vault.bound_dev_addr(app_s_key) = dev_addr FROM edges.session WHERE dev_eui = ''\x0004A30B001C0530'' ORDER BY 1',
+    $$VALUES ('0d', 'edges app1', true), ('0e', 'edges app1', true), ('ee', 'edges', true)$$, 'each under the label of its time, and bound');
+SELECT results_eq('SELECT key_vault.kek_label(app_s_key), key_vault.bound_dev_addr(app_s_key) FROM edges.session WHERE dev_eui = ''\x0102030405060708''', $$VALUES ('edges cs', '\x01fa8b2c'::bytea)$$, 'ChirpStack''s too');
+SELECT is(array_agg(payload), array_fill('\x0167010e02684a'::bytea, ARRAY[5]), 'and all are decrypted') FROM edges.uplink_decrypted;
+TRUNCATE edges.uplink, edges.session, edges.application;
+
+-- Lines that are no JSON, at the borders of the pieces that they are wrapped in
+INSERT INTO edges.inbox SELECT repeat('x', size - 1) || 'y' FROM unnest('{1,4095,4096,4097,8192,8193}'::integer[]) size;
+SELECT results_eq('SELECT r.digest = sha256(l.line), get_byte(l.line, octet_length(l.line) - 1) = ascii(''y''), octet_length(l.line) FROM edges.rejected r, LATERAL (SELECT string_agg(key_vault.unwrap(k.key), '''' ORDER BY k.n) AS line FROM edges.rejected_key k WHERE k.rejected_id = r.id) l ORDER BY r.id',
+    'SELECT true, true, size FROM unnest(''{1,4095,4096,4097,8192,8193}''::integer[]) size', 'lines of any length are kept to the last byte');
+TRUNCATE edges.rejected CASCADE;
+
+-- What is no fault of the message is an error, for the sender to send it again; what
+-- may be one is kept.  The classes are those of PostgreSQL's appendix "Error Codes".
+CREATE FUNCTION pg_temp.fail() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'failed' USING ERRCODE = current_setting('test.sqlstate'); END$$;
+CREATE TRIGGER fail BEFORE INSERT ON edges.uplink FOR EACH ROW EXECUTE FUNCTION pg_temp.fail();
+CREATE FUNCTION pg_temp.ingest_failing(state text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('test.sqlstate', state, true);
+    RETURN edges.ingest(pg_temp.tts());
+EXCEPTION WHEN query_canceled OR OTHERS THEN
+    RETURN CASE WHEN SQLERRM = 'failed' THEN 'error ' || SQLSTATE ELSE SQLERRM END;
+END
+$$;
+SELECT is(pg_temp.ingest_failing(state), 'error ' || state, what)
+  FROM (VALUES ('25006', 'a read-only transaction'), ('40001', 'a serialization failure'), ('40P01', 'a deadlock'), ('53100', 'a full disk'), ('53200', 'no memory'),
+               ('55P03', 'a lock that is not to be had'), ('57014', 'a cancelled statement'), ('57P01', 'a shutdown'), ('58030', 'an I/O error'), ('XX000', 'an internal error'),
+               ('XX002', 'a damaged index'), ('KV201', 'a cache at fault')) v (state, what) ORDER BY state;
+SELECT is_empty('SELECT * FROM edges.rejected', 'leave nothing behind');
+SELECT is_empty('SELECT * FROM edges.session', 'no session either');
+SELECT is(pg_temp.ingest_failing(state), 'rejected', 'but kept: ' || state) FROM unnest('{22023,23514,42501,P0001,KV001}'::text[]) state;
+SELECT results_eq('SELECT sqlstate, tries FROM edges.rejected', $$VALUES ('KV001', 5)$$, 'with its reason');
+DROP TRIGGER fail ON edges.uplink;
+SELECT is(stored, 1::bigint, 'until it can be stored') FROM edges.replay_rejected();
 
 SELECT * FROM finish();
 ROLLBACK;
