@@ -91,6 +91,13 @@ bucket_matches(const CacheEntry *entry, const CacheEntry *sought, const WrappedK
 /* So many entries fit its nearest cache, where no hint is needed. */
 #define FEW_ENTRIES 64
 
+/* So many entries are near enough to the processor to be replaced at little cost. */
+#define MANY_ENTRIES 4096
+
+/* After so many evictions in vain, of so many keys one is still taken in. */
+#define VAIN_EVICTIONS 256
+#define ADMISSION_INTERVAL 16
+
 int			key_cache_mode = KEY_CACHE_ON;
 int			key_cache_size = 16384;
 int			key_cache_max_age = 600;
@@ -115,6 +122,14 @@ static ClockPlace *clock_places = NULL;
 static uint32 clock_used = 0;
 static uint32 clock_allocated = 0;
 static uint32 clock_hand = 0;
+
+/*
+ * By how much evictions of what was never found again prevail, among what was
+ * taken in since the last transaction's end: where they do, the keys in use do not fit.
+ */
+static uint32 vain_evictions = 0;
+static uint64 vain_since = 0;
+static uint32 keys_not_taken_in = 0;
 
 /* When the ages of all entries are to be looked at, in nanoseconds. */
 static uint64 next_sweep = 0;
@@ -187,9 +202,26 @@ make_room(size_t bytes, const CacheEntry *keep, int size_kb)
 			entry->used = false;
 			continue;
 		}
+		if (entry->uses > 1)
+			vain_evictions -= (vain_evictions > 0);
+		else if (clock_places[entry->place].born >= vain_since)
+			vain_evictions += (vain_evictions < VAIN_EVICTIONS);
 		wipe_entry(entry);
 		key_cache_stats->evictions++;
 	}
+}
+
+/*
+ * Whether to take in a key for which others would have to leave.  Where those
+ * came and went without having been of use, most keys are better left out: that spares
+ * replacing one with another for nothing, and those that are here are found again.
+ */
+static bool
+is_taken_in(size_t bytes)
+{
+	return key_cache_stats->bytes + bytes <= (uint64) key_cache_size * 1024 ||
+		clock_used < MANY_ENTRIES || vain_evictions < VAIN_EVICTIONS ||
+		++keys_not_taken_in % ADMISSION_INTERVAL == 0;
 }
 
 /* Right behind the hand, which comes by every other entry first. */
@@ -294,6 +326,8 @@ end_of_transaction(XactEvent event, void *arg)
 		return;
 	key_cache_release();
 	cipher_pool_wipe_shared();
+	vain_evictions = 0;
+	vain_since = now_ns();
 }
 
 static void
@@ -473,6 +507,8 @@ key_cache_keep(CacheEntry *entry)
 	bool		found;
 
 	Assert(entry == key_cache_lent);
+	if (!is_taken_in(entry_footprint(entry)))
+		return;
 	if (table == NULL)
 		create_table();
 
