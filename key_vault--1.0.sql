@@ -1445,7 +1445,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     string text := value #>> '{}';
 BEGIN
-    IF coalesce(string, '') = '' THEN
+    IF string IS NULL THEN
         RETURN 0;
     ELSIF string !~ '^[0-9]{1,18}$' OR string::bigint > maximum THEN
         RAISE EXCEPTION '% is not an integer from 0 to %', field, maximum
@@ -1510,13 +1510,14 @@ BEGIN
     PERFORM key_vault.storage_object(envelope, field);
     IF jsonb_typeof(envelope -> 'wrapped_key') = 'number' THEN
         event.key_number := envelope ->> 'wrapped_key';
-    ELSIF jsonb_path_exists(envelope, '$.**.sealed') THEN
+    ELSIF jsonb_typeof(envelope -> key_name) IS DISTINCT FROM 'string' AND jsonb_path_exists(envelope, '$.**.sealed') THEN
         RAISE EXCEPTION '% holds no key of 16 bytes and no wrapped one', field
             USING ERRCODE = 'invalid_parameter_value';
     ELSE
         event.encrypted_key := key_vault.storage_bytes(envelope -> key_name, field || '.' || key_name, 'base64');
         event.kek_label := envelope ->> label_name;
         PERFORM key_vault.storage_require(event.encrypted_key IS NULL, field || '.' || key_name);
+        PERFORM key_vault.storage_require(event.kek_label IS NULL, field || '.' || label_name);
         -- Where no session key id is given, the wrapped key tells sessions apart.
         event.session_key_id := coalesce(event.session_key_id,
             substr(sha256(convert_to(event.kek_label, 'UTF8') || '\x00' || event.encrypted_key || event.dev_addr), 1, 16));
@@ -1682,11 +1683,13 @@ COMMENT ON FUNCTION key_vault.storage_seal(text, text) IS
 'a text, wrapped in pieces of up to 4096 bytes of UTF-8: what may have a key in it that cannot be told apart; takes the privilege wrap';
 
 CREATE FUNCTION key_vault.storage_wrap_keys(INOUT message jsonb, label text,
-                                            INOUT keys key_vault.wrapped_key[] DEFAULT '{}')
+                                            INOUT keys key_vault.wrapped_key[] DEFAULT '{}',
+                                            in_key boolean DEFAULT false)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    result jsonb := '{}';
+    names text[] := '{}';
+    results jsonb[] := '{}';
     envelope jsonb;
     has_label boolean;
     pieces key_vault.wrapped_key[];
@@ -1694,40 +1697,52 @@ DECLARE
     plain bytea;
     one record;
 BEGIN
-    IF jsonb_typeof(message) = 'array' THEN
-        result := '[]';
-        FOR one IN SELECT value FROM jsonb_array_elements(message) LOOP
-            SELECT w.message, w.keys INTO one.value, keys
-              FROM key_vault.storage_wrap_keys(one.value, label, keys) w;
-            result := result || jsonb_build_array(one.value);
-        END LOOP;
-        message := result;
-        RETURN;
-    ELSIF jsonb_typeof(message) <> 'object' THEN
+    IF jsonb_typeof(message) NOT IN ('object', 'array') THEN
         RETURN;
     END IF;
+    size := regexp_count(message::text, 'key": ', 1, 'i');
+    IF size > 1000 THEN
+        RAISE EXCEPTION 'message has more than 1000 keys' USING ERRCODE = 'program_limit_exceeded';
+    ELSIF in_key THEN
+        NULL;
     -- Nearly always there is no key, or one envelope and nothing else of that name.
-    CASE regexp_count(message::text, 'key": ', 1, 'i')
-        WHEN 0 THEN
-            RETURN;
-        WHEN 2 THEN
-            envelope := coalesce(message #> '{uplink_message,app_s_key}', message #> '{join_accept,app_s_key}',
-                                 message #> '{joinServerContext,appSKey}');
-            IF coalesce(envelope ->> 'kek_label', envelope ->> 'kekLabel', '') <> ''
-               AND coalesce(envelope ->> 'encrypted_key', envelope ->> 'aesKey')
-                   ~ '^(?![0-9A-Fa-f]+$)([0-9A-Za-z+/]{32})+$'
-            THEN
-                RETURN;         -- wrapped: 24 bytes or a multiple
+    ELSIF size = 0 THEN
+        RETURN;
+    ELSIF size = 2 THEN
+        envelope := coalesce(message #> '{uplink_message,app_s_key}', message #> '{join_accept,app_s_key}',
+                             message #> '{joinServerContext,appSKey}');
+        IF coalesce(envelope ->> 'kek_label', envelope ->> 'kekLabel', '') <> ''
+           AND coalesce(envelope ->> 'encrypted_key', envelope ->> 'aesKey')
+               ~ '^(?![0-9A-Fa-f]+$)([0-9A-Za-z+/]{32})+$'
+           AND envelope - '{kek_label,kekLabel,encrypted_key,aesKey}'::text[] = '{}'
+        THEN
+            RETURN;         -- wrapped: 24 bytes or a multiple
+        END IF;
+    END IF;
+
+    IF jsonb_typeof(message) = 'array' THEN
+        FOR one IN SELECT value FROM jsonb_array_elements(message) LOOP
+            IF jsonb_typeof(one.value) IN ('object', 'array') THEN
+                SELECT w.message, w.keys INTO one.value, keys
+                  FROM key_vault.storage_wrap_keys(one.value, label, keys) w;
             END IF;
-        ELSE
-    END CASE;
+            results := results || one.value;
+        END LOOP;
+        message := to_jsonb(results);
+        RETURN;
+    END IF;
 
     has_label := coalesce(message ->> 'kek_label', message ->> 'kekLabel', '') <> '';
     FOR one IN SELECT key AS name, value FROM jsonb_each(message) LOOP
         plain := NULL;
-        IF jsonb_typeof(one.value) = 'object' OR one.name !~* 'key$' THEN
+        IF jsonb_typeof(one.value) = 'object' THEN
             SELECT w.message, w.keys INTO one.value, keys
-              FROM key_vault.storage_wrap_keys(one.value, label, keys) w;
+              FROM key_vault.storage_wrap_keys(one.value, label, keys, in_key OR one.name ~* 'key$') w;
+        ELSIF one.name !~* 'key$' AND (NOT in_key OR one.name ~* 'label$') THEN
+            IF jsonb_typeof(one.value) = 'array' THEN
+                SELECT w.message, w.keys INTO one.value, keys
+                  FROM key_vault.storage_wrap_keys(one.value, label, keys) w;
+            END IF;
         ELSIF one.value NOT IN ('null', 'true', 'false', '""') THEN
             IF jsonb_typeof(one.value) = 'string' THEN
                 plain := CASE
@@ -1754,13 +1769,25 @@ BEGIN
                 keys := keys || pieces;
             END IF;
         END IF;
-        result := result || jsonb_build_object(one.name, one.value);
+        names := names || one.name;
+        results := results || one.value;
     END LOOP;
-    message := result;
+    SELECT coalesce(jsonb_object_agg(r.name, r.value), '{}') INTO message
+      FROM unnest(names, results) r (name, value);
 END
 $$;
-COMMENT ON FUNCTION key_vault.storage_wrap_keys(jsonb, text, key_vault.wrapped_key[]) IS
-'the message with the number of a wrapped key in place of each plaintext key, and those keys: the key of an envelope without a label, and every value whose name ends in "key"; takes the privilege wrap where there is one';
+COMMENT ON FUNCTION key_vault.storage_wrap_keys(jsonb, text, key_vault.wrapped_key[], boolean) IS
+'the message with the number of a wrapped key in place of each plaintext key, and those keys: the key of an envelope without a label, and every value whose name ends in "key", of an object all but labels; takes the privilege wrap where there is one';
+
+-- What is about the server, not about the message: it is for the sender to try again.
+CREATE FUNCTION key_vault.storage_outage(state text)
+RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+SELECT left(state, 2) IN ('25', '40', '53', '55', '57', '58', 'XX')
+       OR left(state, 3) IN ('KV1', 'KV2', 'KV4') AND state NOT IN ('KV108', 'KV405')
+$$;
+COMMENT ON FUNCTION key_vault.storage_outage(text) IS
+'whether an SQLSTATE tells of an outage: of the server, the root key or a token; for a storage''s functions';
 
 CREATE FUNCTION key_vault.storage_refuse(sqlstate text, message text, detail text, hint text)
 RETURNS void AS 'MODULE_PATHNAME', 'key_vault_storage_refuse'
@@ -1784,6 +1811,9 @@ DECLARE
 BEGIN
     IF schema IS NULL THEN
         RAISE EXCEPTION 'schema of a storage must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF strpos(schema, '$body$') > 0 THEN
+        -- It would end the functions' quotes.
+        RAISE EXCEPTION 'schema of a storage must not have $body$ in its name' USING ERRCODE = 'invalid_name';
     END IF;
     IF to_regclass(format('%I.storage_settings', schema)) IS NULL THEN
         SELECT string_agg(quote_ident(o.name), ', ' ORDER BY o.name) INTO taken
@@ -1792,7 +1822,7 @@ BEGIN
                                    'rejected_key', 'uplink_decrypted', 'device_latest', 'uplink_default', 'downlink_default')
                 UNION
                 SELECT proname, pronamespace FROM pg_proc
-                 WHERE proname IN ('ingest', 'ingest_line', 'store', 'store_or_reject', 'put_session', 'kek_label',
+                 WHERE proname IN ('ingest', 'ingest_line', 'store', 'store_or_reject', 'reject_line', 'put_session', 'kek_label',
                                    'replay_rejected')) o (name, namespace)
          WHERE o.namespace = to_regnamespace(quote_ident(schema));
         IF taken IS NOT NULL THEN
@@ -2106,7 +2136,8 @@ COMMENT ON FUNCTION %1$I.store(jsonb, key_vault.wrapped_key[]) IS
 'stores a message whose plaintext keys are taken out; an error where it cannot be used; for ingest()';
 
 -- Outages are for the sender to try again: only what may be about the message is caught.
-CREATE OR REPLACE FUNCTION %1$I.store_or_reject(message jsonb, keys key_vault.wrapped_key[], digest bytea)
+CREATE OR REPLACE FUNCTION %1$I.store_or_reject(message jsonb, keys key_vault.wrapped_key[], digest bytea,
+                                                why text DEFAULT NULL)
 RETURNS text LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
@@ -2118,13 +2149,13 @@ DECLARE
 BEGIN
     BEGIN
         IF message IS NULL THEN
-            RAISE EXCEPTION 'line is not a JSON object' USING ERRCODE = 'invalid_text_representation';
+            RAISE EXCEPTION '%%', why USING ERRCODE = 'invalid_text_representation';
         END IF;
         RETURN %1$I.store(message, keys);
     EXCEPTION WHEN query_canceled OR OTHERS THEN
         GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, reason = MESSAGE_TEXT, more = PG_EXCEPTION_DETAIL,
                                 hint = PG_EXCEPTION_HINT;
-        IF left(state, 2) IN ('25', '40', '53', '55', '57', '58', 'XX') OR state LIKE 'KV2%%' THEN
+        IF key_vault.storage_outage(state) THEN
             PERFORM key_vault.storage_refuse(state, reason, more, hint);
         END IF;
     END;
@@ -2144,8 +2175,30 @@ BEGIN
     RETURN 'rejected';
 END
 $body$;
-COMMENT ON FUNCTION %1$I.store_or_reject(jsonb, key_vault.wrapped_key[], bytea) IS
-'stores a message, or keeps it in rejected; for ingest() and replay_rejected()';
+COMMENT ON FUNCTION %1$I.store_or_reject(jsonb, key_vault.wrapped_key[], bytea, text) IS
+'stores a message, or keeps it in rejected; where it is NULL, for the reason given; for ingest() and replay_rejected()';
+
+CREATE OR REPLACE FUNCTION %1$I.reject_line(line text, why text)
+RETURNS text LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    keys key_vault.wrapped_key[];
+    state text;
+    more text;
+    hint text;
+BEGIN
+    BEGIN
+        -- Whether there is a key in it cannot be told: all of it is wrapped.
+        keys := key_vault.storage_seal(line, %1$I.kek_label(NULL));
+    EXCEPTION WHEN query_canceled OR OTHERS THEN
+        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, more = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+        PERFORM key_vault.storage_refuse(state, SQLERRM, more, hint);
+    END;
+    RETURN %1$I.store_or_reject(NULL, keys, sha256(convert_to(line, 'UTF8')), why);
+END
+$body$;
+COMMENT ON FUNCTION %1$I.reject_line(text, text) IS
+'keeps a line in rejected that cannot be looked through for keys, wrapped whole; for ingest()';
 
 CREATE OR REPLACE FUNCTION %1$I.ingest(message jsonb)
 RETURNS text LANGUAGE plpgsql STRICT
@@ -2156,23 +2209,28 @@ DECLARE
     state text;
     more text;
     hint text;
+    why text;
 BEGIN
+    IF jsonb_typeof(message) <> 'object' THEN
+        RETURN %1$I.reject_line(message::text, 'line is not a JSON object');
+    END IF;
     -- The Storage Integration API of The Things Stack wraps each message so.
-    IF jsonb_typeof(message -> 'result') = 'object' THEN
+    IF jsonb_typeof(message -> 'result') = 'object' AND message - 'result' = '{}' THEN
         message := message -> 'result';
     END IF;
     BEGIN
-        IF jsonb_typeof(message) = 'object' THEN
-            SELECT w.message, w.keys INTO message, keys
-              FROM key_vault.storage_wrap_keys(message, %1$I.kek_label(message)) w;
-        ELSE
-            keys := key_vault.storage_seal(message::text, %1$I.kek_label(NULL));
-            message := NULL;
-        END IF;
-    EXCEPTION WHEN query_canceled OR OTHERS THEN
-        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, more = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-        PERFORM key_vault.storage_refuse(state, SQLERRM, more, hint);
+        SELECT w.message, w.keys INTO message, keys
+          FROM key_vault.storage_wrap_keys(message, %1$I.kek_label(message)) w;
+    EXCEPTION
+        WHEN program_limit_exceeded THEN
+            why := SQLERRM;
+        WHEN query_canceled OR OTHERS THEN
+            GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, more = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+            PERFORM key_vault.storage_refuse(state, SQLERRM, more, hint);
     END;
+    IF why IS NOT NULL THEN
+        RETURN %1$I.reject_line(message::text, format('message is not looked through for keys: %%s', why));
+    END IF;
     RETURN %1$I.store_or_reject(message, keys, digest);
 END
 $body$;
@@ -2184,27 +2242,28 @@ RETURNS text LANGUAGE plpgsql STRICT
 SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     message jsonb;
-    keys key_vault.wrapped_key[];
-    state text;
-    more text;
-    hint text;
+    has_nul boolean := false;
 BEGIN
     BEGIN
         message := line;
-    EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
-        message := NULL;
+    EXCEPTION
+        WHEN untranslatable_character THEN
+            has_nul := true;
+        WHEN data_exception OR program_limit_exceeded THEN
+            message := NULL;
     END;
-    IF message IS NOT NULL THEN
-        RETURN %1$I.ingest(message);
+    IF has_nul THEN
+        -- No text of PostgreSQL has the character \u0000; payload formatters write it.
+        BEGIN
+            message := regexp_replace(line, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\ufffd', 'g');
+        EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+            message := NULL;
+        END;
     END IF;
-    BEGIN
-        -- Whether there is a key in it cannot be told: all of it is wrapped.
-        keys := key_vault.storage_seal(line, %1$I.kek_label(NULL));
-    EXCEPTION WHEN query_canceled OR OTHERS THEN
-        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, more = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-        PERFORM key_vault.storage_refuse(state, SQLERRM, more, hint);
-    END;
-    RETURN %1$I.store_or_reject(NULL, keys, sha256(convert_to(line, 'UTF8')));
+    IF message IS NULL THEN
+        RETURN %1$I.reject_line(line, 'line is not a JSON object');
+    END IF;
+    RETURN %1$I.ingest(message);
 END
 $body$;
 COMMENT ON FUNCTION %1$I.ingest(text) IS
@@ -2224,6 +2283,8 @@ COMMENT ON FUNCTION %1$I.ingest_line() IS 'trigger of inbox: hands the line to i
 
 CREATE OR REPLACE TRIGGER ingest BEFORE INSERT ON %1$I.inbox
     FOR EACH ROW EXECUTE FUNCTION %1$I.ingest_line();
+-- Whatever session_replication_role is, no line is written as it is.
+ALTER TABLE %1$I.inbox ENABLE ALWAYS TRIGGER ingest;
 
 CREATE OR REPLACE FUNCTION %1$I.replay_rejected(OUT opened bigint, OUT stored bigint, OUT rejected bigint)
 LANGUAGE plpgsql
@@ -2247,7 +2308,10 @@ BEGIN
                    kek_label = NULL, encrypted_key = NULL
              WHERE i.dev_eui = one.dev_eui AND i.session_key_id = one.session_key_id;
             opened := opened + 1;
-        EXCEPTION WHEN SQLSTATE 'KV004' OR invalid_parameter_value THEN
+        EXCEPTION WHEN OTHERS THEN
+            IF key_vault.storage_outage(SQLSTATE) THEN
+                RAISE;
+            END IF;
             RAISE WARNING 'key envelope of session %% of device %% was not opened: %%',
                 encode(one.session_key_id, 'hex'), encode(one.dev_eui, 'hex'), SQLERRM;
         END;
@@ -2382,7 +2446,8 @@ BEGIN
             IF owner <> current_user THEN
                 EXECUTE format('ALTER TABLE %s OWNER TO %I', partition, owner);
             END IF;
-            EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', default_partition);
+            -- At once the lock that attaching takes: one that grows could be a deadlock.
+            EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', default_partition);
             EXECUTE format('WITH moved AS (DELETE FROM %s WHERE received_at >= $1 AND received_at < $2 RETURNING *)
                             INSERT INTO %s SELECT * FROM moved', default_partition, partition)
               USING start, start + step;
@@ -2420,7 +2485,7 @@ BEGIN
                      -- These open no keys; the tables are asked for the caller's privileges.
                      OR proname IN ('create_storage', 'maintain_storage', 'storage_events', 'storage_envelope',
                                     'storage_bytes', 'storage_integer', 'storage_time', 'storage_require',
-                                    'storage_refuse', 'storage_object'))
+                                    'storage_refuse', 'storage_object', 'storage_outage'))
     LOOP
         EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO PUBLIC', f);
     END LOOP;

@@ -60,7 +60,7 @@ SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'key_vault'::regn
    AND proname ~ '^(generate|cache_)' AND provolatile <> 'v';
 SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'key_vault'::regnamespace
    AND provolatile = 'i' AND prokind <> 'a' AND proname !~ '^(wrapped_key_|lorawan_(parse|build_|mac_commands|full_f_cnt|f_cnt))' AND proname NOT IN ('kek_id', 'algorithm')
-   AND proname !~ '^storage_(bytes|integer|time|object|require|envelope|events)$';
+   AND proname !~ '^storage_(bytes|integer|time|object|require|envelope|events|outage)$';
 -- The current role is the caller's everywhere; what is not C looks names up in pg_catalog.
 SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'key_vault'::regnamespace AND prosecdef;
 SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = prolang WHERE pronamespace = 'key_vault'::regnamespace
