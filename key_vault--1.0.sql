@@ -2145,20 +2145,25 @@ DECLARE
     reason text;
     more text;
     hint text;
+    relation text;
     rejected_id bigint;
 BEGIN
-    BEGIN
-        IF message IS NULL THEN
-            RAISE EXCEPTION '%%', why USING ERRCODE = 'invalid_text_representation';
-        END IF;
-        RETURN %1$I.store(message, keys);
-    EXCEPTION WHEN query_canceled OR OTHERS THEN
-        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, reason = MESSAGE_TEXT, more = PG_EXCEPTION_DETAIL,
-                                hint = PG_EXCEPTION_HINT;
-        IF key_vault.storage_outage(state) THEN
-            PERFORM key_vault.storage_refuse(state, reason, more, hint);
-        END IF;
-    END;
+    FOR try IN 1 .. 2 LOOP
+        BEGIN
+            IF message IS NULL THEN
+                RAISE EXCEPTION '%%', why USING ERRCODE = 'invalid_text_representation';
+            END IF;
+            RETURN %1$I.store(message, keys);
+        EXCEPTION WHEN query_canceled OR OTHERS THEN
+            GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, reason = MESSAGE_TEXT, more = PG_EXCEPTION_DETAIL,
+                                    hint = PG_EXCEPTION_HINT, relation = TABLE_NAME;
+            IF key_vault.storage_outage(state) THEN
+                PERFORM key_vault.storage_refuse(state, reason, more, hint);
+            END IF;
+        END;
+        -- Or maintain_storage() made the partition while this waited for the default one.
+        EXIT WHEN state <> '23514' OR relation NOT IN ('uplink_default', 'downlink_default');
+    END LOOP;
     BEGIN
         INSERT INTO %1$I.rejected AS r (sqlstate, reason, message, digest) VALUES (state, reason, message, digest)
         ON CONFLICT ON CONSTRAINT rejected_digest_key DO UPDATE

@@ -494,11 +494,11 @@ $$;
 SELECT is(pg_temp.ingest_failing(state), 'error ' || state, what)
   FROM (VALUES ('25006', 'a read-only transaction'), ('40001', 'a serialization failure'), ('40P01', 'a deadlock'), ('53100', 'a full disk'), ('53200', 'no memory'),
                ('55P03', 'a lock that is not to be had'), ('57014', 'a cancelled statement'), ('57P01', 'a shutdown'), ('58030', 'an I/O error'), ('XX000', 'an internal error'),
-               ('XX002', 'a damaged index'), ('KV201', 'a cache at fault')) v (state, what) ORDER BY state;
+               ('XX002', 'a damaged index'), ('KV201', 'a cache at fault'), ('KV102', 'a root key that cannot be read'), ('KV403', 'a token that is away')) v (state, what) ORDER BY state;
 SELECT is_empty('SELECT * FROM edges.rejected', 'leave nothing behind');
 SELECT is_empty('SELECT * FROM edges.session', 'no session either');
-SELECT is(pg_temp.ingest_failing(state), 'rejected', 'but kept: ' || state) FROM unnest('{22023,23514,42501,P0001,KV001}'::text[]) state;
-SELECT results_eq('SELECT sqlstate, tries FROM edges.rejected', $$VALUES ('KV001', 5)$$, 'with its reason');
+SELECT is(pg_temp.ingest_failing(state), 'rejected', 'but kept: ' || state) FROM unnest('{22023,23514,42501,P0001,KV108,KV001}'::text[]) state;
+SELECT results_eq('SELECT sqlstate, tries FROM edges.rejected', $$VALUES ('KV001', 6)$$, 'with its reason');
 DROP TRIGGER fail ON edges.uplink;
 SELECT is(stored, 1::bigint, 'until it can be stored') FROM edges.replay_rejected();
 
