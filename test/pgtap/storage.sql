@@ -433,6 +433,16 @@ SELECT results_eq('SELECT key_vault.unwrap(s.app_s_key), s.started_at, count(*) 
     $$VALUES ('\xec925802ae430ca77fd3dd73cb2cc588'::bytea, '2024-05-01 12:01Z'::timestamptz, 2::bigint), ('\xec925802ae430ca77fd3dd73cb2cc580', '2024-05-01 12:01:30Z', 1)$$, 'each in its own');
 TRUNCATE edges.uplink, edges.session;
 
+-- Two devices, of two join servers, with the same session key id
+SELECT is(edges.ingest(pg_temp.tts()), 'uplink', 'a session');
+SELECT is(edges.ingest(pg_temp.tts(jsonb_build_object('app_s_key', '{"kek_label": "app1-kek", "encrypted_key": "CqqU11IcP6+Y5bzIjRjnPF0PMsjTD6gA"}'::jsonb, 'frm_payload', pg_temp.base64(pg_temp.crypt('\xec925802ae430ca77fd3dd73cb2cc580', '\x260B1235', 65538, 'other'))))
+    || '{"end_device_ids": {"dev_eui": "0004A30B001C0531", "dev_addr": "260B1235", "device_id": "dev2", "application_ids": {"application_id": "app1"}}}'), 'uplink', 'another device''s of the same id');
+SELECT results_eq('SELECT device_id, payload, status FROM edges.uplink_decrypted ORDER BY dev_eui', $$VALUES ('dev1', '\x0167010e02684a'::bytea, 'decrypted'), ('dev2', 'other', 'decrypted')$$, 'each is read with its own key');
+SELECT results_eq('SELECT device_id, payload, status FROM edges.device_latest ORDER BY dev_eui', $$VALUES ('dev1', '\x0167010e02684a'::bytea, 'decrypted'), ('dev2', 'other', 'decrypted')$$, 'as the latest, too');
+SELECT is(edges.ingest(pg_temp.tts('{"session_key_id": "AAAAAAAAAAAAAAAAAAAAAg==", "app_s_key": {"kek_label": "app1-kek", "encrypted_key": "CqqU11IcP6+Y5bzIjRjnPF0PMsjTD6gA"}}')), 'uplink', 'another session of the first, the same bytes at the same time and counter');
+SELECT results_eq('SELECT payload FROM edges.uplink_decrypted WHERE device_id = ''dev1'' ORDER BY session_key_id', $$VALUES ('\xd3acabad76d801'::bytea), ('\x0167010e02684a')$$, 'is no duplicate');
+TRUNCATE edges.uplink, edges.session;
+
 -- Another DevAddr for a session, in a message from before its first
 SELECT edges.ingest(pg_temp.tts()) \g /dev/null
 SELECT is(edges.ingest(jsonb_set(pg_temp.tts('{"received_at": "2024-05-01T11:00:00Z"}'), '{end_device_ids,dev_addr}', '"260B9999"')), 'rejected', 'an earlier message with another DevAddr');
