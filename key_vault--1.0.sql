@@ -1579,8 +1579,14 @@ BEGIN
             END IF;
             PERFORM key_vault.storage_require(e.session_key_id IS NULL, 'join_accept.session_key_id');
             RETURN NEXT e;
+            -- Downlinks that were queued for the session before come along with it.
+            e.event := 'invalidated';
+            prefix := 'join_accept.invalidated_downlinks';
+            e.dev_addr := NULL;
+            e.kek_label := NULL;
+            e.encrypted_key := NULL;
+            e.key_number := NULL;
         ELSE
-            e.kind := 'downlink';
             e.event := substring(k FROM 'downlink_(?:queue_)?(.*)') FROM jsonb_object_keys(message) k
                         WHERE k IN ('downlink_queued', 'downlink_sent', 'downlink_ack', 'downlink_nack',
                                     'downlink_failed', 'downlink_queue_invalidated');
@@ -1592,21 +1598,25 @@ BEGIN
             PERFORM key_vault.storage_require(e.received_at IS NULL, 'received_at');
             prefix := CASE e.event WHEN 'invalidated' THEN 'downlink_queue_invalidated' ELSE 'downlink_' || e.event END;
             body := key_vault.storage_object(message -> prefix, prefix);
+        END IF;
+        IF e.event IS NOT NULL THEN
+            e.kind := 'downlink';
             FOR one IN
                 SELECT d.value AS body, d.ordinality
                   FROM jsonb_array_elements(
-                       CASE e.event
-                           WHEN 'failed' THEN jsonb_build_array(body -> 'downlink')
-                           -- An empty queue is left out, and the event is one all the same.
-                           WHEN 'invalidated' THEN coalesce(nullif(body -> 'downlinks', '[]'), jsonb_build_array(
-                               jsonb_build_object('f_cnt', body -> 'last_f_cnt_down')))
-                           ELSE jsonb_build_array(body) END) WITH ORDINALITY d
+                       CASE WHEN message ? 'join_accept' THEN nullif(body -> 'invalidated_downlinks', 'null')
+                            WHEN e.event = 'failed' THEN jsonb_build_array(body -> 'downlink')
+                            -- An empty queue is left out, and the event is one all the same.
+                            WHEN e.event = 'invalidated' THEN coalesce(nullif(nullif(body -> 'downlinks', '[]'), 'null'),
+                                jsonb_build_array(jsonb_build_object('f_cnt', body -> 'last_f_cnt_down')))
+                            ELSE jsonb_build_array(body) END) WITH ORDINALITY d
             LOOP
                 PERFORM key_vault.storage_object(one.body, 'downlink of ' || prefix);
                 e.item := one.ordinality;
                 e.session_key_id := coalesce(
                     key_vault.storage_bytes(one.body -> 'session_key_id', prefix || '.session_key_id', 'base64'),
-                    key_vault.storage_bytes(body -> 'session_key_id', prefix || '.session_key_id', 'base64'));
+                    CASE WHEN NOT message ? 'join_accept' THEN
+                        key_vault.storage_bytes(body -> 'session_key_id', prefix || '.session_key_id', 'base64') END);
                 e.f_port := key_vault.storage_integer(one.body -> 'f_port', prefix || '.f_port', 255);
                 e.f_cnt := key_vault.storage_integer(one.body -> 'f_cnt', prefix || '.f_cnt', 4294967295);
                 e.frm_payload := coalesce(key_vault.storage_bytes(one.body -> 'frm_payload', prefix || '.frm_payload', 'base64', NULL, 255), '');
@@ -2114,7 +2124,7 @@ BEGIN
                         e.frm_payload, e.application_id, e.queue_item_id, e.item, kept)
                 ON CONFLICT DO NOTHING;
                 IF FOUND THEN
-                    result := 'downlink';
+                    result := CASE result WHEN 'join' THEN 'join' ELSE 'downlink' END;
                 ELSE
                     PERFORM FROM %1$I.downlink d
                       WHERE d.dev_eui = e.dev_eui AND d.received_at = e.received_at AND d.event = e.event

@@ -70,6 +70,20 @@ SELECT results_eq('SELECT payload, status FROM lorawan.uplink_decrypted ORDER BY
     $$VALUES ('\x0167010e02684a'::bytea, 'decrypted'), ('\x0167010e02684a', 'plain'), ('\x0167010e02684a', 'decrypted')$$, 'the uplinks are read');
 TRUNCATE lorawan.rejected CASCADE;
 
+-- A join brings the downlinks that waited for the session before it.
+CREATE FUNCTION pg_temp.tts_join(changes jsonb) RETURNS jsonb LANGUAGE sql AS $$
+SELECT pg_temp.tts(2) - 'uplink_message' || jsonb_build_object('join_accept', '{"session_key_id": "AAAAAAAAAAAAAAAAAAAACQ==", "received_at": "2024-05-01T00:02:00Z", "pending_session": true, "app_s_key": {"kek_label": "app1-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}'::jsonb || changes) $$;
+SELECT is(lorawan.ingest(pg_temp.tts_join('{"invalidated_downlinks": null}')), 'join', 'a join');
+SELECT is(lorawan.ingest(pg_temp.tts_join('{"invalidated_downlinks": [{"session_key_id": "AYfC0bag8+RHWGmqu8zd7g==", "f_port": 5, "f_cnt": 4, "frm_payload": "AQI=", "priority": "NORMAL"}, {"f_port": 5, "f_cnt": 5, "frm_payload": "AwQ="}]}')), 'join', 'with downlinks that waited');
+SELECT is(lorawan.ingest(pg_temp.tts_join('{"invalidated_downlinks": [{"session_key_id": "AYfC0bag8+RHWGmqu8zd7g==", "f_port": 5, "f_cnt": 4, "frm_payload": "AQI=", "priority": "NORMAL"}]}')), 'join', 'again');
+SELECT results_eq('SELECT event, received_at, session_key_id, f_port::integer, f_cnt, frm_payload, item, dev_addr FROM lorawan.downlink ORDER BY item',
+    $$VALUES ('invalidated', '2024-05-01 00:02Z'::timestamptz, '\x0187c2d1b6a0f3e4475869aabbccddee'::bytea, 5, 4::bigint, '\x0102'::bytea, 1, NULL::bytea), ('invalidated', '2024-05-01 00:02Z', NULL, 5, 5, '\x0304', 2, NULL)$$, 'keeps them, each once, and not as the new session''s');
+SELECT is(count(app_s_key), 1::bigint, 'and the session with its key') FROM lorawan.session WHERE session_key_id = '\x00000000000000000000000000000009';
+SELECT is(lorawan.ingest(pg_temp.tts_join('{"session_key_id": "AAAAAAAAAAAAAAAAAAAACA==", "invalidated_downlinks": [7]}')), 'rejected', 'one that is none');
+SELECT is(reason, 'downlink of join_accept.invalidated_downlinks is not an object', 'is no join either') FROM lorawan.rejected;
+SELECT is(lorawan.ingest(pg_temp.tts(2) - 'uplink_message' || '{"downlink_queue_invalidated": {"downlinks": null, "last_f_cnt_down": 9}}'), 'downlink', 'null for an empty queue');
+TRUNCATE lorawan.rejected CASCADE;
+
 -- The Storage Integration API's object is one of its own.
 SELECT is(lorawan.ingest(pg_temp.tts(3, '{}', '{"result": {"ok": true}}')), 'uplink', 'an uplink that has a member "result"');
 SELECT is(message -> 'result', '{"ok": true}', 'is not taken for it') FROM lorawan.uplink WHERE received_at = '2024-05-01 00:03:00.123457Z';
