@@ -173,10 +173,12 @@ is($node->safe_psql('postgres', 'SELECT status, count(*) FROM lorawan.uplink_dec
     'and is decrypted');
 
 # What is no message: kept in rejected, and the stream goes on.
-publish_one('v3/app1@t1/devices/dev1/up', $_) foreach ('{"end_device_ids": ', "tab\there, \\, line\nend", "\xff\xfe not UTF-8", "nul \0 byte", '\.');
+publish_one('v3/app1@t1/devices/dev1/up', $_) foreach ('{"end_device_ids": ', "tab\there, \\, line\nend", "\xff\xfe not UTF-8", "nul \0 byte", '\.',
+    # What Perl, but not PostgreSQL, takes for UTF-8: half of a surrogate pair, a code point beyond U+10FFFF; and the last that is one
+    "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf4\x8f\xbf\xbf");
 publish(1);
 all_stored('the stream goes on after what is no message');
-ok($node->poll_query_until('postgres', 'SELECT count(*) = 5 FROM lorawan.rejected'), 'which is kept as rejected');
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 8 FROM lorawan.rejected'), 'which is kept as rejected');
 is(-s "$dir/spool", 0, 'nothing is left in the spool');
 
 done_testing();
