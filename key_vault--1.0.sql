@@ -2456,6 +2456,11 @@ BEGIN
             partition := format('%I.%I', schema,
                                 (SELECT relname FROM pg_class WHERE oid = parent) || to_char(start, '_YYYYMMDD'));
             CONTINUE WHEN EXISTS (SELECT FROM pg_inherits WHERE inhparent = parent AND inhrelid = to_regclass(partition));
+            IF to_regclass(partition) IS NOT NULL THEN
+                -- One that was detached, perhaps, to be archived.
+                RAISE WARNING '% is there and no partition of %: rows of its time stay in the default partition', partition, parent;
+                CONTINUE;
+            END IF;
             EXECUTE format('CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING COMPRESSION)',
                            partition, parent);
             IF owner <> current_user THEN

@@ -186,5 +186,15 @@ DELETE FROM lorawan.application;
 SELECT results_eq('SELECT * FROM lorawan.replay_rejected()', 'VALUES (2::bigint, 0::bigint, 0::bigint)', 'until that is mended');
 SELECT is(array_agg(payload), array_fill('\x0167010e02684a'::bytea, ARRAY[4]), 'then all are decrypted') FROM lorawan.uplink_decrypted WHERE received_at BETWEEN '2024-05-01 00:50Z' AND '2024-05-01 00:54Z';
 
+--
+-- A partition that was detached and is still there does not end maintenance for ever.
+--
+CALL key_vault.maintain_storage('lorawan');
+ALTER TABLE lorawan.uplink DETACH PARTITION lorawan.uplink_20240501;
+SELECT lorawan.ingest(pg_temp.tts(60)), lorawan.ingest(pg_temp.tts(61, '{"received_at": "2023-05-01T12:00:00Z"}')) \g /dev/null
+SELECT lives_ok($$CALL key_vault.maintain_storage('lorawan')$$, 'what comes late for a partition that was detached');
+SELECT results_eq('SELECT tableoid::regclass::text, received_at FROM lorawan.uplink ORDER BY received_at',
+    $$VALUES ('lorawan.uplink_20230501', '2023-05-01 12:00Z'::timestamptz), ('lorawan.uplink_default', '2024-05-01 01:00:00.123457Z')$$, 'stays in the default partition, and the rest is maintained');
+
 SELECT * FROM finish();
 ROLLBACK;
