@@ -2411,6 +2411,8 @@ DECLARE
     partition text;
     starts timestamptz[];
     start timestamptz;
+    moves boolean;
+    came boolean;
 BEGIN
     IF to_regclass(format('%I.storage_settings', schema)) IS NULL THEN
         RAISE EXCEPTION 'schema "%" is no storage', schema
@@ -2446,12 +2448,17 @@ BEGIN
 
         -- From now on, and what came for other times before.
         EXECUTE format(
-            'SELECT array_agg(p.start ORDER BY p.start)
-               FROM (SELECT date_trunc($1, now()) + n * $2 AS start FROM generate_series(0, $3) n
+            'SELECT array_agg(DISTINCT p.start ORDER BY p.start), bool_or(p.is_late)
+               FROM (SELECT date_trunc($1, now()) + n * $2 AS start, false AS is_late FROM generate_series(0, $3) n
                      UNION
-                     SELECT date_trunc($1, received_at) FROM %s) p
+                     SELECT date_trunc($1, received_at), true FROM %s) p
               WHERE p.start <= now() + $3 * $2', default_partition)
-           INTO starts USING unit, step, ahead;
+           INTO starts, moves USING unit, step, ahead;
+        IF moves THEN
+            -- Who waits for the default partition knows the others already, and would find
+            -- its rows nowhere: all wait for the table itself.
+            EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', parent);
+        END IF;
         FOREACH start IN ARRAY starts LOOP
             partition := format('%I.%I', schema,
                                 (SELECT relname FROM pg_class WHERE oid = parent) || to_char(start, '_YYYYMMDD'));
@@ -2461,13 +2468,20 @@ BEGIN
                 RAISE WARNING '% is there and no partition of %: rows of its time stay in the default partition', partition, parent;
                 CONTINUE;
             END IF;
+            -- At once the lock that attaching takes: one that grows could be a deadlock.
+            EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', default_partition);
+            IF NOT moves THEN
+                -- What came meanwhile is for the next run.
+                EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE received_at >= $1 AND received_at < $2)',
+                               default_partition)
+                   INTO came USING start, start + step;
+                CONTINUE WHEN came;
+            END IF;
             EXECUTE format('CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING COMPRESSION)',
                            partition, parent);
             IF owner <> current_user THEN
                 EXECUTE format('ALTER TABLE %s OWNER TO %I', partition, owner);
             END IF;
-            -- At once the lock that attaching takes: one that grows could be a deadlock.
-            EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', default_partition);
             EXECUTE format('WITH moved AS (DELETE FROM %s WHERE received_at >= $1 AND received_at < $2 RETURNING *)
                             INSERT INTO %s SELECT * FROM moved', default_partition, partition)
               USING start, start + step;
