@@ -181,4 +181,18 @@ all_stored('the stream goes on after what is no message');
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 8 FROM lorawan.rejected'), 'which is kept as rejected');
 is(-s "$dir/spool", 0, 'nothing is left in the spool');
 
+# A spool whose last line a crash cut: a whole message but for its end of line, half of an umlaut, half of an escape.
+my $whole = $stack{chirpstack}->(++$published) =~ s/\s*\n\s*//gr;
+foreach my $cut ($whole, "{\"a\": \"\xc3", '{"a": "\\')
+{
+    $ingest->signal('TERM');
+    $ingest->finish;
+    append_to_file("$dir/spool", $cut);
+    start_ingest();
+    ok($node->poll_query_until('postgres', q{SELECT pg_stat_file('} . "$dir/spool" . q{')::text LIKE '(0,%'}), 'a line that was cut does not hold up others');
+}
+publish_one($stack{'the-things-stack'}->($published));
+all_stored('the stream goes on after it');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM lorawan.rejected'), '10', 'and it is kept');
+
 done_testing();
