@@ -2362,7 +2362,7 @@ COMMENT ON FUNCTION %1$I.replay_rejected() IS
        CASE WHEN NOT u.encrypted THEN 'plain'
             WHEN u.f_port = 0 AND u.frm_payload <> '' THEN 'network payload'
             WHEN s.dev_eui IS NULL THEN 'no session'
-            WHEN coalesce(s.kek_label NOT IN (SELECT k.label FROM key_vault.keks k), false) THEN 'KEK unknown'
+            WHEN s.encrypted_key IS NOT NULL AND s.kek_label NOT IN (SELECT k.label FROM key_vault.keks k) THEN 'KEK unknown'
             WHEN s.app_s_key IS NULL AND s.encrypted_key IS NULL THEN 'no key'
             ELSE coalesce(nullif(coalesce(key_vault.key_status(%1$s,
                                                                u.dev_addr), 'envelope not opened'), 'ok'), 'decrypted')

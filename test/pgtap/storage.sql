@@ -239,22 +239,7 @@ TRUNCATE lorawan.rejected CASCADE;
 --
 -- Plaintext keys: wrapped before anything is written, wherever they are.
 --
--- Looks for a key, as bytes, hex and base64, in all that the storage has.
-CREATE FUNCTION pg_temp.places(key bytea) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE
-    col record;
-    found boolean;
-BEGIN
-    FOR col IN SELECT attrelid::regclass AS rel, attname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
-                WHERE relnamespace = 'lorawan'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %I::text ~* %L)', col.rel, col.attname,
-                       encode(key, 'hex') || '|' || left(encode(key, 'base64'), 20)) INTO found;
-        IF found THEN
-            RETURN NEXT col.rel || '.' || col.attname;
-        END IF;
-    END LOOP;
-END
-$$;
+\ir storage_places.psql
 CALL key_vault.create_storage('lorawan', keep_messages => true);
 TRUNCATE lorawan.uplink, lorawan.session, lorawan.rejected CASCADE;
 -- ec92... is the key of the examples.

@@ -16,6 +16,12 @@ CREATE EXTENSION IF NOT EXISTS key_vault;
 SELECT no_plan();
 LOAD 'key_vault';
 
+-- Before there is any KEK: a join without a key, and an uplink of its session.
+CALL key_vault.create_storage('early');
+SELECT early.ingest('{"deduplicationId":"3ac7e3c4-4401-4b8d-9386-a5c902f9202d","time":"2024-05-01T11:00:00Z","deviceInfo":{"applicationId":"app1","devEui":"0102030405060708"},"devAddr":"01fa8b2c","joinServerContext":{"sessionKeyId":"01"}}'::jsonb),
+       early.ingest('{"deduplicationId":"3ac7e3c4-4401-4b8d-9386-a5c902f9202d","time":"2024-05-01T12:00:00Z","deviceInfo":{"applicationId":"app1","devEui":"0102030405060708"},"devAddr":"01fa8b2c","fCnt":1042,"fPort":2,"data":"BqiSEvuAbQ==","joinServerContext":{"sessionKeyId":"01"}}'::jsonb) \g /dev/null
+SELECT results_eq('SELECT payload, status FROM early.uplink_decrypted', $$VALUES (NULL::bytea, 'no key')$$, 'a session without a key, in a database without KEKs');
+
 SELECT key_vault.kek_import('app1-kek', '\x000102030405060708090a0b0c0d0e0f'), key_vault.kek_create('lorawan') \g /dev/null
 CALL key_vault.create_storage('lorawan', keep_messages => true);
 
@@ -32,22 +38,7 @@ SELECT '{"deduplicationId":"3ac7e3c4-4401-4b8d-9386-a5c902f9202d",
  "txInfo":{"frequency":867300000,"modulation":{"lora":{"bandwidth":125000,"spreadingFactor":7,"codeRate":"CR_4_5"}}},
  "joinServerContext":{"sessionKeyId":"","appSKey":{"kekLabel":"app1-kek","aesKey":"7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}},"regionConfigId":"eu868"}'::jsonb
  || jsonb_build_object('time', format('2024-05-01T%s:%s:00Z', lpad((minute / 60)::text, 2, '0'), lpad((minute % 60)::text, 2, '0'))) || changes $$;
--- Where a key is to be found, as hex or base64.
-CREATE FUNCTION pg_temp.places(key bytea) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE
-    col record;
-    found boolean;
-BEGIN
-    FOR col IN SELECT attrelid::regclass AS rel, attname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
-                WHERE relnamespace = 'lorawan'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %I::text ~* %L OR strpos(%2$I::text, %4$L) > 0)', col.rel, col.attname,
-                       encode(key, 'hex'), rtrim(encode(key, 'base64'), '=')) INTO found;
-        IF found THEN
-            RETURN NEXT col.rel || '.' || col.attname;
-        END IF;
-    END LOOP;
-END
-$$;
+\ir storage_places.psql
 
 --
 -- What the stacks add to an uplink, as in their documentation
