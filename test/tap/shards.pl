@@ -153,7 +153,7 @@ SKIP:
                key_vault.kek_grant('net', 'ingester', 'rewrap');
     }) foreach @shards;
 
-    # docs/scale.md, as it stands there but for the names of the roles.
+    # As it stands in docs/scale.md.
     my $docs = slurp_file("$FindBin::Bin/../../docs/scale.md");
     my ($sql) = $docs =~ /## The storage on shards\n.*?```sql\n(.*?)```/s or die 'docs/scale.md has no SQL there';
     $coordinator->safe_psql('postgres', $sql . q{
@@ -163,8 +163,8 @@ SKIP:
         GRANT USAGE ON SCHEMA lorawan TO collector, analyst;
         GRANT SELECT ON lorawan.uplink_decrypted TO analyst;
     });
-    # As the stacks send them (demo/messages), of twenty devices; a payload under another counter or
-    # DevAddr is none, so these stay, and all devices have the one key.
+    # The example messages (demo/messages) of twenty devices: the DevEUI is no part of the encryption, so
+    # the payload stays right.
     my $the_things_stack = slurp_file("$FindBin::Bin/../../demo/messages/the-things-stack.json");
     my $chirpstack       = slurp_file("$FindBin::Bin/../../demo/messages/chirpstack.json");
     my $collector        = open_session($coordinator);
