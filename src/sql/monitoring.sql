@@ -1,0 +1,22 @@
+-- Monitoring
+------------------------------------------------------------------------------
+
+CREATE FUNCTION key_vault.root_keys(
+    OUT "position" integer, OUT scheme text, OUT root_key_id bytea, OUT problem text)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'key_vault_root_keys'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 2;
+COMMENT ON FUNCTION key_vault.root_keys() IS
+'the root keys of this server''s setting key_vault.root_key, read anew: position in the list from 1 (which seals), scheme (file, command), key check value (5 bytes) and, where it cannot be had, the SQLSTATE that says why; for members of pg_read_all_stats';
+
+CREATE VIEW key_vault.kek_health AS
+WITH root_keys AS MATERIALIZED (SELECT * FROM key_vault.root_keys())
+SELECT k.label, k.version, k.state,
+       extract(epoch FROM clock_timestamp() - k.created_at)::float8 AS age_seconds,
+       k.root_key_id,
+       (SELECT min(r."position") FROM root_keys r WHERE r.root_key_id = k.root_key_id) AS root_key_position
+  FROM key_vault.keks k
+ WHERE k.state <> 'destroyed';
+COMMENT ON VIEW key_vault.kek_health IS
+'what to watch of each KEK that is not destroyed: age_seconds since it was made; root_key_position: 1 when it is sealed under the first root key of this server''s list, more when under an older one, NULL when none of the list opens it (where root_key_id is not NULL); keys left on versions that are not active are counted by kek_usage(). For members of pg_read_all_stats';
+
+------------------------------------------------------------------------------
