@@ -121,8 +121,8 @@ SELECT failure($$SELECT key_vault.generate_key('keks random 192')$$);
 SELECT key_vault.kek_rotate('keks random 192');
 SELECT * FROM keks_seen WHERE label = 'keks random 192';
 -- no such version
-SELECT function, failure(format('SELECT key_vault.%s(%L, %s)', function, label, version))
-  FROM (VALUES ('kek_suspend'), ('kek_resume'), ('kek_compromise'), ('kek_destroy'), ('kek_erase')) f (function),
+SELECT function, failure(format('SELECT %s(%L, %s)', function, label, version))
+  FROM (VALUES ('key_vault.kek_suspend'), ('key_vault.kek_resume'), ('key_vault.kek_compromise'), ('key_vault.kek_destroy'), ('key_vault_internal.kek_erase')) f (function),
        (VALUES ('keks nowhere', 1), ('keks random', 0), ('keks random', 2), ('keks random', -1)) v (label, version);
 
 --

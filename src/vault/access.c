@@ -113,26 +113,6 @@ access_held(const char *label)
 	return held;
 }
 
-bool
-access_is_granted(Oid role)
-{
-	Relation	table = open_kek_privilege_table();
-	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple;
-	bool		found = false;
-
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		bool		isnull;
-
-		found = role == DatumGetObjectId(heap_getattr(tuple, Anum_kek_privilege_role,
-													  RelationGetDescr(table), &isnull));
-	}
-	systable_endscan(scan);
-	table_close(table, AccessShareLock);
-	return found;
-}
-
 static void
 check_held(KekPrivileges held, const char *label, KekPrivileges any_of)
 {

@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -445,29 +446,18 @@ change_privilege(const char *label, Oid role, const char *privilege, const char 
 }
 
 /*
- * Whoever holds a privilege on some label may call the extension's functions,
- * which ask for the label's privilege at each use; nobody else may.
+ * The script of version 1.0 lets only those call the functions to whom EXECUTE is
+ * granted.  A grant here would be of no use to its role, and not say so.
  */
 static void
-change_execute(const char *command, const char *preposition, Oid role)
+require_public_functions(void)
 {
-	char	   *sql = psprintf("%s EXECUTE ON ALL ROUTINES IN SCHEMA key_vault %s %s",
-							   command, preposition,
-							   quote_identifier(GetUserNameFromId(role, false)));
-
-	owner_sql_execute(sql, 0, NULL, NULL, NULL);
-}
-
-/* By name: what it has by membership or as a superuser it may lose. */
-static bool
-lacks_execute(Oid role)
-{
-	Oid			types[] = {OIDOID};
-	Datum		values[] = {ObjectIdGetDatum(role)};
-
-	return owner_sql_execute("SELECT FROM pg_proc WHERE pronamespace = 'key_vault'::regnamespace "
-							 "AND NOT EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = $1) "
-							 "LIMIT 1", lengthof(types), types, values, NULL) > 0;
+	if (!OidIsValid(get_namespace_oid("key_vault_internal", true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"key_vault\" is older in this database than its library"),
+				 errdetail("Privileges on KEK labels can be granted from version 1.1 on."),
+				 errhint("Run ALTER EXTENSION key_vault UPDATE.")));
 }
 
 /* A dropped role's oid may one day be another's. */
@@ -501,6 +491,7 @@ kek_privilege_grant(const char *label, Oid role, const char *privilege)
 	bool		changed;
 
 	begin_administration(label);
+	require_public_functions();
 	(void) access_privilege_from_name(privilege);
 	(void) GetUserNameFromId(role, false);	/* raises when there is no such
 											 * role */
@@ -510,9 +501,6 @@ kek_privilege_grant(const char *label, Oid role, const char *privilege)
 	changed = change_privilege(label, role, privilege,
 							   "INSERT INTO key_vault.kek_privilege (label, role, privilege) "
 							   "VALUES ($1, $2, lower($3)) ON CONFLICT DO NOTHING") > 0;
-
-	if (lacks_execute(role))
-		change_execute("GRANT", "TO", role);
 	owner_sql_end(&owner);
 	if (changed)
 		log_privilege("granted", label, role, privilege);
@@ -533,9 +521,6 @@ kek_privilege_revoke(const char *label, Oid role, const char *privilege)
 							   "DELETE FROM key_vault.kek_privilege "
 							   "WHERE label = $1 AND role = $2 AND privilege = lower($3)") > 0;
 	forget_dropped_roles();
-	if (changed && GetUserNameFromId(role, true) != NULL &&
-		!access_is_granted(role))
-		change_execute("REVOKE", "FROM", role);
 	owner_sql_end(&owner);
 	if (changed)
 		log_privilege("revoked", label, role, privilege);

@@ -213,7 +213,7 @@ BEGIN
         'ALTER ROLE regress_kv_owner SUPERUSER', 'CREATE TEMP TABLE mine ()', 'PREPARE trap AS SELECT 1', 'LISTEN trap',
         'DECLARE trap CURSOR WITH HOLD FOR SELECT 1', 'CREATE FUNCTION key_vault.trap() RETURNS int LANGUAGE sql AS ''SELECT 1''',
         'UPDATE key_vault.kek SET state = state', 'SELECT sealed_material FROM key_vault.kek',
-        $c$SELECT key_vault.kek_erase('app', 1)$c$, $c$SELECT pg_read_file('PG_VERSION')$c$, 'ROLLBACK', 'COMMIT']
+        $c$SELECT key_vault_internal.kek_erase('app', 1)$c$, $c$SELECT pg_read_file('PG_VERSION')$c$, 'ROLLBACK', 'COMMIT']
     LOOP
         IF public.try(command) = 'done' THEN
             INSERT INTO public.seen VALUES (place || ': ' || command, current_user, session_user, true);
