@@ -86,7 +86,7 @@ SELECT 'function of a family', jsonb_build_array(pg_temp.name_of('pg_opfamily'::
   FROM pg_amproc a JOIN part p ON p.classid = 'pg_opfamily'::regclass AND p.objid = a.amprocfamily
 UNION ALL
 SELECT 'class', to_jsonb(c) - '{oid,relname,relnamespace,reltype,reloftype,relowner,relam,relfilenode,relpages,reltuples,relallvisible,relallfrozen,reltoastrelid,relfrozenxid,relminmxid,relacl,relpartbound,reltablespace}'::text[]
-           || jsonb_build_object('name', pg_temp.name_of('pg_class'::regclass, c.oid, 0), 'owner', relowner::regrole, 'privileges', pg_temp.sorted(relacl),
+           || jsonb_build_object('name', pg_temp.name_of('pg_class'::regclass, c.oid, 0), 'owner', relowner::regrole, 'privileges', pg_temp.sorted(coalesce(relacl, acldefault('r', relowner))),
                   'view', CASE relkind WHEN 'v' THEN pg_get_viewdef(c.oid) END, 'index', CASE relkind WHEN 'i' THEN pg_get_indexdef(c.oid) END)
   FROM pg_class c JOIN part p ON p.classid = 'pg_class'::regclass AND p.objid = c.oid WHERE relkind <> 't' AND relnamespace <> 'pg_toast'::regnamespace
 UNION ALL
