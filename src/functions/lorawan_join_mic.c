@@ -83,7 +83,7 @@ lorawan_verify_join_request(PG_FUNCTION_ARGS)
 
 	join_request_argument(fcinfo, 1, true, &frame);
 	message_mic(fcinfo, 0, NULL, NULL, frame.message, frame.message_size, mic);
-	PG_RETURN_BOOL(mic_fits(frame.mic, mic));
+	PG_RETURN_BOOL(lorawan_mic_fits(frame.mic, mic));
 }
 
 Datum
@@ -105,7 +105,7 @@ lorawan_verify_rejoin_request(PG_FUNCTION_ARGS)
 
 	rejoin_request_argument(fcinfo, 1, true, &frame);
 	message_mic(fcinfo, 0, NULL, NULL, frame.message, frame.message_size, mic);
-	PG_RETURN_BOOL(mic_fits(frame.mic, mic));
+	PG_RETURN_BOOL(lorawan_mic_fits(frame.mic, mic));
 }
 
 /* From argument first on: join_req_type, join_eui, dev_nonce. */
@@ -159,7 +159,7 @@ verify_join_accept(FunctionCallInfo fcinfo, int n_mic_key, int n_frame,
 		vault_release();
 		check_status(status);
 		message_mic(fcinfo, n_mic_key, context, NULL, opened, size, mic);
-		fits = mic_fits(opened + size, mic);
+		fits = lorawan_mic_fits(opened + size, mic);
 		join_accept_dev_addr(opened, dev_addr);
 	}
 	PG_FINALLY();

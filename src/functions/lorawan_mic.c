@@ -200,7 +200,7 @@ lorawan_verify_uplink(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	(void) mic_1_0(fcinfo, 0, true, LORAWAN_UPLINK, NULL, &frame, mic);
-	PG_RETURN_BOOL(mic_fits(frame.mic, mic));
+	PG_RETURN_BOOL(lorawan_mic_fits(frame.mic, mic));
 }
 
 Datum
@@ -210,7 +210,7 @@ lorawan_verify_downlink(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	(void) mic_1_0(fcinfo, 0, true, LORAWAN_DOWNLINK, NULL, &frame, mic);
-	PG_RETURN_BOOL(mic_fits(frame.mic, mic));
+	PG_RETURN_BOOL(lorawan_mic_fits(frame.mic, mic));
 }
 
 Datum
@@ -220,7 +220,7 @@ lorawan_verify_uplink_1_1(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	(void) uplink_mic_1_1(fcinfo, 0, true, NULL, &frame, mic);
-	PG_RETURN_BOOL(mic_fits(frame.mic, mic));
+	PG_RETURN_BOOL(lorawan_mic_fits(frame.mic, mic));
 }
 
 Datum
@@ -230,7 +230,7 @@ lorawan_verify_downlink_1_1(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	downlink_mic_1_1(fcinfo, true, &frame, mic);
-	PG_RETURN_BOOL(mic_fits(frame.mic, mic));
+	PG_RETURN_BOOL(lorawan_mic_fits(frame.mic, mic));
 }
 
 /*
@@ -284,7 +284,7 @@ lorawan_find_session_step(PG_FUNCTION_ARGS)
 	return next_state(fcinfo,
 					  !any_is_null(fcinfo, 1, 4) &&
 					  mic_1_0(fcinfo, 2, true, LORAWAN_UPLINK, &failure, &frame, mic) &&
-					  mic_fits(frame.mic, mic));
+					  lorawan_mic_fits(frame.mic, mic));
 }
 
 /* The same with the keys and arguments of lorawan_verify_uplink_1_1(). */
@@ -298,5 +298,5 @@ lorawan_find_session_step_1_1(PG_FUNCTION_ARGS)
 	return next_state(fcinfo,
 					  !any_is_null(fcinfo, 1, 8) &&
 					  uplink_mic_1_1(fcinfo, 2, true, &failure, &frame, mic) &&
-					  mic_fits(frame.mic, mic));
+					  lorawan_mic_fits(frame.mic, mic));
 }

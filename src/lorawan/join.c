@@ -71,12 +71,6 @@ open_accept(AesCipher *key, LorawanFrame accept, OpenedAccept *opened)
 						  accept.len - MHDR_SIZE);
 }
 
-static bool
-mic_fits(const uint8_t *frame, size_t len, const uint8_t mic[LORAWAN_MIC_SIZE])
-{
-	return secure_equal(frame + len, mic, LORAWAN_MIC_SIZE);
-}
-
 static void
 take_accept(const OpenedAccept *opened, LorawanJoinAccept *accept)
 {
@@ -147,8 +141,8 @@ join_1_0(AesCipher *app_key, LorawanFrame request, const LorawanFrameFields *ask
 		status = lorawan_message_mic(app_key, opened->frame, opened->len, accept_mic);
 	if (status != CRYPTO_OK)
 		return status;
-	fits = mic_fits(request.bytes, request_len, request_mic);
-	fits &= mic_fits(opened->frame, opened->len, accept_mic);
+	fits = lorawan_mic_fits(request.bytes + request_len, request_mic);
+	fits &= lorawan_mic_fits(opened->frame + opened->len, accept_mic);
 	if (!fits)
 		return CRYPTO_INTEGRITY;
 
@@ -227,14 +221,14 @@ join_1_1(AesCipher *nwk_key, AesCipher *js_key, LorawanFrame request,
 	{
 		status = lorawan_message_mic(is_rejoin ? js_key : nwk_key, request.bytes, request_len,
 									 request_mic);
-		fits = mic_fits(request.bytes, request_len, request_mic) &
+		fits = lorawan_mic_fits(request.bytes + request_len, request_mic) &
 			(memcmp(asked->join_eui, join_eui, LORAWAN_EUI_SIZE) == 0);
 	}
 	if (status != CRYPTO_OK)
 		return status;
 
 	/* Without OptNeg keys and MIC would be those of LoRaWAN 1.0. */
-	fits &= mic_fits(opened->frame, opened->len, accept_mic) &
+	fits &= lorawan_mic_fits(opened->frame + opened->len, accept_mic) &
 		((opened->frame[ACCEPT_DL_SETTINGS] & LORAWAN_OPT_NEG) != 0);
 	if (!fits)
 		return CRYPTO_INTEGRITY;
