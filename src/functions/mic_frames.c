@@ -7,8 +7,7 @@
  */
 #include "postgres.h"
 
-#include "../crypto/secure_memory.h"
-#include "../vault/errors.h"
+#include "../common/errors.h"
 #include "mic_frames.h"
 
 #if PG_VERSION_NUM >= 160000
@@ -117,13 +116,4 @@ join_accept_dev_addr(const uint8 *message, uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE]
 
 	for (int i = 0; i < LORAWAN_DEV_ADDR_SIZE; i++)
 		dev_addr[i] = last[-i];
-}
-
-bool
-mic_fits(const uint8 *told, uint8 mic[LORAWAN_MIC_SIZE])
-{
-	bool		fits = secure_equal(told, mic, LORAWAN_MIC_SIZE);
-
-	secure_wipe(mic, LORAWAN_MIC_SIZE);
-	return fits;
 }
