@@ -85,6 +85,7 @@ unpack_packages() # DIR PACKAGE...
 {
 	local dir=$1 file
 	shift
+	mkdir -p "$dir"
 	as_root mkdir -p "$dir/archives/partial"
 	apt_get install --download-only -o "Dir::Cache::archives=$dir/archives" "$@"
 	for file in "$dir"/archives/*.deb; do
@@ -98,10 +99,13 @@ unpack_packages() # DIR PACKAGE...
 # Lets this process and its children find unpacked programs and their libraries.
 use_unpacked() # DIR
 {
-	local libraries
-	libraries=$(find "$1/usr/lib" "$1/lib" -maxdepth 1 -name '*-linux-*' 2>/dev/null | paste -sd : -)
+	local dir libraries=
+	# Packages of older releases have libraries in /lib, too.
+	for dir in "$1"/lib/*-linux-* "$1"/usr/lib/*-linux-*; do
+		[ ! -d "$dir" ] || libraries+=:$dir
+	done
 	export PATH=$1/usr/sbin:$1/usr/bin:$PATH
-	export LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+	export LD_LIBRARY_PATH=${libraries#:}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 }
 
 # The major version of PostgreSQL to use: what PGVERSION asks for, else the

@@ -11,20 +11,20 @@
 #   files   each file by itself; it starts its own servers
 #   alone   without a server
 # Files are what can be run singly, as SUITE/FILE without prefix and suffix; - is
-# none.  The seconds are what it takes by itself on two cores, for the estimate.
+# none.  The seconds are those of all its jobs together, for the estimate.
 suites="
 # name     run      seconds  files
-indent     alone    3        -
-unit       alone    60       test/unit/test_*.c
-mutants    alone    1        -
-model      alone    60       -
-fuzz       alone    25       -
-tap        files    240      test/tap/*.pl test/tap/*.sh
-random     server   60       -
-oracle     server   60       test/oracle/test_*.py
-isolation  modes    160      test/isolation/specs/*.spec
-regress    modes    40       sql/*.sql
-pgtap      modes    120      test/pgtap/*.sql
+indent     alone    2        -
+unit       alone    24       test/unit/test_*.c
+mutants    alone    6        -
+model      alone    43       -
+fuzz       alone    14       -
+tap        files    520      test/tap/*.pl test/tap/*.sh
+random     server   14       -
+oracle     server   21       test/oracle/test_*.py
+isolation  modes    211      test/isolation/specs/*.spec
+regress    modes    33       sql/*.sql
+pgtap      modes    160      test/pgtap/*.sql
 "
 
 # Debian's packages that a suite, or one file of it, needs besides those that build
@@ -196,9 +196,12 @@ suite_isolation()
 		--bindir="$bindir" --dbname=isolation_regression "$@"
 }
 
+# The scripts write files to results/, wherever that is.
 suite_regress()
 {
-	"$pgxs/src/test/regress/pg_regress" --inputdir=. --outputdir="$output" \
+	local tree=$PWD
+	cd "$output" || return
+	"$pgxs/src/test/regress/pg_regress" --inputdir="$tree" --outputdir=. \
 		--bindir="$bindir" --dbname=contrib_regression setup "$@" teardown
 }
 
