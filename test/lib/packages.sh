@@ -46,9 +46,10 @@ apt_get() # ARGUMENT...
 }
 
 # Prints what installing would take: "12 packages, 34.5 MB to fetch, 120 MB on disk".
+# Without apt_get: its -y would win over --assume-no.
 size_of_packages() # PACKAGE...
 {
-	apt_get --assume-no install "$@" 2>/dev/null |
+	as_root env LC_ALL=C.UTF-8 apt-get -q --assume-no --no-install-recommends install "$@" 2>/dev/null |
 		sed -nE -e 's/^[0-9]+ upgraded, ([0-9]+) newly installed.*/\1 packages/p' \
 			-e 's,^Need to get ([0-9.,]+ [kMG]?B)(/[^ ]* [kMG]?B)? of archives.*,\1 to fetch,p' \
 			-e 's/^After this operation, ([0-9.,]+ [kMG]?B) of additional.*/\1 on disk/p' |
