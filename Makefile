@@ -1,4 +1,6 @@
 EXTENSION = key_vault
+# A dump of a database with an earlier version is restored into that version, and then updated.
+DATA = src/sql/released/key_vault--1.0.sql
 DATA_built = key_vault--1.1.sql key_vault--1.0--1.1.sql
 PGFILEDESC = "key_vault - wrapped LoRaWAN session keys"
 

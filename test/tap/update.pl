@@ -8,16 +8,14 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use VaultCluster;
-use FrozenVersion;
 use IPC::Run;
 use Test::More;
 
 my $update = "$FindBin::Bin/../update";
 my $pg_config = $ENV{PG_CONFIG} || 'pg_config';
 chomp(my $bindir = `$pg_config --bindir`);
-my $installation = installation_with("$update/key_vault--1.0.sql");
 
-my $node = new_node('old', install_path => $installation);
+my $node = new_node('old');
 $node->init;
 $node->configure_vault;
 $node->start;
@@ -273,6 +271,22 @@ close $file;
 is(restore('restored', $dump, '--exit-on-error', '-L', $list), '', 'without these it restores without an error');
 catalog_is_as_fresh($node, 'restored', 'restored from 1.0');
 looks_the_same($node, 'restored', 'restored from 1.0');
+# Or it is restored into version 1.0, all in one transaction, and updated then.
+sub restore_into_1_0
+{
+    my ($db, $path) = @_;
+    my $output;
+
+    $node->safe_psql('postgres', "CREATE DATABASE $db");
+    $node->safe_psql($db, q{CREATE EXTENSION key_vault VERSION '1.0'});
+    IPC::Run::run([ 'pg_restore', '-d', $node->connstr($db), '--exit-on-error', '--single-transaction', $path ], '>&', \$output);
+    is($output, '', 'a dump of 1.0 restores whole where version 1.0 is');
+    is(in_db($node, $db, 'ALTER EXTENSION key_vault UPDATE'), '', 'and is updated then');
+}
+restore_into_1_0('restored_into_1_0', $dump);
+catalog_is_as_fresh($node, 'restored_into_1_0', 'restored into 1.0, then updated');
+looks_the_same($node, 'restored_into_1_0', 'restored into 1.0, then updated');
+
 is(restore('without_privileges', $dump, '--exit-on-error', '-x'), '', 'so it does with -x');
 is(in_db($node, 'without_privileges', q{GRANT SELECT ON device TO analyst}, 'SET ROLE analyst', $payloads), $before[$n_payload], 'which leaves privileges on labels');
 
@@ -289,14 +303,14 @@ foreach (qw(updated restored again))
 
 # 4. pg_upgrade, which keeps the version
 
-$node->safe_psql('postgres', "DROP DATABASE $_") foreach qw(fresh not_updated in_the_way all_of_it restored without_privileges again);
+$node->safe_psql('postgres', "DROP DATABASE $_") foreach qw(fresh not_updated in_the_way all_of_it restored restored_into_1_0 without_privileges again);
 $node->stop;
 my $new = new_node('new');
 $new->init;
 $new->configure_vault;
 my $output;
 chdir $ENV{TESTDIR};
-ok(IPC::Run::run([ 'pg_upgrade', '--no-sync', '-b', "$installation/bin", '-B', $bindir, '-d', $node->data_dir, '-D', $new->data_dir,
+ok(IPC::Run::run([ 'pg_upgrade', '--no-sync', '-b', $bindir, '-B', $bindir, '-d', $node->data_dir, '-D', $new->data_dir,
             '-p', $node->port, '-P', $new->port, '-s', $node->host, '-U', scalar getpwuid($<) ], '>&', \$output), 'pg_upgrade')
   or diag($output);
 $new->start;

@@ -74,11 +74,11 @@ sub write_root_key
     close $file or die "$root_key: $!";
 }
 
-# A node, not yet initialized; options are those of PostgreSQL::Test::Cluster.
+# A node, not yet initialized.
 sub new_node
 {
-    my ($name, %options) = @_;
-    my $node = PostgreSQL::Test::Cluster->new($name, %options);
+    my ($name) = @_;
+    my $node = PostgreSQL::Test::Cluster->new($name);
 
     write_root_key() unless -e $root_key;
     push @nodes, $node;
