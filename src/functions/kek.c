@@ -15,9 +15,6 @@
 #include "../admin/kek_admin.h"
 #include "../admin/root_key_rotate.h"
 #include "../catalog/access.h"
-#include "../crypto/secure_memory.h"
-#include "../vault/kek.h"
-#include "../vault/wrapping.h"
 #include "arguments.h"
 
 PG_FUNCTION_INFO_V1(key_vault_kek_create);
@@ -78,25 +75,13 @@ Datum
 key_vault_kek_import_wrapped(PG_FUNCTION_ARGS)
 {
 	const bytea *wrapped;
-	uint8		material[KEY_WRAP_MAX_KEY];
-	int32		version;
 
 	refuse_nulls(fcinfo);
 	wrapped = PG_GETARG_BYTEA_PP(1);
-	kek_accept_changes();
-	PG_TRY();
-	{
-		vault_open_envelope(label_argument(fcinfo, 2), (const uint8 *) VARDATA_ANY(wrapped),
-							VARSIZE_ANY_EXHDR(wrapped), material);
-		version = kek_import(label_argument(fcinfo, 0), material,
-							 VARSIZE_ANY_EXHDR(wrapped) - KEY_WRAP_OVERHEAD);
-	}
-	PG_FINALLY();
-	{
-		secure_wipe(material, sizeof(material));
-	}
-	PG_END_TRY();
-	PG_RETURN_INT32(version);
+	PG_RETURN_INT32(kek_import_wrapped(label_argument(fcinfo, 0),
+									   (const uint8 *) VARDATA_ANY(wrapped),
+									   VARSIZE_ANY_EXHDR(wrapped),
+									   label_argument(fcinfo, 2)));
 }
 
 Datum
