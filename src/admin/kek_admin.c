@@ -40,7 +40,7 @@ static void
 begin_administration(const char *label)
 {
 	PreventCommandDuringRecovery("administration of KEKs");
-	check_kek_label(label);
+	kek_label_check(label);
 
 	/* Who may not does not wait; who may no more has waited in vain. */
 	access_require(label, KEK_ADMIN);

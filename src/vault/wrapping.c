@@ -19,25 +19,6 @@
 #include "kek.h"
 #include "wrapping.h"
 
-#define MAX_LABEL_SIZE 255
-
-void
-check_kek_label(const char *label)
-{
-	size_t		len = strlen(label);
-	bool		has_control = false;
-
-	for (const char *c = label; *c != '\0'; c++)
-		has_control |= (unsigned char) *c < ' ' || *c == 0x7f;
-
-	if (len == 0 || len > MAX_LABEL_SIZE || has_control)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid KEK label"),
-				 errdetail("A KEK label has 1 to %d bytes and no control characters.",
-						   MAX_LABEL_SIZE)));
-}
-
 /*
  * The KEK that wraps for a label, after checking that the current role may have
  * it do so.
