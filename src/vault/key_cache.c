@@ -17,8 +17,6 @@
  * - Failures are never entered: an entry is filled before it is kept.
  * - The bytes in use stay within the limit; one entry and its cipher are always
  *   allowed, so that a limit of 0 means one entry.
- *
- * Called by vault.c; key_cache_wipe_withdrawn() by kek.c.
  */
 #include "postgres.h"
 
@@ -263,8 +261,9 @@ key_cache_flush(void)
 	wipe_all();
 }
 
-void
-key_cache_wipe_withdrawn(void)
+/* No entry may point to a KEK that is closed. */
+static void
+wipe_withdrawn(void)
 {
 	key_cache_release();
 	cipher_pool_wipe_shared();
@@ -348,6 +347,7 @@ void
 key_cache_init(void)
 {
 	age_timer_init();
+	kek_before_closing(wipe_withdrawn);
 	RegisterXactCallback(end_of_transaction, NULL);
 	RegisterSubXactCallback(end_of_subtransaction, NULL);
 }
