@@ -18,8 +18,7 @@
 #define ERRCODE_KEY_CONTEXT				MAKE_SQLSTATE('K','V','0','0','5')
 #define ERRCODE_KEY_LENGTH				MAKE_SQLSTATE('K','V','0','0','6')
 #define ERRCODE_KEK_NOT_ACTIVE			MAKE_SQLSTATE('K','V','0','0','7')
-#define ERRCODE_KEK_IN_USE				MAKE_SQLSTATE('K','V','0','0','8')
-
+/* KV008, "KEK in use", is raised in SQL by key_vault.kek_destroy(). */
 #define ERRCODE_JOIN_MISMATCH			MAKE_SQLSTATE('K','V','0','0','9')
 
 /* root keys */

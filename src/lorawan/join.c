@@ -39,12 +39,12 @@ parse(LorawanFrame frame, LorawanMType m_type, LorawanFrameFields *fields)
 		fields->m_type == m_type;
 }
 
-bool
-lorawan_is_of_type(LorawanFrame frame, LorawanMType m_type)
+static bool
+is_join_accept(LorawanFrame frame)
 {
 	LorawanFrameFields fields;
 
-	return parse(frame, m_type, &fields);
+	return parse(frame, LORAWAN_JOIN_ACCEPT, &fields);
 }
 
 static void
@@ -156,7 +156,7 @@ lorawan_join_1_0(const uint8_t app_key[LORAWAN_KEY_SIZE], LorawanFrame request,
 	CryptoStatus status;
 
 	if (!parse(request, LORAWAN_JOIN_REQUEST, &asked) ||
-		!lorawan_is_of_type(accept, LORAWAN_JOIN_ACCEPT))
+		!is_join_accept(accept))
 		return CRYPTO_BAD_LENGTH;
 
 	root = aes_cipher_new();
@@ -246,7 +246,7 @@ lorawan_join_1_1(const uint8_t nwk_key[LORAWAN_KEY_SIZE], LorawanFrame request,
 
 	if (!parse(request, join_eui == NULL ? LORAWAN_JOIN_REQUEST : LORAWAN_REJOIN_REQUEST,
 			   &asked) ||
-		!lorawan_is_of_type(accept, LORAWAN_JOIN_ACCEPT))
+		!is_join_accept(accept))
 		return CRYPTO_BAD_LENGTH;
 
 	root = aes_cipher_new();

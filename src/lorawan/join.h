@@ -63,9 +63,6 @@ typedef struct LorawanJoin
 	uint8_t		js_key[LORAWAN_KEY_SIZE];	/* JSEncKey or JSIntKey, meanwhile */
 } LorawanJoin;
 
-/* Whether a frame is of a type, and well-formed. */
-extern bool lorawan_is_of_type(LorawanFrame frame, LorawanMType m_type);
-
 /*
  * Opens a well-formed join-accept.  The caller computes its MIC over the first len bytes
  * of what comes out, and shows nothing of them unless it fits.

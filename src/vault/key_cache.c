@@ -531,12 +531,6 @@ key_cache_keep(CacheEntry *entry)
 	warn_if_not_locked();
 }
 
-void
-key_cache_forget(CacheEntry *entry)
-{
-	wipe_entry(entry);
-}
-
 AesCipher *
 key_cache_add_cipher(CacheEntry *entry)
 {
