@@ -218,18 +218,14 @@ keyed_cipher(Kek *kek, AesCipher **cipher, AesDirection direction)
 		return *cipher;
 
 	if (kek->material == NULL)
-		kek->material = secure_alloc(kek->row.key_bits / 8);
-	if (kek->material == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+		kek->material = check_allocated(secure_alloc(kek->row.key_bits / 8));
 	if (!kek->is_open)
 	{
 		root_key_open(&kek->row, kek->material);
 		kek->is_open = true;
 	}
 
-	*cipher = aes_cipher_new();
-	if (*cipher == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	*cipher = check_allocated(aes_cipher_new());
 	if (aes_cipher_set_key(*cipher, kek->material, kek->row.key_bits / 8,
 						   direction) != CRYPTO_OK)
 	{

@@ -27,6 +27,7 @@
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
+#include "../common/errors.h"
 #include "../crypto/secure_memory.h"
 #include "age_timer.h"
 #include "cache_stats.h"
@@ -473,9 +474,7 @@ key_cache_lend(const WrappedKey *wrapped_key, struct Kek *kek)
 	CacheEntry *entry;
 
 	key_cache_release();
-	entry = secure_alloc(entry_size(wrapped_key->wrapped_size));
-	if (entry == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	entry = check_allocated(secure_alloc(entry_size(wrapped_key->wrapped_size)));
 	entry->kek = kek;
 	entry->wrapped_size = wrapped_key->wrapped_size;
 	entry->algorithm = wrapped_key->algorithm;
