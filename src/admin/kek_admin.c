@@ -9,7 +9,8 @@
  *
  * Invariants: a label has one active version at most (a unique index says so
  * too); versions count up from 1 and are never used again; a state changes only
- * along the arrows of NIST SP 800-57 part 1, section 7.
+ * along the arrows of NIST SP 800-57 part 1, section 7; a KEK in the clear is wiped
+ * from the buffers of this file on every way out.
  *
  * Called by src/functions.
  */
@@ -40,7 +41,7 @@ static void
 begin_administration(const char *label)
 {
 	PreventCommandDuringRecovery("administration of KEKs");
-	check_kek_label(label);
+	kek_label_check(label);
 
 	/* Who may not does not wait; who may no more has waited in vain. */
 	access_require(label, KEK_ADMIN);
@@ -278,6 +279,26 @@ kek_import(const char *label, const uint8 *material, size_t size)
 				 errdetail("Its KEKs are made in the token and have never been anywhere else."),
 				 errhint("Import the KEK under another label.")));
 	return add_version(label, rows, material, size, "imported");
+}
+
+int32
+kek_import_wrapped(const char *label, const uint8 *wrapped, size_t wrapped_size,
+				   const char *transport_label)
+{
+	uint8		material[KEY_WRAP_MAX_KEY];
+	int32		version;
+
+	PG_TRY();
+	{
+		vault_open_envelope(transport_label, wrapped, wrapped_size, material);
+		version = kek_import(label, material, wrapped_size - KEY_WRAP_OVERHEAD);
+	}
+	PG_FINALLY();
+	{
+		secure_wipe(material, sizeof(material));
+	}
+	PG_END_TRY();
+	return version;
 }
 
 int32

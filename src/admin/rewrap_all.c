@@ -482,7 +482,7 @@ rewrap_all(const char *label, int batch_size, int64 sleep_us, Oid only)
 	ListCell   *cell;
 
 	PreventCommandDuringRecovery("rewrap_all()");
-	check_kek_label(label);
+	kek_label_check(label);
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	context = CurrentMemoryContext;

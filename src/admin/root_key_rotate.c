@@ -96,7 +96,7 @@ root_key_rotate(void)
 	require_superuser();
 
 	/* A file may hold another key by now than when this backend read it. */
-	root_key_read_anew();
+	root_key_forget_all();
 	foreach(cell, kek_rows_all())
 	{
 		KekRow	   *row = lfirst(cell);

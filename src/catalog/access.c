@@ -25,6 +25,7 @@
 #include "utils/syscache.h"
 
 #include "access.h"
+#include "vault_tables.h"
 
 /* The columns of kek_privilege, in the order of the install script. */
 #define Anum_kek_privilege_label 1
@@ -88,12 +89,12 @@ access_held(const char *label)
 	if (superuser_arg(role))
 		return KEK_ALL_PRIVILEGES;
 
-	table = open_kek_privilege_table();
+	table = vault_tables_open_kek_privilege();
 	ScanKeyInit(&key, Anum_kek_privilege_label, BTEqualStrategyNumber, F_TEXTEQ,
 				CStringGetTextDatum(label));
 
 	/* No snapshot: one that is older than the message must not be used. */
-	scan = systable_beginscan(table, vault_index_oid("kek_privilege_pkey"), true,
+	scan = systable_beginscan(table, vault_tables_index_oid("kek_privilege_pkey"), true,
 							  NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{

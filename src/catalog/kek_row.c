@@ -18,8 +18,8 @@
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 
-#include "invalidation.h"
 #include "kek_row.h"
+#include "vault_tables.h"
 
 /* The columns of kek, in the order of the install script. */
 enum
@@ -48,6 +48,23 @@ const char *
 kek_state_name(KekState state)
 {
 	return state_names[state];
+}
+
+void
+kek_label_check(const char *label)
+{
+	size_t		len = strlen(label);
+	bool		has_control = false;
+
+	for (const char *c = label; *c != '\0'; c++)
+		has_control |= (unsigned char) *c < ' ' || *c == 0x7f;
+
+	if (len == 0 || len > KEK_LABEL_MAX_SIZE || has_control)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid KEK label"),
+				 errdetail("A KEK label has 1 to %d bytes and no control characters.",
+						   KEK_LABEL_MAX_SIZE)));
 }
 
 static KekState
@@ -109,7 +126,7 @@ read_row(HeapTuple tuple, TupleDesc desc, KekRow *row)
 bool
 kek_row_by_id(const pg_uuid_t *kek_id, KekRow *row)
 {
-	Relation	table = open_kek_table();
+	Relation	table = vault_tables_open_kek();
 	SysScanDesc scan;
 	ScanKeyData key;
 	HeapTuple	tuple;
@@ -117,7 +134,7 @@ kek_row_by_id(const pg_uuid_t *kek_id, KekRow *row)
 
 	ScanKeyInit(&key, Anum_kek_kek_id, BTEqualStrategyNumber, F_UUID_EQ,
 				UUIDPGetDatum(kek_id));
-	scan = systable_beginscan(table, vault_index_oid("kek_pkey"), true, NULL, 1, &key);
+	scan = systable_beginscan(table, vault_tables_index_oid("kek_pkey"), true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	found = HeapTupleIsValid(tuple);
 	if (found)
@@ -140,12 +157,12 @@ newest_first(const ListCell *a, const ListCell *b)
 static List *
 scan_label_index(int nkeys, ScanKeyData *keys)
 {
-	Relation	table = open_kek_table();
+	Relation	table = vault_tables_open_kek();
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	List	   *rows = NIL;
 
-	scan = systable_beginscan(table, vault_index_oid("kek_label_version_key"), true,
+	scan = systable_beginscan(table, vault_tables_index_oid("kek_label_version_key"), true,
 							  NULL, nkeys, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
@@ -192,7 +209,7 @@ kek_rows_all(void)
 void
 kek_rows_lock(void)
 {
-	Relation	table = open_kek_table();
+	Relation	table = vault_tables_open_kek();
 
 	LockRelation(table, ShareRowExclusiveLock);
 	table_close(table, AccessShareLock);

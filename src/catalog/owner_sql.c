@@ -15,13 +15,13 @@
 #include "utils/guc.h"
 #include "utils/rel.h"
 
-#include "invalidation.h"
 #include "owner_sql.h"
+#include "vault_tables.h"
 
 void
 owner_sql_begin(OwnerSql *state)
 {
-	Relation	table = open_kek_table();
+	Relation	table = vault_tables_open_kek();
 	Oid			owner = table->rd_rel->relowner;
 
 	table_close(table, AccessShareLock);

@@ -15,9 +15,6 @@
 #include "../admin/kek_admin.h"
 #include "../admin/root_key_rotate.h"
 #include "../catalog/access.h"
-#include "../crypto/secure_memory.h"
-#include "../vault/kek.h"
-#include "../vault/wrapping.h"
 #include "arguments.h"
 
 PG_FUNCTION_INFO_V1(key_vault_kek_create);
@@ -34,6 +31,7 @@ PG_FUNCTION_INFO_V1(key_vault_kek_grant);
 PG_FUNCTION_INFO_V1(key_vault_kek_revoke);
 PG_FUNCTION_INFO_V1(key_vault_root_key_rotate);
 PG_FUNCTION_INFO_V1(key_vault_has_kek_privilege);
+PG_FUNCTION_INFO_V1(key_vault_require_kek_privilege);
 PG_FUNCTION_INFO_V1(key_vault_invalidate);
 
 /* A NULL would otherwise do nothing, and not say so. */
@@ -78,25 +76,13 @@ Datum
 key_vault_kek_import_wrapped(PG_FUNCTION_ARGS)
 {
 	const bytea *wrapped;
-	uint8		material[KEY_WRAP_MAX_KEY];
-	int32		version;
 
 	refuse_nulls(fcinfo);
 	wrapped = PG_GETARG_BYTEA_PP(1);
-	kek_accept_changes();
-	PG_TRY();
-	{
-		vault_open_envelope(label_argument(fcinfo, 2), (const uint8 *) VARDATA_ANY(wrapped),
-							VARSIZE_ANY_EXHDR(wrapped), material);
-		version = kek_import(label_argument(fcinfo, 0), material,
-							 VARSIZE_ANY_EXHDR(wrapped) - KEY_WRAP_OVERHEAD);
-	}
-	PG_FINALLY();
-	{
-		secure_wipe(material, sizeof(material));
-	}
-	PG_END_TRY();
-	PG_RETURN_INT32(version);
+	PG_RETURN_INT32(kek_import_wrapped(label_argument(fcinfo, 0),
+									   (const uint8 *) VARDATA_ANY(wrapped),
+									   VARSIZE_ANY_EXHDR(wrapped),
+									   label_argument(fcinfo, 2)));
 }
 
 Datum
@@ -182,6 +168,18 @@ key_vault_has_kek_privilege(PG_FUNCTION_ARGS)
 	KekPrivileges privilege = access_privilege_from_name(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 
 	PG_RETURN_BOOL((access_held(label_argument(fcinfo, 0)) & privilege) != 0);
+}
+
+/* Arguments: label, privilege.  Raises unless the current role holds it. */
+Datum
+key_vault_require_kek_privilege(PG_FUNCTION_ARGS)
+{
+	KekPrivileges privilege;
+
+	refuse_nulls(fcinfo);
+	privilege = access_privilege_from_name(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	access_require(label_argument(fcinfo, 0), privilege);
+	PG_RETURN_VOID();
 }
 
 /*

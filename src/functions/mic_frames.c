@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "../common/errors.h"
+#include "../lorawan/join.h"
 #include "mic_frames.h"
 
 #if PG_VERSION_NUM >= 160000
@@ -101,19 +102,12 @@ void
 join_accept_argument(FunctionCallInfo fcinfo, int n, bool has_mic, MicFrame *frame)
 {
 	LorawanFrameFields fields;
+	LorawanJoinAccept accept;
 
 	frame_argument(fcinfo, n, has_mic, KIND(LORAWAN_JOIN_ACCEPT), "join-accept",
 				   &fields, frame);
-	if (!has_mic)
-		join_accept_dev_addr(frame->message, frame->dev_addr);
-}
-
-/* Behind MHDR, JoinNonce (3 bytes) and NetID. */
-void
-join_accept_dev_addr(const uint8 *message, uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE])
-{
-	const uint8 *last = message + 1 + 3 + LORAWAN_NET_ID_SIZE + LORAWAN_DEV_ADDR_SIZE - 1;
-
-	for (int i = 0; i < LORAWAN_DEV_ADDR_SIZE; i++)
-		dev_addr[i] = last[-i];
+	if (has_mic)
+		return;
+	lorawan_join_accept_read(frame->message, frame->message_size, &accept);
+	memcpy(frame->dev_addr, accept.dev_addr, LORAWAN_DEV_ADDR_SIZE);
 }

@@ -23,7 +23,7 @@ key_vault_root_keys(PG_FUNCTION_ARGS)
 	access_require_stats_reader("look at the root keys",
 								"It takes the privileges of role \"pg_read_all_stats\".");
 	InitMaterializedSRF(fcinfo, 0);
-	root_key_read_anew();
+	root_key_forget_all();
 	for (int n = 0; root_key_status(n, &status); n++)
 	{
 		Datum		values[4];

@@ -16,7 +16,6 @@
 #include "utils/uuid.h"
 
 #include "../common/bytes.h"
-#include "../vault/kek.h"
 #include "../vault/vault.h"
 #include "arguments.h"
 
@@ -271,34 +270,28 @@ wrapped_key_kek_id(PG_FUNCTION_ARGS)
 	PG_RETURN_UUID_P(kek_id);
 }
 
-static Kek *
-kek_of_argument(FunctionCallInfo fcinfo)
-{
-	WrappedKey	wrapped_key;
-
-	wrapped_key_argument(fcinfo, 0, &wrapped_key);
-	kek_accept_changes();
-	return kek_find(wrapped_key.kek_id);
-}
-
 Datum
 wrapped_key_kek_label(PG_FUNCTION_ARGS)
 {
-	Kek		   *kek = kek_of_argument(fcinfo);
+	WrappedKey	wrapped_key;
+	VaultKekName kek;
 
-	if (kek == NULL)
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
+	if (!vault_kek_name(&wrapped_key, &kek))
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(kek->row.label));
+	PG_RETURN_TEXT_P(cstring_to_text(kek.label));
 }
 
 Datum
 wrapped_key_kek_version(PG_FUNCTION_ARGS)
 {
-	Kek		   *kek = kek_of_argument(fcinfo);
+	WrappedKey	wrapped_key;
+	VaultKekName kek;
 
-	if (kek == NULL)
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
+	if (!vault_kek_name(&wrapped_key, &kek))
 		PG_RETURN_NULL();
-	PG_RETURN_INT32(kek->row.version);
+	PG_RETURN_INT32(kek.version);
 }
 
 Datum

@@ -43,8 +43,8 @@ static const RootKeyProvider *const providers[] = {
 static RootKey *root_keys = NULL;
 static int	n_root_keys = 0;
 
-static void
-forget_root_keys(void)
+void
+root_key_forget_all(void)
 {
 	for (int i = 0; i < n_root_keys; i++)
 	{
@@ -82,18 +82,6 @@ root_key_check_setting(char **newval, void **extra, GucSource source)
 	return true;
 }
 
-void
-root_key_assign(const char *newval, void *extra)
-{
-	forget_root_keys();
-}
-
-void
-root_key_read_anew(void)
-{
-	forget_root_keys();
-}
-
 static void
 add_root_key(const char *uri)
 {
@@ -114,7 +102,7 @@ add_root_key(const char *uri)
 		}
 	}
 	entry = n_root_keys + 1;
-	forget_root_keys();
+	root_key_forget_all();
 	ereport(ERROR,
 			(errcode(ERRCODE_ROOT_KEY_SETTING),
 			 errmsg("setting \"key_vault.root_key\" has an entry without a known scheme"),
@@ -140,7 +128,7 @@ parse_setting(void)
 
 	if (n_root_keys == 0)
 	{
-		forget_root_keys();
+		root_key_forget_all();
 		ereport(ERROR,
 				(errcode(ERRCODE_ROOT_KEY_UNSET),
 				 errmsg("setting \"key_vault.root_key\" is not set"),
@@ -199,7 +187,7 @@ find_root_key(const KekRow *row)
 	for (int round = 0; round < 2; round++)
 	{
 		if (round > 0)
-			forget_root_keys();
+			root_key_forget_all();
 		parse_setting();
 		has_problem = false;
 		for (int i = 0; i < n_root_keys; i++)

@@ -17,11 +17,11 @@ extern char *root_key_setting;
 /* The check hook of settings that are lists of URIs: refuses one with a PIN. */
 extern bool root_key_check_setting(char **newval, void **extra, GucSource source);
 
-/* The setting's assign hook: whatever was loaded under the old one is wiped. */
-extern void root_key_assign(const char *newval, void *extra);
-
-/* The next use reads the root keys anew, whatever this backend has of them. */
-extern void root_key_read_anew(void);
+/*
+ * Wipes all that this backend has of the root keys; the next use reads them anew.
+ * Called when the setting changes, and before what must not use an older key.
+ */
+extern void root_key_forget_all(void);
 
 /* Whether the row's material is sealed under the first root key of the setting. */
 extern bool root_key_is_first(const KekRow *row);

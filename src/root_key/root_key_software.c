@@ -17,12 +17,9 @@ bool
 software_root_key_load(RootKey *key, char *text, size_t text_len,
 					   const char *source, Problem *problem)
 {
-	uint8	   *bytes = secure_alloc(AEAD_KEY_SIZE);
+	uint8	   *bytes = check_allocated(secure_alloc(AEAD_KEY_SIZE));
 	size_t		line_len = text_len;
 	bool		decoded;
-
-	if (bytes == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 
 	if (line_len > 0 && text[line_len - 1] == '\n')
 		line_len--;

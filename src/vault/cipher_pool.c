@@ -19,6 +19,7 @@
  */
 #include "postgres.h"
 
+#include "../common/errors.h"
 #include "cache_stats.h"
 #include "cipher_pool.h"
 
@@ -34,16 +35,6 @@ static uint32 hand = 0;
 static uint32 uses_without_cipher = 0;
 
 static AesCipher *shared_cipher = NULL;
-
-static AesCipher *
-new_cipher(void)
-{
-	AesCipher  *cipher = aes_cipher_new();
-
-	if (cipher == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	return cipher;
-}
 
 static void
 give_cipher(CipherSlot slot, CipherSlot *owner)
@@ -87,7 +78,7 @@ key_own_cipher(CipherSlot *owner, const uint8 *key, size_t key_size)
 AesCipher *
 cipher_pool_add(CipherSlot *owner, const uint8 *key, size_t key_size)
 {
-	cipher_pool.ciphers[cipher_pool.n_ciphers] = new_cipher();
+	cipher_pool.ciphers[cipher_pool.n_ciphers] = check_allocated(aes_cipher_new());
 	give_cipher(cipher_pool.n_ciphers++, owner);
 	key_cache_stats->bytes += AES_CIPHER_FOOTPRINT;
 	return key_own_cipher(owner, key, key_size);
@@ -121,7 +112,7 @@ cipher_pool_get(CipherSlot *owner, bool may_own, const uint8 *key, size_t key_si
 		return key_own_cipher(owner, key, key_size);
 
 	if (shared_cipher == NULL)
-		shared_cipher = new_cipher();
+		shared_cipher = check_allocated(aes_cipher_new());
 	if (aes_cipher_set_key(shared_cipher, key, key_size, AES_ENCRYPT) != CRYPTO_OK)
 		elog(ERROR, "could not key a cipher");
 	return shared_cipher;

@@ -64,22 +64,12 @@ check_status(CryptoStatus status)
 		elog(ERROR, "could not derive a key: crypto status %d", status);
 }
 
-static void *
-alloc_secret(size_t size)
-{
-	void	   *secret = secure_alloc(size);
-
-	if (secret == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	return secret;
-}
-
 struct varlena *
 vault_derive(const WrappedKey *parent, const uint8 block[AES_BLOCK_SIZE],
 			 const uint8 *dev_addr, const char *label)
 {
 	uint8		inherited[LORAWAN_DEV_ADDR_SIZE];
-	uint8	   *secret = alloc_secret(LORAWAN_KEY_SIZE);
+	uint8	   *secret = check_allocated(secure_alloc(LORAWAN_KEY_SIZE));
 	struct varlena *value;
 
 	PG_TRY();
@@ -123,7 +113,7 @@ void
 vault_join_1_0(const WrappedKey *app_key, LorawanFrame request,
 			   LorawanFrame accept, const char *label, VaultJoin *result)
 {
-	LorawanJoin *join = alloc_secret(sizeof(LorawanJoin));
+	LorawanJoin *join = check_allocated(secure_alloc(sizeof(LorawanJoin)));
 
 	PG_TRY();
 	{
@@ -148,7 +138,7 @@ vault_join_1_1(const WrappedKey *nwk_key, const WrappedKey *app_key,
 			   LorawanFrame request, const uint8 *join_eui,
 			   LorawanFrame accept, const char *label, VaultJoin *result)
 {
-	LorawanJoin *join = alloc_secret(sizeof(LorawanJoin));
+	LorawanJoin *join = check_allocated(secure_alloc(sizeof(LorawanJoin)));
 
 	PG_TRY();
 	{

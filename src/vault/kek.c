@@ -4,20 +4,18 @@
  *
  * A KEK's row is read once and believed until a message says that rows of the
  * table may have changed.  Then all rows of open KEKs are read again; those that
- * changed or are gone are withdrawn: every cached key of their label is wiped
- * and they are closed.  The others stay, so that a rotation does not cost
- * every backend every key.
+ * changed or are gone are withdrawn: whoever keeps keys under a KEK of their label wipes
+ * them (kek_before_closing), and the KEKs of the label are closed.  The others stay, so
+ * that a rotation does not cost every backend every key.
  *
  * Invariants:
  * - kek_verified_generation is the generation that stood before the rows were read.  A
  *   message accepted while they were read leaves the two unequal, and the next
  *   look-up reads them again: nothing born stale lives longer than one look-up.
- * - Only kek_accept_changes() closes a KEK, so a Kek pointer, and the cache
- *   entries that point to it, are good until then.
+ * - Only kek_accept_changes() closes a KEK, so a pointer to a Kek is good until
+ *   then.
  * - An error at any point leaves no half-made KEK behind and the withdrawn ones
  *   marked, to be closed by the next look-up.
- *
- * Called by vault.c and wrapping.c.
  */
 #include "postgres.h"
 
@@ -30,9 +28,10 @@
 #include "../token/kek_token.h"
 #include "cache_stats.h"
 #include "kek.h"
-#include "key_cache.h"
 
 static HTAB *keks = NULL;
+
+static void (*before_closing) (void) = NULL;
 
 uint64		kek_verified_generation = 0;
 
@@ -88,6 +87,12 @@ close_kek(Kek *kek)
 	hash_search(keks, &kek->kek_id, HASH_REMOVE, NULL);
 }
 
+void
+kek_before_closing(void (*callback) (void))
+{
+	before_closing = callback;
+}
+
 /* Marks the KEKs of every label of which some open row changed. */
 static void
 mark_changed_labels(void)
@@ -137,7 +142,7 @@ kek_verify_open(void)
 		cache_stats_attach();
 	}
 	mark_changed_labels();
-	key_cache_wipe_withdrawn();
+	before_closing();
 
 	hash_seq_init(&scan, keks);
 	while ((kek = hash_seq_search(&scan)) != NULL)
@@ -213,18 +218,14 @@ keyed_cipher(Kek *kek, AesCipher **cipher, AesDirection direction)
 		return *cipher;
 
 	if (kek->material == NULL)
-		kek->material = secure_alloc(kek->row.key_bits / 8);
-	if (kek->material == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+		kek->material = check_allocated(secure_alloc(kek->row.key_bits / 8));
 	if (!kek->is_open)
 	{
 		root_key_open(&kek->row, kek->material);
 		kek->is_open = true;
 	}
 
-	*cipher = aes_cipher_new();
-	if (*cipher == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	*cipher = check_allocated(aes_cipher_new());
 	if (aes_cipher_set_key(*cipher, kek->material, kek->row.key_bits / 8,
 						   direction) != CRYPTO_OK)
 	{

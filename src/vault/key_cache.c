@@ -17,8 +17,6 @@
  * - Failures are never entered: an entry is filled before it is kept.
  * - The bytes in use stay within the limit; one entry and its cipher are always
  *   allowed, so that a limit of 0 means one entry.
- *
- * Called by vault.c; key_cache_wipe_withdrawn() by kek.c.
  */
 #include "postgres.h"
 
@@ -29,6 +27,7 @@
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
+#include "../common/errors.h"
 #include "../crypto/secure_memory.h"
 #include "age_timer.h"
 #include "cache_stats.h"
@@ -263,8 +262,9 @@ key_cache_flush(void)
 	wipe_all();
 }
 
-void
-key_cache_wipe_withdrawn(void)
+/* No entry may point to a KEK that is closed. */
+static void
+wipe_withdrawn(void)
 {
 	key_cache_release();
 	cipher_pool_wipe_shared();
@@ -348,6 +348,7 @@ void
 key_cache_init(void)
 {
 	age_timer_init();
+	kek_before_closing(wipe_withdrawn);
 	RegisterXactCallback(end_of_transaction, NULL);
 	RegisterSubXactCallback(end_of_subtransaction, NULL);
 }
@@ -473,9 +474,7 @@ key_cache_lend(const WrappedKey *wrapped_key, struct Kek *kek)
 	CacheEntry *entry;
 
 	key_cache_release();
-	entry = secure_alloc(entry_size(wrapped_key->wrapped_size));
-	if (entry == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	entry = check_allocated(secure_alloc(entry_size(wrapped_key->wrapped_size)));
 	entry->kek = kek;
 	entry->wrapped_size = wrapped_key->wrapped_size;
 	entry->algorithm = wrapped_key->algorithm;
@@ -529,12 +528,6 @@ key_cache_keep(CacheEntry *entry)
 	key_cache_stats->bytes += entry_footprint(entry);
 	key_cache_stats->entries++;
 	warn_if_not_locked();
-}
-
-void
-key_cache_forget(CacheEntry *entry)
-{
-	wipe_entry(entry);
 }
 
 AesCipher *

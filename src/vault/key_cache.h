@@ -87,12 +87,6 @@ key_cache_release(void)
 		key_cache_wipe_lent();
 }
 
-/* Wipes one entry that was found. */
-extern void key_cache_forget(CacheEntry *entry);
-
-/* Wipes the entries under KEKs that are marked as withdrawn. */
-extern void key_cache_wipe_withdrawn(void);
-
 /* Wipes everything. */
 extern void key_cache_flush(void);
 

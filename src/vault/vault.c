@@ -301,6 +301,20 @@ vault_try_borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of,
 	return borrow_key(wrapped_key, any_of, false, key, failure);
 }
 
+bool
+vault_kek_name(const WrappedKey *wrapped_key, VaultKekName *name)
+{
+	const Kek  *kek;
+
+	kek_accept_changes();
+	kek = kek_find(wrapped_key->kek_id);
+	if (kek == NULL)
+		return false;
+	name->label = pstrdup(kek->row.label);
+	name->version = kek->row.version;
+	return true;
+}
+
 void
 vault_release(void)
 {

@@ -36,6 +36,19 @@ typedef struct VaultKey
 	int32		kek_version;
 } VaultKey;
 
+/* The KEK of a wrapped key, by its names; the label is allocated. */
+typedef struct VaultKekName
+{
+	char	   *label;
+	int32		version;
+} VaultKekName;
+
+/*
+ * Looks up which KEK a wrapped key names; false when it is unknown here.  Opens
+ * nothing, and so takes no privilege.
+ */
+extern bool vault_kek_name(const WrappedKey *wrapped_key, VaultKekName *name);
+
 /* A hint that the key will be borrowed soon; nothing depends on it. */
 extern void vault_expect(const WrappedKey *wrapped_key);
 

@@ -19,25 +19,6 @@
 #include "kek.h"
 #include "wrapping.h"
 
-#define MAX_LABEL_SIZE 255
-
-void
-check_kek_label(const char *label)
-{
-	size_t		len = strlen(label);
-	bool		has_control = false;
-
-	for (const char *c = label; *c != '\0'; c++)
-		has_control |= (unsigned char) *c < ' ' || *c == 0x7f;
-
-	if (len == 0 || len > MAX_LABEL_SIZE || has_control)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid KEK label"),
-				 errdetail("A KEK label has 1 to %d bytes and no control characters.",
-						   MAX_LABEL_SIZE)));
-}
-
 /*
  * The KEK that wraps for a label, after checking that the current role may have
  * it do so.
@@ -287,9 +268,10 @@ kek_of_envelope(const List *rows, const uint8 *encrypted_key,
 	return NULL;
 }
 
-void
-vault_open_envelope(const char *kek_label, const uint8 *encrypted_key,
-					size_t encrypted_size, uint8 *key)
+/* The key of an envelope; accepts no changes, since the caller may hold a KEK. */
+static void
+open_envelope(const char *kek_label, const uint8 *encrypted_key, size_t encrypted_size,
+			  uint8 *key)
 {
 	List	   *rows;
 	ListCell   *cell;
@@ -325,6 +307,14 @@ vault_open_envelope(const char *kek_label, const uint8 *encrypted_key,
 					kek_label),
 			 errdetail("Its versions: %s.  Suspended and destroyed ones were not tried.",
 					   versions.data)));
+}
+
+void
+vault_open_envelope(const char *kek_label, const uint8 *encrypted_key,
+					size_t encrypted_size, uint8 *key)
+{
+	kek_accept_changes();
+	open_envelope(kek_label, encrypted_key, encrypted_size, key);
 }
 
 struct varlena *
@@ -390,7 +380,7 @@ vault_import(const char *kek_label, const uint8 *encrypted_key,
 		}
 		else
 		{
-			vault_open_envelope(kek_label, encrypted_key, encrypted_size, key);
+			open_envelope(kek_label, encrypted_key, encrypted_size, key);
 			value = wrap_with(kek, key, encrypted_size - KEY_WRAP_OVERHEAD, dev_addr);
 		}
 	}
