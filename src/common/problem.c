@@ -8,6 +8,16 @@
 
 #include "problem.h"
 
+bool
+problem_set(Problem *problem, int sqlstate, char *message, char *detail, char *hint)
+{
+	problem->sqlstate = sqlstate;
+	problem->message = message;
+	problem->detail = detail;
+	problem->hint = hint;
+	return false;
+}
+
 static void
 report(int level, const Problem *problem, const char *purpose)
 {

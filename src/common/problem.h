@@ -18,6 +18,13 @@ typedef struct Problem
 	char	   *hint;			/* NULL when there is none */
 } Problem;
 
+/*
+ * Fills it in; the texts are as in the struct.  Returns false, for functions that answer
+ * whether they could do what they are for.
+ */
+extern bool problem_set(Problem *problem, int sqlstate, char *message, char *detail,
+						char *hint);
+
 /* Raises; the detail goes on with what the thing was needed for. */
 extern void problem_report(const Problem *problem, const char *purpose);
 

@@ -35,14 +35,11 @@ load(RootKey *key, const char *location, Problem *problem)
 	if (!token_uri_parse(location, &uri, problem))
 		return false;
 	if ((uri.object == NULL && uri.id_size == 0) || uri.id_size > TOKEN_KEY_MAX_ID)
-	{
-		problem->sqlstate = ERRCODE_TOKEN_URI;
-		problem->message = pstrdup("PKCS#11 URI of a root key does not name a key");
-		problem->detail = uri.id_size > TOKEN_KEY_MAX_ID ?
-			psprintf("An id has %d bytes at most.", TOKEN_KEY_MAX_ID) : NULL;
-		problem->hint = pstrdup("Add object=, the key's label, or id=, its id percent-encoded.");
-		return false;
-	}
+		return problem_set(problem, ERRCODE_TOKEN_URI,
+						   pstrdup("PKCS#11 URI of a root key does not name a key"),
+						   uri.id_size > TOKEN_KEY_MAX_ID ?
+						   psprintf("An id has %d bytes at most.", TOKEN_KEY_MAX_ID) : NULL,
+						   pstrdup("Add object=, the key's label, or id=, its id percent-encoded."));
 
 	found.token = token_get(&uri);
 	found.label = uri.object;

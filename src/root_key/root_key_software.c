@@ -31,13 +31,12 @@ software_root_key_load(RootKey *key, char *text, size_t text_len,
 	if (!decoded)
 	{
 		secure_free(bytes);
-		problem->sqlstate = ERRCODE_ROOT_KEY_MALFORMED;
-		problem->message = psprintf("%s does not hold a root key", source);
-		problem->detail = line_len == 2 * AEAD_KEY_SIZE ?
-			pstrdup("A root key is one line of 64 hexadecimal digits; there are others among them.") :
-			psprintf("A root key is one line of 64 hexadecimal digits; there are %zu characters.", line_len);
-		problem->hint = pstrdup("A new root key is made by: openssl rand -hex 32");
-		return false;
+		return problem_set(problem, ERRCODE_ROOT_KEY_MALFORMED,
+						   psprintf("%s does not hold a root key", source),
+						   line_len == 2 * AEAD_KEY_SIZE ?
+						   pstrdup("A root key is one line of 64 hexadecimal digits; there are others among them.") :
+						   psprintf("A root key is one line of 64 hexadecimal digits; there are %zu characters.", line_len),
+						   pstrdup("A new root key is made by: openssl rand -hex 32"));
 	}
 	if (key_check_value(bytes, AEAD_KEY_SIZE, key->id) != CRYPTO_OK)
 	{

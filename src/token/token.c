@@ -48,16 +48,6 @@ static Token *tokens = NULL;
 static uint64 last_session_number = 0;
 
 static bool
-complain(Problem *problem, int sqlstate, char *message, char *detail, char *hint)
-{
-	problem->sqlstate = sqlstate;
-	problem->message = message;
-	problem->detail = detail;
-	problem->hint = hint;
-	return false;
-}
-
-static bool
 same_text(const char *a, const char *b)
 {
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
@@ -146,9 +136,9 @@ rv_name(CK_RV rv)
 void
 token_describe_failure(const Token *token, const char *function, CK_RV rv, Problem *problem)
 {
-	complain(problem, ERRCODE_TOKEN_FAILED,
-			 psprintf("token \"%s\" failed", token_name(token)),
-			 psprintf("%s answered %s.", function, rv_name(rv)), NULL);
+	problem_set(problem, ERRCODE_TOKEN_FAILED,
+				psprintf("token \"%s\" failed", token_name(token)),
+				psprintf("%s answered %s.", function, rv_name(rv)), NULL);
 }
 
 bool
@@ -205,10 +195,10 @@ load_module(const char *path, Problem *problem)
 	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (library == NULL)
 	{
-		complain(problem, ERRCODE_TOKEN_MODULE,
-				 psprintf("could not load PKCS#11 module \"%s\"", path),
-				 psprintf("%s.", dlerror()),
-				 pstrdup("Name the module by module-path=/path in the URI; without it, p11-kit's is used."));
+		problem_set(problem, ERRCODE_TOKEN_MODULE,
+					psprintf("could not load PKCS#11 module \"%s\"", path),
+					psprintf("%s.", dlerror()),
+					pstrdup("Name the module by module-path=/path in the URI; without it, p11-kit's is used."));
 		return NULL;
 	}
 	get_function_list = (CK_C_GetFunctionList) dlsym(library, "C_GetFunctionList");
@@ -217,9 +207,9 @@ load_module(const char *path, Problem *problem)
 	rv = get_function_list == NULL ? CKR_FUNCTION_NOT_SUPPORTED : get_function_list(&module->api);
 	if (rv != CKR_OK)
 	{
-		complain(problem, ERRCODE_TOKEN_MODULE,
-				 psprintf("\"%s\" is not a PKCS#11 module", path),
-				 psprintf("C_GetFunctionList answered %s.", rv_name(rv)), NULL);
+		problem_set(problem, ERRCODE_TOKEN_MODULE,
+					psprintf("\"%s\" is not a PKCS#11 module", path),
+					psprintf("C_GetFunctionList answered %s.", rv_name(rv)), NULL);
 		pfree(module->path);
 		pfree(module);
 		dlclose(library);
@@ -249,10 +239,10 @@ initialize_module(TokenModule *module, Problem *problem)
 	sigprocmask(SIG_SETMASK, &before, NULL);
 
 	if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
-		return complain(problem, ERRCODE_TOKEN_MODULE,
-						psprintf("could not initialize PKCS#11 module \"%s\"", module->path),
-						psprintf("C_Initialize answered %s.", rv_name(rv)),
-						pstrdup("The module's own configuration must be readable to the server's operating system user."));
+		return problem_set(problem, ERRCODE_TOKEN_MODULE,
+						   psprintf("could not initialize PKCS#11 module \"%s\"", module->path),
+						   psprintf("C_Initialize answered %s.", rv_name(rv)),
+						   pstrdup("The module's own configuration must be readable to the server's operating system user."));
 	module->is_initialized = true;
 	return true;
 }
@@ -335,14 +325,14 @@ find_slot(Token *token, Problem *problem)
 	if (found == 1)
 		return true;
 	if (found == 0)
-		return complain(problem, ERRCODE_TOKEN_MISSING,
-						psprintf("token \"%s\" is not there", token_name(token)),
-						psprintf("Other tokens of PKCS#11 module \"%s\": %d.",
-								 token->module->path, others),
-						pstrdup("Connect the token; it is looked for again at the next use.  Label and serial number in the URI must be the token's."));
-	return complain(problem, ERRCODE_TOKEN_URI,
-					psprintf("token \"%s\" is there %d times", token_name(token), found), NULL,
-					pstrdup("Add serial= to the URI, to tell them apart."));
+		return problem_set(problem, ERRCODE_TOKEN_MISSING,
+						   psprintf("token \"%s\" is not there", token_name(token)),
+						   psprintf("Other tokens of PKCS#11 module \"%s\": %d.",
+									token->module->path, others),
+						   pstrdup("Connect the token; it is looked for again at the next use.  Label and serial number in the URI must be the token's."));
+	return problem_set(problem, ERRCODE_TOKEN_URI,
+					   psprintf("token \"%s\" is there %d times", token_name(token), found), NULL,
+					   pstrdup("Add serial= to the URI, to tell them apart."));
 }
 
 static bool
@@ -352,9 +342,9 @@ read_pin(Token *token, char *pin, size_t *pin_size, Problem *problem)
 	bool		done;
 
 	if (source == NULL)
-		return complain(problem, ERRCODE_TOKEN_PIN,
-						psprintf("token \"%s\" asks for a PIN", token_name(token)), NULL,
-						pstrdup("Add pin-source=file:/path or pin-source=|command to its URI."));
+		return problem_set(problem, ERRCODE_TOKEN_PIN,
+						   psprintf("token \"%s\" asks for a PIN", token_name(token)), NULL,
+						   pstrdup("Add pin-source=file:/path or pin-source=|command to its URI."));
 
 	if (*source == '|')
 		done = secret_command_read("PIN command", source + 1, pin, MAX_PIN_SIZE, pin_size,
@@ -383,18 +373,18 @@ try_pin(Token *token, const CK_TOKEN_INFO *info, char *pin, size_t pin_size, Pro
 	CK_RV		rv;
 
 	if (token->has_refused_pin && token->refused_pin == hash)
-		return complain(problem, ERRCODE_TOKEN_PIN,
-						psprintf("PIN of token \"%s\" is wrong", token_name(token)),
-						pstrdup("The token refused it before, and it is not tried again: that could lock the token."),
-						pstrdup("Correct the PIN where pin-source says."));
+		return problem_set(problem, ERRCODE_TOKEN_PIN,
+						   psprintf("PIN of token \"%s\" is wrong", token_name(token)),
+						   pstrdup("The token refused it before, and it is not tried again: that could lock the token."),
+						   pstrdup("Correct the PIN where pin-source says."));
 
 	if ((info->flags & CKF_USER_PIN_LOCKED) != 0)
 		rv = CKR_PIN_LOCKED;
 	else if ((info->flags & CKF_USER_PIN_FINAL_TRY) != 0)
-		return complain(problem, ERRCODE_TOKEN_PIN,
-						psprintf("PIN of token \"%s\" is not tried", token_name(token)),
-						pstrdup("Wrong PINs were tried before; one more would lock the token."),
-						pstrdup("Correct the PIN where pin-source says, then log in once by hand with the right one: pkcs11-tool --login --list-objects."));
+		return problem_set(problem, ERRCODE_TOKEN_PIN,
+						   psprintf("PIN of token \"%s\" is not tried", token_name(token)),
+						   pstrdup("Wrong PINs were tried before; one more would lock the token."),
+						   pstrdup("Correct the PIN where pin-source says, then log in once by hand with the right one: pkcs11-tool --login --list-objects."));
 	else
 		rv = token->module->api->C_Login(token->session, CKU_USER, (unsigned char *) pin,
 										 pin_size);
@@ -410,17 +400,17 @@ try_pin(Token *token, const CK_TOKEN_INFO *info, char *pin, size_t pin_size, Pro
 		case CKR_PIN_LEN_RANGE:
 			token->has_refused_pin = true;
 			token->refused_pin = hash;
-			return complain(problem, ERRCODE_TOKEN_PIN,
-							psprintf("PIN of token \"%s\" is wrong", token_name(token)),
-							psprintf("C_Login answered %s.", rv_name(rv)),
-							pstrdup("Correct the PIN where pin-source says."));
+			return problem_set(problem, ERRCODE_TOKEN_PIN,
+							   psprintf("PIN of token \"%s\" is wrong", token_name(token)),
+							   psprintf("C_Login answered %s.", rv_name(rv)),
+							   pstrdup("Correct the PIN where pin-source says."));
 		case CKR_PIN_LOCKED:
 		case CKR_PIN_EXPIRED:
 		case CKR_USER_PIN_NOT_INITIALIZED:
-			return complain(problem, ERRCODE_TOKEN_PIN,
-							psprintf("PIN of token \"%s\" cannot be used", token_name(token)),
-							psprintf("C_Login answered %s.", rv_name(rv)),
-							pstrdup("The token's security officer can set a new PIN."));
+			return problem_set(problem, ERRCODE_TOKEN_PIN,
+							   psprintf("PIN of token \"%s\" cannot be used", token_name(token)),
+							   psprintf("C_Login answered %s.", rv_name(rv)),
+							   pstrdup("The token's security officer can set a new PIN."));
 		default:
 			token_describe_failure(token, "C_Login", rv, problem);
 			return false;

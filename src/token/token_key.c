@@ -63,14 +63,12 @@ key_name(const TokenKey *key)
 }
 
 static bool
-complain_key(const TokenKey *key, const char *what, char *detail, char *hint, Problem *problem)
+describe_key(const TokenKey *key, const char *what, char *detail, char *hint, Problem *problem)
 {
-	problem->sqlstate = ERRCODE_TOKEN_KEY;
-	problem->message = psprintf("key %s %s token \"%s\"", key_name(key), what,
-								token_name(key->token));
-	problem->detail = detail;
-	problem->hint = hint;
-	return false;
+	return problem_set(problem, ERRCODE_TOKEN_KEY,
+					   psprintf("key %s %s token \"%s\"", key_name(key), what,
+								token_name(key->token)),
+					   detail, hint);
 }
 
 /* The key's handle in this session, and its key check value. */
@@ -133,14 +131,14 @@ find_once(TokenKey *key, bool *lost, Problem *problem)
 		return false;
 	}
 	if (found == 0)
-		return complain_key(key, "is not in", NULL,
+		return describe_key(key, "is not in", NULL,
 							pstrdup("It is looked for again at the next use.  Restore it from the token's backup."),
 							problem);
 	if (found > 1)
-		return complain_key(key, "is more than once in", NULL,
+		return describe_key(key, "is more than once in", NULL,
 							pstrdup("Name it by its id as well: id=%01 in the URI."), problem);
 	if (key->has_kcv && memcmp(key->kcv, mac, KEY_CHECK_VALUE_SIZE) != 0)
-		return complain_key(key, "is another one in",
+		return describe_key(key, "is another one in",
 							psprintf("Its key check value is %02x%02x%02x%02x%02x, not %02x%02x%02x%02x%02x.",
 									 mac[0], mac[1], mac[2], mac[3], mac[4], key->kcv[0],
 									 key->kcv[1], key->kcv[2], key->kcv[3], key->kcv[4]),
