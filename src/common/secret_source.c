@@ -70,57 +70,48 @@ is_in_base_backup(const char *path)
 }
 
 static bool
-check_file(const char *what, const char *path, int fd, Problem *problem)
+check_file(const char *what, const char *path, int fd, DeferredError *error)
 {
 	struct stat status;
 
 	if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
 	{
-		int			error = fd < 0 ? errno : 0;
+		int			open_error = fd < 0 ? errno : 0;
 
-		problem->sqlstate = ERRCODE_ROOT_KEY_UNREADABLE;
-		problem->message = psprintf("could not read %s \"%s\"", what, path);
-		problem->detail = error != 0 ? psprintf("%s.", strerror(error)) :
-			pstrdup("It is not a regular file.");
-		problem->hint = pstrdup("The server's operating system user must be able to read the file.");
-		return false;
+		return deferred_error_set(error, ERRCODE_ROOT_KEY_UNREADABLE,
+								  psprintf("could not read %s \"%s\"", what, path),
+								  open_error != 0 ? psprintf("%s.", strerror(open_error)) :
+								  pstrdup("It is not a regular file."),
+								  pstrdup("The server's operating system user must be able to read the file."));
 	}
 	if (is_in_base_backup(path))
-	{
-		problem->sqlstate = ERRCODE_ROOT_KEY_IN_DATA;
-		problem->message = psprintf("%s \"%s\" is inside the data directory or a tablespace", what, path);
-		problem->detail = pstrdup("A base backup would contain the KEKs and the key that opens them.");
-		problem->hint = pstrdup("Move the file elsewhere and name it by its absolute path.");
-		return false;
-	}
+		return deferred_error_set(error, ERRCODE_ROOT_KEY_IN_DATA,
+								  psprintf("%s \"%s\" is inside the data directory or a tablespace", what, path),
+								  pstrdup("A base backup would contain the KEKs and the key that opens them."),
+								  pstrdup("Move the file elsewhere and name it by its absolute path."));
 	if (status.st_uid != geteuid() && status.st_uid != 0)
-	{
-		problem->sqlstate = ERRCODE_ROOT_KEY_TOO_OPEN;
-		problem->message = psprintf("%s \"%s\" must be owned by the database user or root", what, path);
-		problem->detail = NULL;
-		problem->hint = psprintf("Run chown on \"%s\".", path);
-		return false;
-	}
+		return deferred_error_set(error, ERRCODE_ROOT_KEY_TOO_OPEN,
+								  psprintf("%s \"%s\" must be owned by the database user or root", what, path),
+								  NULL,
+								  psprintf("Run chown on \"%s\".", path));
 	if ((status.st_uid == geteuid() && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0) ||
 		(status.st_uid == 0 && (status.st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) != 0))
-	{
-		problem->sqlstate = ERRCODE_ROOT_KEY_TOO_OPEN;
-		problem->message = psprintf("%s \"%s\" has group or world access", what, path);
-		problem->detail = psprintf("Its mode is %04o.", (unsigned int) (status.st_mode & 07777));
-		problem->hint = pstrdup("Permissions must be u=rw (0600) or less if owned by the database user, or u=rw,g=r (0640) or less if owned by root.");
-		return false;
-	}
+		return deferred_error_set(error, ERRCODE_ROOT_KEY_TOO_OPEN,
+								  psprintf("%s \"%s\" has group or world access", what, path),
+								  psprintf("Its mode is %04o.", (unsigned int) (status.st_mode & 07777)),
+								  pstrdup("Permissions must be u=rw (0600) or less if owned by the database user, or u=rw,g=r (0640) or less if owned by root."));
 	return true;
 }
 
 bool
 secret_file_read(const char *what, const char *path, char *text, size_t size,
-				 size_t *len, Problem *problem)
+				 size_t *len, DeferredError *error)
 {
 	ssize_t		got;
+	int			read_error;
 	int			fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
 
-	if (!check_file(what, path, fd, problem))
+	if (!check_file(what, path, fd, error))
 	{
 		if (fd >= 0)
 			CloseTransientFile(fd);
@@ -128,35 +119,29 @@ secret_file_read(const char *what, const char *path, char *text, size_t size,
 	}
 
 	got = read(fd, text, size);
-	if (got < 0)
-	{
-		problem->sqlstate = ERRCODE_ROOT_KEY_UNREADABLE;
-		problem->message = psprintf("could not read %s \"%s\"", what, path);
-		problem->detail = psprintf("%s.", strerror(errno));
-		problem->hint = NULL;
-		CloseTransientFile(fd);
-		return false;
-	}
+	read_error = errno;
 	CloseTransientFile(fd);
+	if (got < 0)
+		return deferred_error_set(error, ERRCODE_ROOT_KEY_UNREADABLE,
+								  psprintf("could not read %s \"%s\"", what, path),
+								  psprintf("%s.", strerror(read_error)),
+								  NULL);
 	*len = got;
 	return true;
 }
 
 bool
 secret_command_read(const char *what, const char *command, char *text, size_t size,
-					size_t *len, Problem *problem)
+					size_t *len, DeferredError *error)
 {
 	int			result;
 	FILE	   *pipe = OpenPipeStream(command, "r");
 
 	if (pipe == NULL)
-	{
-		problem->sqlstate = ERRCODE_ROOT_KEY_UNREADABLE;
-		problem->message = psprintf("could not run the %s", what);
-		problem->detail = psprintf("%s.", strerror(errno));
-		problem->hint = NULL;
-		return false;
-	}
+		return deferred_error_set(error, ERRCODE_ROOT_KEY_UNREADABLE,
+								  psprintf("could not run the %s", what),
+								  psprintf("%s.", strerror(errno)),
+								  NULL);
 
 	*len = 0;
 	while (*len < size)
@@ -177,11 +162,10 @@ secret_command_read(const char *what, const char *command, char *text, size_t si
 	if (result != 0)
 	{
 		secure_wipe(text, size);
-		problem->sqlstate = ERRCODE_ROOT_KEY_UNREADABLE;
-		problem->message = psprintf("%s failed", what);
-		problem->detail = wait_result_to_str(result);
-		problem->hint = pstrdup("What the command wrote to its standard error is in the server log.");
-		return false;
+		return deferred_error_set(error, ERRCODE_ROOT_KEY_UNREADABLE,
+								  psprintf("%s failed", what),
+								  wait_result_to_str(result),
+								  pstrdup("What the command wrote to its standard error is in the server log."));
 	}
 	return true;
 }

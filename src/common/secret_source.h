@@ -7,16 +7,16 @@
 
 #include "postgres.h"
 
-#include "problem.h"
+#include "deferred_error.h"
 
 /*
- * Both read up to size bytes; false when there is a problem, and then the text
+ * Both read up to size bytes; false after an error that was noted, and then the text
  * is wiped.  what names it in messages, as in "root key file".  The caller wipes
  * what was read.
  */
 extern bool secret_file_read(const char *what, const char *path, char *text,
-							 size_t size, size_t *len, Problem *problem);
+							 size_t size, size_t *len, DeferredError *error);
 extern bool secret_command_read(const char *what, const char *command, char *text,
-								size_t size, size_t *len, Problem *problem);
+								size_t size, size_t *len, DeferredError *error);
 
 #endif							/* SECRET_SOURCE_H */

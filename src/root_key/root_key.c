@@ -138,10 +138,10 @@ parse_setting(void)
 }
 
 static bool
-ensure_loaded(RootKey *key, Problem *problem)
+ensure_loaded(RootKey *key, DeferredError *error)
 {
 	if (!key->loaded)
-		key->loaded = key->provider->load(key, key->location, problem);
+		key->loaded = key->provider->load(key, key->location, error);
 	return key->loaded;
 }
 
@@ -149,7 +149,7 @@ bool
 root_key_status(int n, RootKeyStatus *status)
 {
 	const char *scheme;
-	Problem		problem;
+	DeferredError error;
 
 	parse_setting();
 	if (n >= n_root_keys)
@@ -157,7 +157,7 @@ root_key_status(int n, RootKeyStatus *status)
 
 	scheme = root_keys[n].provider->scheme;
 	status->scheme = pnstrdup(scheme, strlen(scheme) - 1);
-	status->sqlstate = ensure_loaded(&root_keys[n], &problem) ? 0 : problem.sqlstate;
+	status->sqlstate = ensure_loaded(&root_keys[n], &error) ? 0 : error.sqlstate;
 	memcpy(status->id, root_keys[n].id, KEY_CHECK_VALUE_SIZE);
 	return true;
 }
@@ -179,8 +179,8 @@ check_value_text(const uint8 kcv[KEY_CHECK_VALUE_SIZE])
 static RootKey *
 find_root_key(const KekRow *row)
 {
-	Problem		problem;
-	bool		has_problem = false;
+	DeferredError error;
+	bool		has_error = false;
 	StringInfoData ids;
 
 	/* The second round reads the keys anew: a file may hold another by now. */
@@ -189,26 +189,26 @@ find_root_key(const KekRow *row)
 		if (round > 0)
 			root_key_forget_all();
 		parse_setting();
-		has_problem = false;
+		has_error = false;
 		for (int i = 0; i < n_root_keys; i++)
 		{
-			Problem		this_problem;
+			DeferredError this_error;
 
-			if (!ensure_loaded(&root_keys[i], &this_problem))
+			if (!ensure_loaded(&root_keys[i], &this_error))
 			{
-				if (!has_problem)
-					problem = this_problem;
-				has_problem = true;
+				if (!has_error)
+					error = this_error;
+				has_error = true;
 			}
 			else if (memcmp(root_keys[i].id, row->root_key_id, KEY_CHECK_VALUE_SIZE) == 0)
 				return &root_keys[i];
 		}
 	}
 
-	if (has_problem)
-		problem_report(&problem,
-					   psprintf(_("It was tried for KEK label \"%s\" version %d, which is sealed under the root key with key check value %s."),
-								row->label, row->version, check_value_text(row->root_key_id)));
+	if (has_error)
+		deferred_error_raise(&error,
+							 psprintf(_("It was tried for KEK label \"%s\" version %d, which is sealed under the root key with key check value %s."),
+									  row->label, row->version, check_value_text(row->root_key_id)));
 
 	initStringInfo(&ids);
 	for (int i = 0; i < n_root_keys; i++)
@@ -242,28 +242,28 @@ additional_data(const KekRow *row)
 
 /* The root key could not be used.  Next time it is loaded anew. */
 static void
-report_failure(RootKey *key, const KekRow *row, CryptoStatus status, const Problem *problem)
+report_failure(RootKey *key, const KekRow *row, CryptoStatus status, const DeferredError *error)
 {
 	key->provider->forget(key);
 	key->loaded = false;
-	if (problem->message == NULL)
+	if (error->message == NULL)
 		elog(ERROR, "could not use a root key: crypto status %d", status);
-	problem_report(problem,
-				   psprintf(_("The root key in it is for KEK label \"%s\" version %d."),
-							row->label, row->version));
+	deferred_error_raise(error,
+						 psprintf(_("The root key in it is for KEK label \"%s\" version %d."),
+								  row->label, row->version));
 }
 
 /* The first of the list, which is to seal the KEK of a row. */
 static RootKey *
 sealing_root_key(const KekRow *row)
 {
-	Problem		problem;
+	DeferredError error;
 
 	parse_setting();
-	if (!ensure_loaded(&root_keys[0], &problem))
-		problem_report(&problem,
-					   psprintf(_("It is the first of key_vault.root_key and is to seal KEK label \"%s\" version %d."),
-								row->label, row->version));
+	if (!ensure_loaded(&root_keys[0], &error))
+		deferred_error_raise(&error,
+							 psprintf(_("It is the first of key_vault.root_key and is to seal KEK label \"%s\" version %d."),
+									  row->label, row->version));
 	return &root_keys[0];
 }
 
@@ -278,7 +278,7 @@ root_key_seal(KekRow *row, const uint8 *material)
 {
 	size_t		len = row->key_bits / 8;
 	RootKey    *key = sealing_root_key(row);
-	Problem		problem = {0};
+	DeferredError error = {0};
 	bytea	   *aad = additional_data(row);
 	uint8	   *sealed;
 	CryptoStatus status;
@@ -290,9 +290,9 @@ root_key_seal(KekRow *row, const uint8 *material)
 	status = key->provider->seal(key, (uint8 *) VARDATA(aad), VARSIZE(aad) - VARHDRSZ,
 								 material, len, sealed + 1,
 								 sealed + 1 + AEAD_NONCE_SIZE,
-								 sealed + 1 + AEAD_NONCE_SIZE + len, &problem);
+								 sealed + 1 + AEAD_NONCE_SIZE + len, &error);
 	if (status != CRYPTO_OK)
-		report_failure(key, row, status, &problem);
+		report_failure(key, row, status, &error);
 	memcpy(row->root_key_id, key->id, KEY_CHECK_VALUE_SIZE);
 	pfree(aad);
 }
@@ -301,7 +301,7 @@ void
 root_key_open(const KekRow *row, uint8 *material)
 {
 	RootKey    *key = find_root_key(row);
-	Problem		problem = {0};
+	DeferredError error = {0};
 	size_t		len = row->key_bits / 8;
 	bytea	   *aad = additional_data(row);
 	const uint8 *sealed = (const uint8 *) VARDATA(row->sealed_material);
@@ -314,7 +314,7 @@ root_key_open(const KekRow *row, uint8 *material)
 									 (uint8 *) VARDATA(aad), VARSIZE(aad) - VARHDRSZ,
 									 sealed + 1 + AEAD_NONCE_SIZE, len,
 									 sealed + 1 + AEAD_NONCE_SIZE + len, material,
-									 &problem);
+									 &error);
 	pfree(aad);
 
 	if (status == CRYPTO_OK)
@@ -335,6 +335,6 @@ root_key_open(const KekRow *row, uint8 *material)
 	if (status != CRYPTO_OK)
 	{
 		secure_wipe(material, len);
-		report_failure(key, row, status, &problem);
+		report_failure(key, row, status, &error);
 	}
 }

@@ -15,13 +15,13 @@
 #define MAX_OUTPUT_SIZE 256
 
 static bool
-load(RootKey *key, const char *location, Problem *problem)
+load(RootKey *key, const char *location, DeferredError *error)
 {
 	char		text[MAX_OUTPUT_SIZE];
 	size_t		len;
 
-	return secret_command_read("root key command", location, text, sizeof(text), &len, problem) &&
-		software_root_key_load(key, text, len, "the output of the root key command", problem);
+	return secret_command_read("root key command", location, text, sizeof(text), &len, error) &&
+		software_root_key_load(key, text, len, "the output of the root key command", error);
 }
 
 const RootKeyProvider root_key_command_provider = {

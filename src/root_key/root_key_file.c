@@ -13,14 +13,14 @@
 #define MAX_FILE_SIZE 256
 
 static bool
-load(RootKey *key, const char *location, Problem *problem)
+load(RootKey *key, const char *location, DeferredError *error)
 {
 	char		text[MAX_FILE_SIZE];
 	size_t		len;
 
-	return secret_file_read("root key file", location, text, sizeof(text), &len, problem) &&
+	return secret_file_read("root key file", location, text, sizeof(text), &len, error) &&
 		software_root_key_load(key, text, len, psprintf("root key file \"%s\"", location),
-							   problem);
+							   error);
 }
 
 const RootKeyProvider root_key_file_provider = {

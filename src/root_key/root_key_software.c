@@ -15,7 +15,7 @@
 
 bool
 software_root_key_load(RootKey *key, char *text, size_t text_len,
-					   const char *source, Problem *problem)
+					   const char *source, DeferredError *error)
 {
 	uint8	   *bytes = check_allocated(secure_alloc(AEAD_KEY_SIZE));
 	size_t		line_len = text_len;
@@ -31,13 +31,12 @@ software_root_key_load(RootKey *key, char *text, size_t text_len,
 	if (!decoded)
 	{
 		secure_free(bytes);
-		problem->sqlstate = ERRCODE_ROOT_KEY_MALFORMED;
-		problem->message = psprintf("%s does not hold a root key", source);
-		problem->detail = line_len == 2 * AEAD_KEY_SIZE ?
-			pstrdup("A root key is one line of 64 hexadecimal digits; there are others among them.") :
-			psprintf("A root key is one line of 64 hexadecimal digits; there are %zu characters.", line_len);
-		problem->hint = pstrdup("A new root key is made by: openssl rand -hex 32");
-		return false;
+		return deferred_error_set(error, ERRCODE_ROOT_KEY_MALFORMED,
+								  psprintf("%s does not hold a root key", source),
+								  line_len == 2 * AEAD_KEY_SIZE ?
+								  pstrdup("A root key is one line of 64 hexadecimal digits; there are others among them.") :
+								  psprintf("A root key is one line of 64 hexadecimal digits; there are %zu characters.", line_len),
+								  pstrdup("A new root key is made by: openssl rand -hex 32"));
 	}
 	if (key_check_value(bytes, AEAD_KEY_SIZE, key->id) != CRYPTO_OK)
 	{
@@ -52,7 +51,7 @@ CryptoStatus
 software_root_key_seal(const RootKey *key, const uint8 *aad, size_t aad_len,
 					   const uint8 *plaintext, size_t plaintext_len,
 					   uint8 nonce[AEAD_NONCE_SIZE], uint8 *ciphertext,
-					   uint8 tag[AEAD_TAG_SIZE], Problem *problem)
+					   uint8 tag[AEAD_TAG_SIZE], DeferredError *error)
 {
 	return aead_seal(key->handle, aad, aad_len, plaintext, plaintext_len,
 					 nonce, ciphertext, tag);
@@ -63,7 +62,7 @@ software_root_key_open(const RootKey *key, const uint8 nonce[AEAD_NONCE_SIZE],
 					   const uint8 *aad, size_t aad_len,
 					   const uint8 *ciphertext, size_t ciphertext_len,
 					   const uint8 tag[AEAD_TAG_SIZE], uint8 *plaintext,
-					   Problem *problem)
+					   DeferredError *error)
 {
 	return aead_open(key->handle, nonce, aad, aad_len, ciphertext,
 					 ciphertext_len, tag, plaintext);

@@ -50,15 +50,15 @@ kek_token_assign(const char *newval, void *extra)
 static void
 parse(const char *text, const char *what, TokenUri *uri)
 {
-	Problem		problem;
+	DeferredError error;
 
 	if (strncmp(text, TOKEN_URI_SCHEME, strlen(TOKEN_URI_SCHEME)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_TOKEN_URI),
 				 errmsg("%s is not a PKCS#11 URI", what),
 				 errhint("Write it as pkcs11:token=label, the token's label percent-encoded.")));
-	if (!token_uri_parse(text + strlen(TOKEN_URI_SCHEME), uri, &problem))
-		problem_report(&problem, psprintf(_("It is %s."), what));
+	if (!token_uri_parse(text + strlen(TOKEN_URI_SCHEME), uri, &error))
+		deferred_error_raise(&error, psprintf(_("It is %s."), what));
 }
 
 static bool
@@ -116,11 +116,11 @@ kek_token_key(const KekRow *row, TokenKey *key)
 }
 
 void
-kek_token_report(const Problem *problem, const KekRow *row)
+kek_token_report(const DeferredError *error, const KekRow *row)
 {
-	problem_report(problem,
-				   psprintf(_("KEK label \"%s\" version %d is in that token."),
-							row->label, row->version));
+	deferred_error_raise(error,
+						 psprintf(_("KEK label \"%s\" version %d is in that token."),
+								  row->label, row->version));
 }
 
 /*
@@ -130,12 +130,12 @@ kek_token_report(const Problem *problem, const KekRow *row)
 static void
 destroy_pending(PendingKey *pending)
 {
-	Problem		problem;
+	DeferredError error;
 
-	if (!token_key_destroy(&pending->key, &problem))
+	if (!token_key_destroy(&pending->key, &error))
 	{
-		problem.hint = pstrdup("Delete it in the token by its id, which is the kek_id.");
-		problem_warn(&problem, psprintf(_("The key of %s stays in the token."), pending->kek));
+		error.hint = pstrdup("Delete it in the token by its id, which is the kek_id.");
+		deferred_error_warn(&error, psprintf(_("The key of %s stays in the token."), pending->kek));
 	}
 }
 
@@ -230,13 +230,13 @@ kek_token_generate(KekRow *row)
 {
 	PendingKey *pending = make_pending(row, false);
 	TokenKey	key;
-	Problem		problem;
+	DeferredError error;
 
 	kek_token_key(row, &key);
 	key.has_kcv = false;
 	key.label = psprintf("key_vault %s %d", row->label, row->version);
-	if (!token_key_generate(&key, row->key_bits / 8, &problem))
-		kek_token_report(&problem, row);
+	if (!token_key_generate(&key, row->key_bits / 8, &error))
+		kek_token_report(&error, row);
 	add_pending(pending, &key);
 	memcpy(row->kcv, key.kcv, KEY_CHECK_VALUE_SIZE);
 }
@@ -246,15 +246,15 @@ kek_token_destroy(const KekRow *row)
 {
 	PendingKey *pending = make_pending(row, true);
 	TokenKey	key;
-	Problem		problem;
+	DeferredError error;
 
 	/* A token that is lost for good must not keep its KEKs alive. */
 	kek_token_key(row, &key);
-	if (!token_key_find(&key, &problem))
+	if (!token_key_find(&key, &error))
 	{
-		problem_warn(&problem,
-					 psprintf(_("If the key of KEK label \"%s\" version %d is there, it stays in the token."),
-							  row->label, row->version));
+		deferred_error_warn(&error,
+							psprintf(_("If the key of KEK label \"%s\" version %d is there, it stays in the token."),
+									 row->label, row->version));
 		return;
 	}
 	add_pending(pending, &key);

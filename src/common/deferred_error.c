@@ -1,0 +1,41 @@
+/*
+ * deferred_error.c
+ *	  Errors that are noted first, and raised only if they turn out to matter.
+ */
+#include "postgres.h"
+
+#include "deferred_error.h"
+
+bool
+deferred_error_set(DeferredError *error, int sqlstate, char *message, char *detail, char *hint)
+{
+	error->sqlstate = sqlstate;
+	error->message = message;
+	error->detail = detail;
+	error->hint = hint;
+	return false;
+}
+
+static void
+report(int level, const DeferredError *error, const char *purpose)
+{
+	ereport(level,
+			(errcode(error->sqlstate),
+			 errmsg_internal("%s", error->message),
+			 errdetail_internal("%s%s%s", error->detail ? error->detail : "",
+								error->detail ? "  " : "", purpose),
+			 error->hint ? errhint("%s", error->hint) : 0));
+}
+
+void
+deferred_error_raise(const DeferredError *error, const char *purpose)
+{
+	report(ERROR, error, purpose);
+	pg_unreachable();
+}
+
+void
+deferred_error_warn(const DeferredError *error, const char *purpose)
+{
+	report(WARNING, error, purpose);
+}
