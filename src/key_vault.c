@@ -10,6 +10,7 @@
 #include "utils/guc.h"
 
 #include "vault/cache_stats.h"
+#include "vault/drop_guard.h"
 #include "vault/invalidation.h"
 #include "vault/kek_token.h"
 #include "vault/key_cache.h"
@@ -76,6 +77,7 @@ define_settings(void)
 void
 _PG_init(void)
 {
+	drop_guard_init();
 	define_settings();
 	invalidation_init();
 	key_cache_init();

@@ -2,9 +2,9 @@
  * kek_admin.c
  *	  Making KEKs and changing their state.
  *
- * Each function checks the current role, takes a lock that lets one
- * administrator at a time write to the kek table (readers are not blocked), looks at
- * the rows as they are then, and writes as the extension's owner.  The row
+ * Each function checks the current role, takes the label's lock (label_lock.c) and
+ * a lock on the table kek, locks the rows that it changes, looks at
+ * them as they are then, and writes as the extension's owner.  Readers are not blocked.  The row
  * triggers do the rest: other sessions hear of it when it commits.
  *
  * Invariants: a label has one active version at most (a unique index says so
@@ -18,6 +18,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -28,24 +29,35 @@
 #include "access.h"
 #include "audit_log.h"
 #include "bytes.h"
+#include "destroy_wait.h"
 #include "errors.h"
+#include "invalidation.h"
 #include "kek_admin.h"
 #include "kek_row.h"
 #include "kek_token.h"
+#include "label_lock.h"
 #include "owner_sql.h"
 #include "root_key.h"
 #include "wrapping.h"
 
 static void
-begin_administration(const char *label)
+begin_work_on(const char *label, LabelLock kind)
 {
 	PreventCommandDuringRecovery("administration of KEKs");
 	check_kek_label(label);
 
 	/* Who may not does not wait; who may no more has waited in vain. */
 	access_require(label, KEK_ADMIN);
-	kek_rows_lock();
+	label_lock(label, kind);
+	LockRelationOid(vault_index_oid("kek"), RowExclusiveLock);
 	access_require(label, KEK_ADMIN);
+}
+
+/* For what depends on all versions of the label, or on its privileges. */
+static void
+begin_administration(const char *label)
+{
+	begin_work_on(label, LABEL_LOCK_VERSIONS);
 }
 
 /* The versions of a label, newest first; an error when there are none. */
@@ -78,6 +90,35 @@ existing_version(const char *label, int32 version)
 			(errcode(ERRCODE_KEK_UNKNOWN),
 			 errmsg("KEK label \"%s\" has no version %d", label, version),
 			 errhint("The view key_vault.keks lists the versions.")));
+}
+
+/*
+ * Locks the row of a version, which waits for whoever has changed it and not
+ * committed, unless nowait is true; returns it as it is then.
+ */
+static KekRow *
+lock_version(const char *label, int32 version, bool nowait)
+{
+	KekRow	   *row = existing_version(label, version);
+	OwnerSql	owner;
+	Oid			types[] = {UUIDOID};
+	Datum		values[] = {UUIDPGetDatum(&row->kek_id)};
+
+	owner_sql_begin(&owner);
+	owner_sql_execute(nowait ?
+					  "SELECT FROM key_vault.kek WHERE kek_id = $1 FOR NO KEY UPDATE NOWAIT" :
+					  "SELECT FROM key_vault.kek WHERE kek_id = $1 FOR NO KEY UPDATE",
+					  lengthof(types), types, values, NULL);
+	owner_sql_end(&owner);
+	return existing_version(label, version);
+}
+
+/* One version, whatever the others are: waits for no other administrator. */
+static KekRow *
+begin_state_change(const char *label, int32 version)
+{
+	begin_work_on(label, LABEL_LOCK_STATE);
+	return lock_version(label, version, false);
 }
 
 static KekRow *
@@ -154,7 +195,10 @@ enter_version(const KekRow *row, List *rows, const char *event)
 	Datum		values[lengthof(types)];
 	char		nulls[] = "        ";
 
+	/* It may have been suspended meanwhile. */
 	if (active != NULL)
+		active = lock_version(active->label, active->version, false);
+	if (active != NULL && active->state == KEK_ACTIVE)
 		set_state(active, KEK_DEACTIVATED);
 
 	values[0] = UUIDPGetDatum(&row->kek_id);
@@ -318,8 +362,7 @@ kek_suspend(const char *label, int32 version)
 {
 	KekRow	   *row;
 
-	begin_administration(label);
-	row = existing_version(label, version);
+	row = begin_state_change(label, version);
 	if (row->state == KEK_SUSPENDED || row->state == KEK_DESTROYED)
 		refuse_state(row);
 	change_state(row, KEK_SUSPENDED, "suspended");
@@ -333,7 +376,7 @@ kek_resume(const char *label, int32 version)
 	KekState	state;
 
 	begin_administration(label);
-	row = existing_version(label, version);
+	row = lock_version(label, version, false);
 	if (row->state != KEK_SUSPENDED)
 		refuse_state(row);
 	state = row->suspended_from;
@@ -349,8 +392,7 @@ kek_compromise(const char *label, int32 version)
 {
 	KekRow	   *row;
 
-	begin_administration(label);
-	row = existing_version(label, version);
+	row = begin_state_change(label, version);
 	if (row->state == KEK_COMPROMISED || row->state == KEK_DESTROYED)
 		refuse_state(row);
 	change_state(row, KEK_COMPROMISED, "compromised");
@@ -372,20 +414,42 @@ forget_schedule(const KekRow *row)
 	return found;
 }
 
-void
-kek_erase(const char *label, int32 version)
+static void
+erase(const KekRow *row)
 {
-	KekRow	   *row;
-
-	begin_administration(label);
-	row = existing_version(label, version);
-	if (row->state == KEK_DESTROYED)
-		refuse_state(row);
 	if (row->provider != NULL)
 		kek_token_destroy(row);
 	change_state(row, KEK_DESTROYED, "destroyed");
 	(void) forget_schedule(row);
 	notice_no_active_version(row);
+}
+
+void
+kek_erase(const char *label, int32 version)
+{
+	KekRow	   *row = begin_state_change(label, version);
+
+	if (row->state == KEK_DESTROYED)
+		refuse_state(row);
+	erase(row);
+}
+
+void
+kek_erase_unused(const char *label, int32 version)
+{
+	KekRow	   *row;
+
+	/* It holds locks on others' tables: see destroy_wait.c. */
+	begin_work_on(label, LABEL_LOCK_STATE);
+	row = lock_version(label, version, true);
+	destroy_check_unchanged(row);
+	erase(row);
+}
+
+void
+kek_require_admin(const char *label)
+{
+	access_require(label, KEK_ADMIN);
 }
 
 TimestampTz
@@ -397,8 +461,7 @@ kek_schedule_destroy(const char *label, int32 version, const Interval *after)
 	Datum		values[lengthof(types)];
 	TimestampTz now = GetCurrentTimestamp();
 
-	begin_administration(label);
-	row = existing_version(label, version);
+	row = begin_state_change(label, version);
 	if (row->state == KEK_DESTROYED)
 		refuse_state(row);
 	values[0] = UUIDPGetDatum(&row->kek_id);
@@ -427,8 +490,7 @@ kek_cancel_destroy(const char *label, int32 version)
 	KekRow	   *row;
 	bool		found;
 
-	begin_administration(label);
-	row = existing_version(label, version);
+	row = begin_state_change(label, version);
 	found = forget_schedule(row);
 	if (found)
 		audit_log_write("unscheduled", row->label, row->version, NULL);
