@@ -162,9 +162,10 @@ wait_for_administrators(LockPatience *patience, const char *label)
 static KekRow *
 find_version(const char *label, int32 version)
 {
+	List	   *rows = kek_rows_by_label(label);
 	ListCell   *cell;
 
-	foreach(cell, kek_rows_by_label(label))
+	foreach(cell, rows)
 	{
 		KekRow	   *row = lfirst(cell);
 
@@ -173,6 +174,7 @@ find_version(const char *label, int32 version)
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_KEK_UNKNOWN),
+			 rows == NIL ? errmsg("KEK label \"%s\" does not exist", label) :
 			 errmsg("KEK label \"%s\" has no version %d", label, version),
 			 errhint("The view key_vault.keks lists the versions.")));
 }
@@ -367,29 +369,45 @@ hold_relations(LockPatience *patience, int64 limit_us, List **locked)
 	return NULL;
 }
 
-/* One attempt, in a subtransaction; *blocker is copied into the caller's context. */
+/* One attempt, in a subtransaction; *blocker is whom it could not wait for. */
 static bool
 try_to_hold_relations(LockPatience *patience, int64 limit_us, LockWait *blocker)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner resource_owner = CurrentResourceOwner;
 	List	   *locked = list_copy(held_relations);
-	LockWait   *late;
+	LockWait   *volatile late = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
-	late = hold_relations(patience, limit_us, &locked);
+	PG_TRY();
+	{
+		late = hold_relations(patience, limit_us, &locked);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = resource_owner;
+		ReThrowError(error);
+	}
+	PG_END_TRY();
 	if (late == NULL)
 		ReleaseCurrentSubTransaction();
 	else
-	{
-		*blocker = *late;
 		RollbackAndReleaseCurrentSubTransaction();
-	}
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = resource_owner;
 	if (late != NULL)
+	{
+		*blocker = *late;
 		return false;
+	}
 
 	MemoryContextSwitchTo(TopTransactionContext);
 	held_relations = list_copy(locked);
