@@ -36,10 +36,14 @@ is_kek_table(Oid relation)
 	char	   *name = get_rel_name(relation);
 	char	   *schema;
 
-	if (name == NULL || strcmp(name, "kek") != 0 || get_rel_relkind(relation) != RELKIND_RELATION)
+	if (name == NULL || strcmp(name, "kek") != 0 ||
+		get_rel_relkind(relation) != RELKIND_RELATION ||
+		get_attnum(relation, "sealed_material") == InvalidAttrNumber)
 		return false;
+
+	/* The schema may have been dropped by the same command before. */
 	schema = get_namespace_name(get_rel_namespace(relation));
-	return schema != NULL && strcmp(schema, "key_vault") == 0;
+	return schema == NULL || strcmp(schema, "key_vault") == 0;
 }
 
 static void
