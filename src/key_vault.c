@@ -9,12 +9,12 @@
 #include "fmgr.h"
 #include "utils/guc.h"
 
+#include "catalog/drop_guard.h"
+#include "catalog/invalidation.h"
+#include "root_key/root_key.h"
+#include "token/kek_token.h"
 #include "vault/cache_stats.h"
-#include "vault/drop_guard.h"
-#include "vault/invalidation.h"
-#include "vault/kek_token.h"
 #include "vault/key_cache.h"
-#include "vault/root_key.h"
 
 PG_MODULE_MAGIC;
 

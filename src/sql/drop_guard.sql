@@ -1,4 +1,4 @@
--- Keeps the KEKs from being dropped along with the extension: see src/vault/drop_guard.c.
+-- Keeps the KEKs from being dropped along with the extension: see src/catalog/drop_guard.c.
 
 CREATE OR REPLACE FUNCTION key_vault_internal.guard_drop()
 RETURNS event_trigger AS 'MODULE_PATHNAME', 'key_vault_guard_drop'

@@ -1,6 +1,6 @@
 -- Destroying KEKs, at once or after a waiting time.
 --
--- kek_destroy() without force goes by the protocol in src/vault/destroy_wait.c: it waits for
+-- kek_destroy() without force goes by the protocol in src/admin/destroy_wait.c: it waits for
 -- whoever may hold a key that is not committed, locks the tables with keys, and counts.
 
 CREATE OR REPLACE FUNCTION key_vault_internal.kek_erase(label text, version integer)

@@ -15,9 +15,9 @@
  */
 #include "postgres.h"
 
+#include "../common/errors.h"
 #include "../crypto/secure_memory.h"
 #include "derivation.h"
-#include "errors.h"
 #include "wrapping.h"
 
 /*

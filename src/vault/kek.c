@@ -24,13 +24,13 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+#include "../common/errors.h"
 #include "../crypto/secure_memory.h"
+#include "../root_key/root_key.h"
+#include "../token/kek_token.h"
 #include "cache_stats.h"
-#include "errors.h"
 #include "kek.h"
-#include "kek_token.h"
 #include "key_cache.h"
-#include "root_key.h"
 
 static HTAB *keks = NULL;
 

@@ -14,8 +14,8 @@
 
 #include "lib/stringinfo.h"
 
+#include "../common/errors.h"
 #include "../crypto/secure_memory.h"
-#include "errors.h"
 #include "kek.h"
 #include "wrapping.h"
 
