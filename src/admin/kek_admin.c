@@ -155,14 +155,27 @@ set_state(const KekRow *row, KekState state)
 	owner_sql_end(&owner);
 }
 
+static char *
+state_details(const KekRow *row, KekState state)
+{
+	return psprintf("{\"from\": \"%s\", \"to\": \"%s\"}", kek_state_name(row->state),
+					kek_state_name(state));
+}
+
 /* The same by an administrator's wish, which is to be seen later. */
 static void
 change_state(const KekRow *row, KekState state, const char *event)
 {
 	set_state(row, state);
-	audit_log_write(event, row->label, row->version,
-					psprintf("{\"from\": \"%s\", \"to\": \"%s\"}",
-							 kek_state_name(row->state), kek_state_name(state)));
+	audit_log_write(event, row->label, row->version, state_details(row, state));
+}
+
+/* An emergency goes on where there is no space for a row of the audit log. */
+static void
+change_state_in_emergency(const KekRow *row, KekState state, const char *event)
+{
+	set_state(row, state);
+	audit_log_try_write(event, row->label, row->version, state_details(row, state));
 }
 
 /* A version yet to be entered. */
@@ -365,7 +378,7 @@ kek_suspend(const char *label, int32 version)
 	row = begin_state_change(label, version);
 	if (row->state == KEK_SUSPENDED || row->state == KEK_DESTROYED)
 		refuse_state(row);
-	change_state(row, KEK_SUSPENDED, "suspended");
+	change_state_in_emergency(row, KEK_SUSPENDED, "suspended");
 	notice_no_active_version(row);
 }
 
@@ -395,7 +408,7 @@ kek_compromise(const char *label, int32 version)
 	row = begin_state_change(label, version);
 	if (row->state == KEK_COMPROMISED || row->state == KEK_DESTROYED)
 		refuse_state(row);
-	change_state(row, KEK_COMPROMISED, "compromised");
+	change_state_in_emergency(row, KEK_COMPROMISED, "compromised");
 	notice_no_active_version(row);
 }
 
