@@ -15,16 +15,16 @@ SQL = $(patsubst %,src/sql/%.sql, \
 	wrapped_key/shell_type wrapped_key/input_output wrapped_key/type \
 	wrapped_key/comparison wrapped_key/operators wrapped_key/qualified_operators \
 	trigger_functions kek audit_log kek_views kek_admin monitoring \
-	key_envelope keys kek_usage kek_destroy rewrap_progress rewrap_all \
+	key_envelope keys kek_usage kek_destroy drop_guard rewrap_progress rewrap_all \
 	lorawan/payload lorawan/f_opts lorawan/join lorawan/frame_type lorawan/frame \
 	lorawan/mic lorawan/join_mic seal cache \
 	storage/messages storage/plaintext_keys storage/create storage/maintain)
 
 # From 1.0 to 1.1: pieces that are safe to run again, for all they do is CREATE OR REPLACE, and ...
 UPDATE = $(patsubst %,src/sql/%.sql, \
-	internal_schema update/1.0--1.1/moved_objects \
+	internal_schema update/1.0--1.1/moved_objects update/1.0--1.1/kek_table \
 	wrapped_key/input_output wrapped_key/comparison wrapped_key/qualified_operators \
-	trigger_functions kek_views kek_admin monitoring keys kek_usage kek_destroy rewrap_all \
+	trigger_functions kek_views kek_admin monitoring keys kek_usage kek_destroy drop_guard rewrap_all \
 	lorawan/payload lorawan/f_opts lorawan/join lorawan/frame lorawan/mic lorawan/join_mic \
 	seal cache update/1.0--1.1/privileges)
 

@@ -9,6 +9,7 @@
 #include "fmgr.h"
 #include "utils/guc.h"
 
+#include "catalog/drop_guard.h"
 #include "catalog/invalidation.h"
 #include "root_key/root_key.h"
 #include "token/kek_token.h"
@@ -82,6 +83,7 @@ define_settings(void)
 void
 _PG_init(void)
 {
+	drop_guard_init();
 	define_settings();
 	invalidation_init();
 	key_cache_init();

@@ -2,9 +2,9 @@
  * kek_admin.c
  *	  Making KEKs and changing their state.
  *
- * Each function checks the current role, takes a lock that lets one
- * administrator at a time write to the kek table (readers are not blocked), looks at
- * the rows as they are then, and writes as the extension's owner.  The row
+ * Each function checks the current role, takes the label's lock (label_lock.c) and
+ * a lock on the table kek, locks the rows that it changes, looks at
+ * them as they are then, and writes as the extension's owner.  Readers are not blocked.  The row
  * triggers do the rest: other sessions hear of it when it commits.
  *
  * Invariants: a label has one active version at most (a unique index says so
@@ -19,6 +19,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -28,25 +29,36 @@
 #include "../catalog/access.h"
 #include "../catalog/audit_log.h"
 #include "../catalog/kek_row.h"
+#include "../catalog/label_lock.h"
 #include "../catalog/owner_sql.h"
+#include "../catalog/vault_tables.h"
 #include "../common/bytes.h"
 #include "../common/errors.h"
 #include "../crypto/secure_memory.h"
 #include "../root_key/root_key.h"
 #include "../token/kek_token.h"
 #include "../vault/wrapping.h"
+#include "destroy_wait.h"
 #include "kek_admin.h"
 
 static void
-begin_administration(const char *label)
+begin_work_on(const char *label, LabelLock kind)
 {
 	PreventCommandDuringRecovery("administration of KEKs");
 	kek_label_check(label);
 
 	/* Who may not does not wait; who may no more has waited in vain. */
 	access_require(label, KEK_ADMIN);
-	kek_rows_lock();
+	label_lock(label, kind);
+	LockRelationOid(vault_tables_index_oid("kek"), RowExclusiveLock);
 	access_require(label, KEK_ADMIN);
+}
+
+/* For what depends on all versions of the label, or on its privileges. */
+static void
+begin_administration(const char *label)
+{
+	begin_work_on(label, LABEL_LOCK_VERSIONS);
 }
 
 /* The versions of a label, newest first; an error when there are none. */
@@ -79,6 +91,35 @@ existing_version(const char *label, int32 version)
 			(errcode(ERRCODE_KEK_UNKNOWN),
 			 errmsg("KEK label \"%s\" has no version %d", label, version),
 			 errhint("The view key_vault.keks lists the versions.")));
+}
+
+/*
+ * Locks the row of a version, which waits for whoever has changed it and not
+ * committed, unless nowait is true; returns it as it is then.
+ */
+static KekRow *
+lock_version(const char *label, int32 version, bool nowait)
+{
+	KekRow	   *row = existing_version(label, version);
+	OwnerSql	owner;
+	Oid			types[] = {UUIDOID};
+	Datum		values[] = {UUIDPGetDatum(&row->kek_id)};
+
+	owner_sql_begin(&owner);
+	owner_sql_execute(nowait ?
+					  "SELECT FROM key_vault.kek WHERE kek_id = $1 FOR NO KEY UPDATE NOWAIT" :
+					  "SELECT FROM key_vault.kek WHERE kek_id = $1 FOR NO KEY UPDATE",
+					  lengthof(types), types, values, NULL);
+	owner_sql_end(&owner);
+	return existing_version(label, version);
+}
+
+/* One version, whatever the others are: waits for no other administrator. */
+static KekRow *
+begin_state_change(const char *label, int32 version)
+{
+	begin_work_on(label, LABEL_LOCK_STATE);
+	return lock_version(label, version, false);
 }
 
 static KekRow *
@@ -115,14 +156,27 @@ set_state(const KekRow *row, KekState state)
 	owner_sql_end(&owner);
 }
 
+static char *
+state_details(const KekRow *row, KekState state)
+{
+	return psprintf("{\"from\": \"%s\", \"to\": \"%s\"}", kek_state_name(row->state),
+					kek_state_name(state));
+}
+
 /* The same by an administrator's wish, which is to be seen later. */
 static void
 change_state(const KekRow *row, KekState state, const char *event)
 {
 	set_state(row, state);
-	audit_log_write(event, row->label, row->version,
-					psprintf("{\"from\": \"%s\", \"to\": \"%s\"}",
-							 kek_state_name(row->state), kek_state_name(state)));
+	audit_log_write(event, row->label, row->version, state_details(row, state));
+}
+
+/* An emergency goes on where there is no space for a row of the audit log. */
+static void
+change_state_in_emergency(const KekRow *row, KekState state, const char *event)
+{
+	set_state(row, state);
+	audit_log_try_write(event, row->label, row->version, state_details(row, state));
 }
 
 /* A version yet to be entered. */
@@ -155,7 +209,10 @@ enter_version(const KekRow *row, List *rows, const char *event)
 	Datum		values[lengthof(types)];
 	char		nulls[] = "        ";
 
+	/* It may have been suspended meanwhile. */
 	if (active != NULL)
+		active = lock_version(active->label, active->version, false);
+	if (active != NULL && active->state == KEK_ACTIVE)
 		set_state(active, KEK_DEACTIVATED);
 
 	values[0] = UUIDPGetDatum(&row->kek_id);
@@ -339,11 +396,10 @@ kek_suspend(const char *label, int32 version)
 {
 	KekRow	   *row;
 
-	begin_administration(label);
-	row = existing_version(label, version);
+	row = begin_state_change(label, version);
 	if (row->state == KEK_SUSPENDED || row->state == KEK_DESTROYED)
 		refuse_state(row);
-	change_state(row, KEK_SUSPENDED, "suspended");
+	change_state_in_emergency(row, KEK_SUSPENDED, "suspended");
 	notice_no_active_version(row);
 }
 
@@ -354,7 +410,7 @@ kek_resume(const char *label, int32 version)
 	KekState	state;
 
 	begin_administration(label);
-	row = existing_version(label, version);
+	row = lock_version(label, version, false);
 	if (row->state != KEK_SUSPENDED)
 		refuse_state(row);
 	state = row->suspended_from;
@@ -370,11 +426,10 @@ kek_compromise(const char *label, int32 version)
 {
 	KekRow	   *row;
 
-	begin_administration(label);
-	row = existing_version(label, version);
+	row = begin_state_change(label, version);
 	if (row->state == KEK_COMPROMISED || row->state == KEK_DESTROYED)
 		refuse_state(row);
-	change_state(row, KEK_COMPROMISED, "compromised");
+	change_state_in_emergency(row, KEK_COMPROMISED, "compromised");
 	notice_no_active_version(row);
 }
 
@@ -393,20 +448,42 @@ forget_schedule(const KekRow *row)
 	return found;
 }
 
-void
-kek_erase(const char *label, int32 version)
+static void
+erase(const KekRow *row)
 {
-	KekRow	   *row;
-
-	begin_administration(label);
-	row = existing_version(label, version);
-	if (row->state == KEK_DESTROYED)
-		refuse_state(row);
 	if (row->provider != NULL)
 		kek_token_destroy(row);
 	change_state(row, KEK_DESTROYED, "destroyed");
 	(void) forget_schedule(row);
 	notice_no_active_version(row);
+}
+
+void
+kek_erase(const char *label, int32 version)
+{
+	KekRow	   *row = begin_state_change(label, version);
+
+	if (row->state == KEK_DESTROYED)
+		refuse_state(row);
+	erase(row);
+}
+
+void
+kek_erase_unused(const char *label, int32 version)
+{
+	KekRow	   *row;
+
+	/* It holds locks on others' tables: see destroy_wait.c. */
+	begin_work_on(label, LABEL_LOCK_STATE);
+	row = lock_version(label, version, true);
+	destroy_check_unchanged(row);
+	erase(row);
+}
+
+void
+kek_require_admin(const char *label)
+{
+	access_require(label, KEK_ADMIN);
 }
 
 TimestampTz
@@ -418,8 +495,7 @@ kek_schedule_destroy(const char *label, int32 version, const Interval *after)
 	Datum		values[lengthof(types)];
 	TimestampTz now = GetCurrentTimestamp();
 
-	begin_administration(label);
-	row = existing_version(label, version);
+	row = begin_state_change(label, version);
 	if (row->state == KEK_DESTROYED)
 		refuse_state(row);
 	values[0] = UUIDPGetDatum(&row->kek_id);
@@ -448,8 +524,7 @@ kek_cancel_destroy(const char *label, int32 version)
 	KekRow	   *row;
 	bool		found;
 
-	begin_administration(label);
-	row = existing_version(label, version);
+	row = begin_state_change(label, version);
 	found = forget_schedule(row);
 	if (found)
 		audit_log_write("unscheduled", row->label, row->version, NULL);

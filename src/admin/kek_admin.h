@@ -43,6 +43,12 @@ extern void kek_compromise(const char *label, int32 version);
 /* Erases the material.  Whether keys still need it is for the caller to know. */
 extern void kek_erase(const char *label, int32 version);
 
+/* The same after destroy_hold_keys_still(), and after the keys were counted. */
+extern void kek_erase_unused(const char *label, int32 version);
+
+/* An error for a role that does not hold the privilege. */
+extern void kek_require_admin(const char *label);
+
 /*
  * Notes when kek_destroy_due() is to destroy it, and returns that; takes it
  * back, false when there was nothing to take back.

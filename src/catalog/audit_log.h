@@ -23,4 +23,11 @@
 extern void audit_log_write(const char *event, const char *label, int32 version,
 							const char *details);
 
+/*
+ * The same, but where the row cannot be written for lack of resources, such as disk space,
+ * that is a warning.  For what must not fail for it.
+ */
+extern void audit_log_try_write(const char *event, const char *label, int32 version,
+								const char *details);
+
 #endif							/* AUDIT_LOG_H */

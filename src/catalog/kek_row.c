@@ -13,12 +13,15 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 #include "kek_row.h"
+#include "lock_wait.h"
 #include "vault_tables.h"
 
 /* The columns of kek, in the order of the install script. */
@@ -33,7 +36,9 @@ enum
 	Anum_kek_provider,
 	Anum_kek_root_key_id,
 	Anum_kek_sealed_material,
-	Anum_kek_kcv
+	Anum_kek_kcv,
+	Anum_kek_created_at,
+	Anum_kek_state_changed_at
 };
 
 static const char *const state_names[] = {
@@ -115,6 +120,9 @@ read_row(HeapTuple tuple, TupleDesc desc, KekRow *row)
 	if (!IS_NULL(sealed_material))
 		row->sealed_material = DatumGetByteaPCopy(COLUMN(sealed_material));
 	copy_check_value(row->kcv, COLUMN(kcv));
+	row->state_changed_at = DatumGetTimestampTz(COLUMN(state_changed_at));
+	row->is_own_change =
+		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
 
 #undef COLUMN
 #undef IS_NULL
@@ -189,6 +197,29 @@ kek_rows_by_label(const char *label)
 	return rows;
 }
 
+int
+kek_rows_left(Oid table_id, KekRow **example)
+{
+	Relation	table = table_open(table_id, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+	int			left = 0;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		KekRow	   *row = palloc(sizeof(KekRow));
+
+		read_row(tuple, RelationGetDescr(table), row);
+		if (row->state == KEK_DESTROYED)
+			continue;
+		left++;
+		*example = row;
+	}
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	return left;
+}
+
 static int
 by_label_and_version(const ListCell *a, const ListCell *b)
 {
@@ -210,7 +241,15 @@ void
 kek_rows_lock(void)
 {
 	Relation	table = vault_tables_open_kek();
+	LockWait	wait = {.relation = RelationGetRelid(table),.mode = ShareRowExclusiveLock};
+	LockPatience patience;
 
-	LockRelation(table, ShareRowExclusiveLock);
+	/* In slices, so that an emergency does not queue behind it for long. */
+	lock_patience_begin(&patience);
+	if (lock_wait(&patience, &wait, 0) == LOCK_WAIT_BLOCKED)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
+				 errmsg("cannot wait for %s, which waits for this transaction",
+						lock_wait_name(&wait))));
 	table_close(table, AccessShareLock);
 }

@@ -21,7 +21,7 @@ CREATE TABLE key_vault.kek (
     CHECK ((state = 'suspended') = (suspended_from IS NOT NULL)),
     CHECK ((state = 'destroyed' OR provider <> 'local') = (sealed_material IS NULL)),
     CHECK ((sealed_material IS NULL) = (root_key_id IS NULL))
-);
+) WITH (fillfactor = 50);  -- room for a changed row beside the old one, on a full disk too
 CREATE UNIQUE INDEX kek_active_key ON key_vault.kek (label) WHERE state = 'active';
 SELECT pg_extension_config_dump('key_vault.kek', '');
 

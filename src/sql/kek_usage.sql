@@ -41,8 +41,15 @@ LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault.kek_ids(anyelement) IS
 'the KEKs that wrap the keys in a value of any type: a wrapped_key, or an array, row, range or domain made of them; one element a key, in their order';
 
--- Everyone may call it: it reads with the rights of its caller, and what it tells beyond the
--- columns that the caller may read is in public views.
+CREATE OR REPLACE FUNCTION key_vault_internal.count_keys(relation regclass, "column" name)
+RETURNS TABLE (kek_id uuid, keys bigint)
+AS 'MODULE_PATHNAME', 'key_vault_count_keys'
+LANGUAGE C STABLE STRICT;
+COMMENT ON FUNCTION key_vault_internal.count_keys(regclass, name) IS
+'how many keys in a column of one relation, without its children, hang on which KEK; reads all rows, as the owner of the relation. Takes SELECT on the column';
+
+-- Everyone may call it: count_keys() asks for the caller's privileges on each column, and what it
+-- tells beyond the columns is in public views.
 CREATE OR REPLACE FUNCTION key_vault.kek_usage(label text DEFAULT NULL)
 RETURNS TABLE (kek_label text, kek_version integer, state text,
                relation regclass, "column" name, keys bigint)
@@ -51,6 +58,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     col record;
+    message text;
 BEGIN
     FOR col IN SELECT * FROM key_vault.wrapped_key_columns w ORDER BY w.relation::text, w."column"
     LOOP
@@ -59,23 +67,22 @@ BEGIN
                 USING HINT = 'A role that may read it, or a superuser, sees all.';
             CONTINUE;
         END IF;
-        RETURN QUERY EXECUTE format(
-            'SELECT k.label, k.version, k.state, %3$L::regclass, %2$L::name, u.keys
-               FROM (SELECT v.kek_id, count(*) AS keys
-                       FROM ONLY %1$s, LATERAL (%4$s) AS v (kek_id)
-                      WHERE v.kek_id IS NOT NULL GROUP BY 1) u
-               LEFT JOIN key_vault.keks k USING (kek_id)
-              WHERE $1 IS NULL OR k.label = $1
-              ORDER BY 1, 2',
-            col.relation, col."column", col.relation::oid,
-            CASE WHEN col.nested THEN
-                format('SELECT * FROM unnest(key_vault.kek_ids(%I))', col."column")
-            ELSE
-                format('VALUES (key_vault.kek_id(%I::key_vault.wrapped_key))', col."column")
-            END)
-        USING label;
+        BEGIN
+            RETURN QUERY
+                SELECT k.label, k.version, k.state, col.relation, col."column", u.keys
+                  FROM key_vault_internal.count_keys(col.relation, col."column") u
+                  LEFT JOIN key_vault.keks k USING (kek_id)
+                 WHERE kek_usage.label IS NULL OR k.label = kek_usage.label
+                 ORDER BY 1, 2;
+        EXCEPTION WHEN OTHERS THEN
+            -- One table whose owner's code fails, or a server that does not answer, is no
+            -- reason to show nothing.
+            GET STACKED DIAGNOSTICS message = MESSAGE_TEXT;
+            RAISE WARNING 'column "%" of table % could not be read and is left out', col."column", col.relation
+                USING ERRCODE = SQLSTATE, DETAIL = 'The error is: ' || message || '.';
+        END;
     END LOOP;
 END
 $$;
 COMMENT ON FUNCTION key_vault.kek_usage(text) IS
-'how many wrapped keys of which column hang on which KEK version, of one label or of all; label and version are NULL for KEKs that this database does not know';
+'how many wrapped keys of which column hang on which KEK version, of one label or of all; label and version are NULL for KEKs that this database does not know. Each table is read as its owner, with a foreign table''s user mapping of its owner; rows that row-level security hides from the caller count too. What could not be read is a warning';

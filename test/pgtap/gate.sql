@@ -46,6 +46,10 @@ INSERT INTO public.gate VALUES
     ('kek_compromise(text, integer)', 'asks', $$kek_compromise(LABEL, 1)$$),
     ('kek_destroy(text, integer, boolean)', 'asks', $$kek_destroy(LABEL, 1, true)$$),
     ('kek_erase(text, integer)', 'asks', $$kek_erase(LABEL, 1)$$),
+    ('kek_require_admin(text)', 'asks', $$kek_require_admin(LABEL)$$),
+    ('kek_wait_for_others(text, integer)', 'asks', $$kek_wait_for_others(LABEL, 1)$$),
+    ('kek_hold_keys_still(text, integer)', 'asks', $$kek_hold_keys_still(LABEL, 1)$$),
+    ('kek_erase_unused(text, integer)', 'asks', $$kek_erase_unused(LABEL, 1)$$),
     ('kek_schedule_destroy(text, integer, interval)', 'asks', $$kek_schedule_destroy(LABEL, 1, '0')$$),
     ('kek_cancel_destroy(text, integer)', 'asks', $$kek_cancel_destroy(LABEL, 1)$$),
     ('kek_destroy_due()', 'works', $$kek_destroy_due()$$),
@@ -56,6 +60,7 @@ INSERT INTO public.gate VALUES
     ('root_keys()', 'asks else', $$root_keys()$$),
     ('kek_ids(anyelement)', 'works', $$kek_ids(KEY)$$),
     ('kek_usage(text)', 'works', $$kek_usage()$$),
+    ('count_keys(regclass, name)', 'works', $$count_keys('public.gate_key', 'key')$$),
     -- This procedure needs a transaction of its own: see below.
     ('rewrap_all(text, integer, interval, regclass)', 'no call', NULL),
     -- Keys
@@ -166,6 +171,7 @@ INSERT INTO public.gate VALUES
     -- Triggers
     ('invalidate()', 'no execute', NULL),
     ('guard_kek()', 'no execute', NULL),
+    ('guard_drop()', 'no execute', NULL),
     ('guard_audit_log()', 'no execute', NULL),
     ('guard_owner()', 'no execute', NULL),
     -- Storages: what reads messages opens no key, and tables are asked for the caller's privileges.

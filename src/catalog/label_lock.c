@@ -1,0 +1,65 @@
+/*
+ * label_lock.c
+ *	  The lock of a KEK label, which keeps its administrators apart.
+ *
+ * Who makes a version, or looks at several versions of a label to change one
+ * (kek_create, kek_import, kek_rotate, kek_resume, kek_grant ...), holds LABEL_LOCK_VERSIONS.  Who
+ * changes the state of one version whatever the others are (kek_suspend, kek_compromise,
+ * the erasure) holds LABEL_LOCK_STATE, which waits for no administrator: the version's row
+ * lock is enough between these.  So an emergency waits only for somebody who
+ * has changed the very same version and not committed yet.
+ *
+ * Invariants:
+ * - The order of locks is: label, table kek, row of kek.  Whoever holds a lock on somebody's
+ *   table with keys (the destroyer alone) waits for none of these: see
+ *   destroy_wait.c.
+ * - Everybody who changes a KEK holds the label's lock until PostgreSQL has sent the
+ *   messages about the change, since locks are released after them.
+ * - No SQL function locks this tag: nobody but administrators of a label can hold it.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+
+#include "label_lock.h"
+
+/* Not 1 or 2, which are pg_advisory_lock()'s, nor 19318, which is rewrap_all()'s. */
+#define LABEL_LOCK_CLASS 19319
+
+static LOCKMODE
+lock_mode(LabelLock kind)
+{
+	/* The second conflicts with itself, and not with the first. */
+	return kind == LABEL_LOCK_STATE ? RowShareLock : ShareUpdateExclusiveLock;
+}
+
+void
+label_lock_tag(LOCKTAG *tag, const char *label)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, 0,
+						 DatumGetUInt32(hash_any((const unsigned char *) label, strlen(label))),
+						 LABEL_LOCK_CLASS);
+}
+
+void
+label_lock(const char *label, LabelLock kind)
+{
+	LOCKTAG		tag;
+
+	label_lock_tag(&tag, label);
+	(void) LockAcquire(&tag, lock_mode(kind), false, false);
+}
+
+bool
+label_is_quiet(const char *label)
+{
+	LOCKTAG		tag;
+
+	/* Conflicts with both kinds, and never queues: nobody waits behind it. */
+	label_lock_tag(&tag, label);
+	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	(void) LockRelease(&tag, ExclusiveLock, false);
+	return true;
+}
