@@ -23,7 +23,7 @@
 #include "../catalog/audit_log.h"
 #include "../catalog/kek_row.h"
 #include "../catalog/owner_sql.h"
-#include "../common/bytes.h"
+#include "../common/bytea.h"
 #include "../crypto/secure_memory.h"
 #include "../root_key/root_key.h"
 #include "root_key_rotate.h"
@@ -54,7 +54,7 @@ write_row(const KekRow *row)
 	Datum		values[lengthof(types)];
 
 	values[0] = UUIDPGetDatum(&row->kek_id);
-	values[1] = PointerGetDatum(make_bytea(row->root_key_id, KEY_CHECK_VALUE_SIZE));
+	values[1] = PointerGetDatum(bytea_from_bytes(row->root_key_id, KEY_CHECK_VALUE_SIZE));
 	values[2] = PointerGetDatum(row->sealed_material);
 	owner_sql_begin(&owner);
 	owner_sql_execute("UPDATE key_vault.kek SET root_key_id = $2, sealed_material = $3 "
