@@ -28,11 +28,11 @@
 
 #include "../catalog/access.h"
 #include "../catalog/audit_log.h"
+#include "../catalog/extension_owner.h"
 #include "../catalog/kek_row.h"
 #include "../catalog/label_lock.h"
-#include "../catalog/owner_sql.h"
 #include "../catalog/vault_tables.h"
-#include "../common/bytes.h"
+#include "../common/bytea.h"
 #include "../common/errors.h"
 #include "../crypto/secure_memory.h"
 #include "../root_key/root_key.h"
@@ -101,16 +101,16 @@ static KekRow *
 lock_version(const char *label, int32 version, bool nowait)
 {
 	KekRow	   *row = existing_version(label, version);
-	OwnerSql	owner;
+	ExtensionOwner owner;
 	Oid			types[] = {UUIDOID};
 	Datum		values[] = {UUIDPGetDatum(&row->kek_id)};
 
-	owner_sql_begin(&owner);
-	owner_sql_execute(nowait ?
-					  "SELECT FROM key_vault.kek WHERE kek_id = $1 FOR NO KEY UPDATE NOWAIT" :
-					  "SELECT FROM key_vault.kek WHERE kek_id = $1 FOR NO KEY UPDATE",
-					  lengthof(types), types, values, NULL);
-	owner_sql_end(&owner);
+	extension_owner_begin(&owner);
+	extension_owner_execute(nowait ?
+							"SELECT FROM key_vault.kek WHERE kek_id = $1 FOR NO KEY UPDATE NOWAIT" :
+							"SELECT FROM key_vault.kek WHERE kek_id = $1 FOR NO KEY UPDATE",
+							lengthof(types), types, values, NULL);
+	extension_owner_end(&owner);
 	return existing_version(label, version);
 }
 
@@ -140,20 +140,20 @@ active_version(List *rows)
 static void
 set_state(const KekRow *row, KekState state)
 {
-	OwnerSql	owner;
+	ExtensionOwner owner;
 	Oid			types[] = {UUIDOID, TEXTOID};
 	Datum		values[] = {UUIDPGetDatum(&row->kek_id),
 	CStringGetTextDatum(kek_state_name(state))};
 
-	owner_sql_begin(&owner);
-	owner_sql_execute("UPDATE key_vault.kek SET state = $2, "
-					  "suspended_from = CASE WHEN $2 = 'suspended' THEN state END, "
-					  "root_key_id = CASE WHEN $2 <> 'destroyed' THEN root_key_id END, "
-					  "sealed_material = CASE WHEN $2 <> 'destroyed' THEN sealed_material END, "
-					  "state_changed_at = clock_timestamp() "
-					  "WHERE kek_id = $1",
-					  lengthof(types), types, values, NULL);
-	owner_sql_end(&owner);
+	extension_owner_begin(&owner);
+	extension_owner_execute("UPDATE key_vault.kek SET state = $2, "
+							"suspended_from = CASE WHEN $2 = 'suspended' THEN state END, "
+							"root_key_id = CASE WHEN $2 <> 'destroyed' THEN root_key_id END, "
+							"sealed_material = CASE WHEN $2 <> 'destroyed' THEN sealed_material END, "
+							"state_changed_at = clock_timestamp() "
+							"WHERE kek_id = $1",
+							lengthof(types), types, values, NULL);
+	extension_owner_end(&owner);
 }
 
 static char *
@@ -204,7 +204,7 @@ enter_version(const KekRow *row, List *rows, const char *event)
 {
 	const KekRow *active = active_version(rows);
 	bool		is_local = row->provider == NULL;
-	OwnerSql	owner;
+	ExtensionOwner owner;
 	Oid			types[] = {UUIDOID, TEXTOID, INT4OID, INT4OID, TEXTOID, BYTEAOID, BYTEAOID, BYTEAOID};
 	Datum		values[lengthof(types)];
 	char		nulls[] = "        ";
@@ -220,16 +220,16 @@ enter_version(const KekRow *row, List *rows, const char *event)
 	values[2] = Int32GetDatum(row->version);
 	values[3] = Int32GetDatum(row->key_bits);
 	values[4] = CStringGetTextDatum(is_local ? KEK_PROVIDER_LOCAL : row->provider);
-	values[5] = PointerGetDatum(make_bytea(row->root_key_id, KEY_CHECK_VALUE_SIZE));
+	values[5] = PointerGetDatum(bytea_from_bytes(row->root_key_id, KEY_CHECK_VALUE_SIZE));
 	values[6] = PointerGetDatum(row->sealed_material);
 	nulls[5] = nulls[6] = is_local ? ' ' : 'n';
-	values[7] = PointerGetDatum(make_bytea(row->kcv, KEY_CHECK_VALUE_SIZE));
-	owner_sql_begin(&owner);
-	owner_sql_execute("INSERT INTO key_vault.kek (kek_id, label, version, state, key_bits, "
-					  "provider, root_key_id, sealed_material, kcv) "
-					  "VALUES ($1, $2, $3, 'active', $4, $5, $6, $7, $8)",
-					  lengthof(types), types, values, nulls);
-	owner_sql_end(&owner);
+	values[7] = PointerGetDatum(bytea_from_bytes(row->kcv, KEY_CHECK_VALUE_SIZE));
+	extension_owner_begin(&owner);
+	extension_owner_execute("INSERT INTO key_vault.kek (kek_id, label, version, state, key_bits, "
+							"provider, root_key_id, sealed_material, kcv) "
+							"VALUES ($1, $2, $3, 'active', $4, $5, $6, $7, $8)",
+							lengthof(types), types, values, nulls);
+	extension_owner_end(&owner);
 	audit_log_write(event, row->label, row->version, NULL);
 	return row->version;
 }
@@ -436,15 +436,15 @@ kek_compromise(const char *label, int32 version)
 static bool
 forget_schedule(const KekRow *row)
 {
-	OwnerSql	owner;
+	ExtensionOwner owner;
 	Oid			types[] = {UUIDOID};
 	Datum		values[] = {UUIDPGetDatum(&row->kek_id)};
 	bool		found;
 
-	owner_sql_begin(&owner);
-	found = owner_sql_execute("DELETE FROM key_vault.kek_destruction WHERE kek_id = $1",
-							  lengthof(types), types, values, NULL) > 0;
-	owner_sql_end(&owner);
+	extension_owner_begin(&owner);
+	found = extension_owner_execute("DELETE FROM key_vault.kek_destruction WHERE kek_id = $1",
+									lengthof(types), types, values, NULL) > 0;
+	extension_owner_end(&owner);
 	return found;
 }
 
@@ -490,7 +490,7 @@ TimestampTz
 kek_schedule_destroy(const char *label, int32 version, const Interval *after)
 {
 	KekRow	   *row;
-	OwnerSql	owner;
+	ExtensionOwner owner;
 	Oid			types[] = {UUIDOID, TIMESTAMPTZOID};
 	Datum		values[lengthof(types)];
 	TimestampTz now = GetCurrentTimestamp();
@@ -506,12 +506,12 @@ kek_schedule_destroy(const char *label, int32 version, const Interval *after)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("waiting time must not be negative")));
 
-	owner_sql_begin(&owner);
-	owner_sql_execute("INSERT INTO key_vault.kek_destruction (kek_id, destroy_at) VALUES ($1, $2) "
-					  "ON CONFLICT (kek_id) DO UPDATE SET destroy_at = $2, "
-					  "scheduled_at = clock_timestamp()",
-					  lengthof(types), types, values, NULL);
-	owner_sql_end(&owner);
+	extension_owner_begin(&owner);
+	extension_owner_execute("INSERT INTO key_vault.kek_destruction (kek_id, destroy_at) VALUES ($1, $2) "
+							"ON CONFLICT (kek_id) DO UPDATE SET destroy_at = $2, "
+							"scheduled_at = clock_timestamp()",
+							lengthof(types), types, values, NULL);
+	extension_owner_end(&owner);
 	audit_log_write("scheduled", row->label, row->version,
 					psprintf("{\"destroy_at\": \"%s\"}",
 							 timestamptz_to_str(DatumGetTimestampTz(values[1]))));
@@ -538,7 +538,7 @@ change_privilege(const char *label, Oid role, const char *privilege, const char 
 	Datum		values[] = {CStringGetTextDatum(label), ObjectIdGetDatum(role),
 	CStringGetTextDatum(privilege)};
 
-	return owner_sql_execute(sql, lengthof(types), types, values, NULL);
+	return extension_owner_execute(sql, lengthof(types), types, values, NULL);
 }
 
 /*
@@ -560,9 +560,9 @@ require_public_functions(void)
 static void
 forget_dropped_roles(void)
 {
-	owner_sql_execute("DELETE FROM key_vault.kek_privilege p WHERE NOT EXISTS "
-					  "(SELECT FROM pg_roles r WHERE r.oid = p.role)",
-					  0, NULL, NULL, NULL);
+	extension_owner_execute("DELETE FROM key_vault.kek_privilege p WHERE NOT EXISTS "
+							"(SELECT FROM pg_roles r WHERE r.oid = p.role)",
+							0, NULL, NULL, NULL);
 }
 
 static void
@@ -583,7 +583,7 @@ log_privilege(const char *event, const char *label, Oid role, const char *privil
 bool
 kek_privilege_grant(const char *label, Oid role, const char *privilege)
 {
-	OwnerSql	owner;
+	ExtensionOwner owner;
 	bool		changed;
 
 	begin_administration(label);
@@ -592,12 +592,12 @@ kek_privilege_grant(const char *label, Oid role, const char *privilege)
 	(void) GetUserNameFromId(role, false);	/* raises when there is no such
 											 * role */
 
-	owner_sql_begin(&owner);
+	extension_owner_begin(&owner);
 	forget_dropped_roles();
 	changed = change_privilege(label, role, privilege,
 							   "INSERT INTO key_vault.kek_privilege (label, role, privilege) "
 							   "VALUES ($1, $2, lower($3)) ON CONFLICT DO NOTHING") > 0;
-	owner_sql_end(&owner);
+	extension_owner_end(&owner);
 	if (changed)
 		log_privilege("granted", label, role, privilege);
 	return changed;
@@ -606,18 +606,18 @@ kek_privilege_grant(const char *label, Oid role, const char *privilege)
 bool
 kek_privilege_revoke(const char *label, Oid role, const char *privilege)
 {
-	OwnerSql	owner;
+	ExtensionOwner owner;
 	bool		changed;
 
 	begin_administration(label);
 	(void) access_privilege_from_name(privilege);
 
-	owner_sql_begin(&owner);
+	extension_owner_begin(&owner);
 	changed = change_privilege(label, role, privilege,
 							   "DELETE FROM key_vault.kek_privilege "
 							   "WHERE label = $1 AND role = $2 AND privilege = lower($3)") > 0;
 	forget_dropped_roles();
-	owner_sql_end(&owner);
+	extension_owner_end(&owner);
 	if (changed)
 		log_privilege("revoked", label, role, privilege);
 	return changed;

@@ -20,12 +20,12 @@
 #include "utils/resowner.h"
 
 #include "audit_log.h"
-#include "owner_sql.h"
+#include "extension_owner.h"
 
 void
 audit_log_write(const char *event, const char *label, int32 version, const char *details)
 {
-	OwnerSql	owner;
+	ExtensionOwner owner;
 	Oid			types[] = {TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID};
 	Datum		values[] = {CStringGetTextDatum(event), CStringGetTextDatum(label),
 		Int32GetDatum(version), details == NULL ? (Datum) 0 : CStringGetTextDatum(details),
@@ -33,13 +33,13 @@ audit_log_write(const char *event, const char *label, int32 version, const char 
 	char		nulls[] = {' ', ' ', version == 0 ? 'n' : ' ', details == NULL ? 'n' : ' ', ' '};
 
 	/* Session, client and application are those of the caller still. */
-	owner_sql_begin(&owner);
-	owner_sql_execute("INSERT INTO key_vault.audit_log (event, label, version, details, "
-					  "role, session_role, client_addr, application_name, pid) "
-					  "VALUES ($1, $2, $3, $4::jsonb, $5::name, session_user, inet_client_addr(), "
-					  "current_setting('application_name'), pg_backend_pid())",
-					  lengthof(types), types, values, nulls);
-	owner_sql_end(&owner);
+	extension_owner_begin(&owner);
+	extension_owner_execute("INSERT INTO key_vault.audit_log (event, label, version, details, "
+							"role, session_role, client_addr, application_name, pid) "
+							"VALUES ($1, $2, $3, $4::jsonb, $5::name, session_user, inet_client_addr(), "
+							"current_setting('application_name'), pg_backend_pid())",
+							lengthof(types), types, values, nulls);
+	extension_owner_end(&owner);
 }
 
 void

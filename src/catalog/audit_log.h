@@ -15,7 +15,7 @@
 
 /*
  * Appends one row.  Time, roles and client are found here: the role is the current
- * one, so it must not be called between owner_sql_begin() and owner_sql_end().
+ * one, so it must not be called between extension_owner_begin() and extension_owner_end().
  * version: 0 when the event is about the label as a whole.  details: a JSON
  * object in the database's encoding (escape_json() helps), or NULL; never
  * a key.

@@ -50,7 +50,7 @@ typedef struct KeyCount
 	pg_uuid_t	kek_id;			/* hash key */
 	int64		keys;			/* the larger number of the scans so far */
 	int64		keys_now;		/* of the scan at hand */
-} KeyCount;
+}			KeyCount;
 
 typedef struct CountReceiver
 {
@@ -62,7 +62,7 @@ typedef struct CountReceiver
 	int64		rows;
 	TimestampTz noticed_at;
 	const char *name;			/* the relation's */
-} CountReceiver;
+}			CountReceiver;
 
 static void
 count_key(Datum key, void *arg)
@@ -84,7 +84,7 @@ count_key(Datum key, void *arg)
 }
 
 static bool
-receive_row(TupleTableSlot *slot, DestReceiver *self)
+receive_row(TupleTableSlot * slot, DestReceiver * self)
 {
 	CountReceiver *receiver = (CountReceiver *) self;
 	bool		isnull;
@@ -110,18 +110,18 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 }
 
 static void
-receiver_startup(DestReceiver *self, int operation, TupleDesc desc)
+receiver_startup(DestReceiver * self, int operation, TupleDesc desc)
 {
 }
 
 static void
-receiver_ignore(DestReceiver *self)
+receiver_ignore(DestReceiver * self)
 {
 }
 
 /* Reads the relation once. */
 static void
-scan(CountReceiver *receiver, const char *column, bool only)
+scan(CountReceiver * receiver, const char *column, bool only)
 {
 	SPIExecuteOptions options = {.read_only = true,.dest = (DestReceiver *) receiver};
 	HASH_SEQ_STATUS sequence;
@@ -152,7 +152,7 @@ rows_can_be_elsewhere(Relation relation)
 }
 
 static void
-scan_as_owner(Relation relation, CountReceiver *receiver, const char *column)
+scan_as_owner(Relation relation, CountReceiver * receiver, const char *column)
 {
 	bool		has_children = find_inheritance_children(RelationGetRelid(relation), NoLock) != NIL;
 	MemoryContext context = CurrentMemoryContext;

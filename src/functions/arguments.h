@@ -11,7 +11,6 @@
 #include "utils/builtins.h"
 
 #include "../catalog/wrapped_key.h"
-#include "../common/bytes.h"
 #include "../lorawan/frame.h"
 
 /* A wrapped_key argument; what comes out points into the argument. */

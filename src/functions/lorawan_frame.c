@@ -15,6 +15,7 @@
 #include "varatt.h"
 #endif
 
+#include "../common/bytea.h"
 #include "../common/errors.h"
 #include "../lorawan/frame.h"
 #include "../lorawan/mac_command.h"
@@ -84,7 +85,7 @@ set_column(FrameRow *row, int column, Datum value)
 static void
 set_bytes(FrameRow *row, int column, const uint8 *bytes, size_t size)
 {
-	set_column(row, column, PointerGetDatum(make_bytea(bytes, size)));
+	set_column(row, column, PointerGetDatum(bytea_from_bytes(bytes, size)));
 }
 
 static void
@@ -295,7 +296,7 @@ built_message(const LorawanFrameFields *fields)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("no such LoRaWAN frame: %s at offset %zu", fault.field, fault.offset),
 				 errdetail("It %s.", fault.problem)));
-	PG_RETURN_BYTEA_P(make_bytea(message, len));
+	PG_RETURN_BYTEA_P(bytea_from_bytes(message, len));
 }
 
 /*
@@ -436,5 +437,5 @@ key_vault_lorawan_build_join_accept(PG_FUNCTION_ARGS)
 		dl_settings |= LORAWAN_OPT_NEG;
 	len = lorawan_join_accept_build(join_nonce, net_id, dev_addr, dl_settings,
 									rx_delay, cf_list, message);
-	PG_RETURN_BYTEA_P(make_bytea(message, len));
+	PG_RETURN_BYTEA_P(bytea_from_bytes(message, len));
 }

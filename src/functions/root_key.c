@@ -8,6 +8,7 @@
 #include "utils/builtins.h"
 
 #include "../catalog/access.h"
+#include "../common/bytea.h"
 #include "../root_key/root_key.h"
 #include "arguments.h"
 
@@ -33,7 +34,7 @@ key_vault_root_keys(PG_FUNCTION_ARGS)
 		values[1] = CStringGetTextDatum(status.scheme);
 		nulls[2] = status.sqlstate != 0;
 		if (!nulls[2])
-			values[2] = PointerGetDatum(make_bytea(status.id, KEY_CHECK_VALUE_SIZE));
+			values[2] = PointerGetDatum(bytea_from_bytes(status.id, KEY_CHECK_VALUE_SIZE));
 		nulls[3] = status.sqlstate == 0;
 		if (!nulls[3])
 			values[3] = CStringGetTextDatum(unpack_sql_state(status.sqlstate));

@@ -8,8 +8,8 @@
  */
 #include "postgres.h"
 
-#include "../common/bytes.h"
 #include "../common/errors.h"
+#include "../common/hex.h"
 #include "../crypto/secure_memory.h"
 #include "root_key_provider.h"
 
@@ -25,7 +25,7 @@ software_root_key_load(RootKey *key, char *text, size_t text_len,
 		line_len--;
 	if (line_len > 0 && text[line_len - 1] == '\r')
 		line_len--;
-	decoded = line_len == 2 * AEAD_KEY_SIZE && decode_hex(text, AEAD_KEY_SIZE, bytes);
+	decoded = line_len == 2 * AEAD_KEY_SIZE && hex_to_bytes(text, AEAD_KEY_SIZE, bytes);
 	secure_wipe(text, text_len);
 
 	if (!decoded)

@@ -12,8 +12,8 @@
  */
 #include "postgres.h"
 
-#include "../common/bytes.h"
 #include "../common/errors.h"
+#include "../common/hex.h"
 #include "token_uri.h"
 
 static bool

@@ -1,10 +1,9 @@
 /*
- * owner_sql.c
+ * extension_owner.c
  *	  SQL that is run with the rights of the extension's owner.
  *
- * Invariant: nothing of the caller's takes part in it: names are qualified or
- * looked up in pg_catalog only, and the statements are this storey's own.
- * Called by kek_admin.c and audit_log.c.
+ * Invariant: the caller has no influence on what is run: the statements are constants of
+ * the library's, and their names are qualified or looked up in pg_catalog only.
  */
 #include "postgres.h"
 
@@ -15,11 +14,11 @@
 #include "utils/guc.h"
 #include "utils/rel.h"
 
-#include "owner_sql.h"
+#include "extension_owner.h"
 #include "vault_tables.h"
 
 void
-owner_sql_begin(OwnerSql *state)
+extension_owner_begin(ExtensionOwner *state)
 {
 	Relation	table = vault_tables_open_kek();
 	Oid			owner = table->rd_rel->relowner;
@@ -36,8 +35,8 @@ owner_sql_begin(OwnerSql *state)
 }
 
 uint64
-owner_sql_execute(const char *sql, int nargs, Oid *types, Datum *values,
-				  const char *nulls)
+extension_owner_execute(const char *sql, int nargs, Oid *types, Datum *values,
+						const char *nulls)
 {
 	int			result = SPI_execute_with_args(sql, nargs, types, values, nulls,
 											   false, 0);
@@ -48,7 +47,7 @@ owner_sql_execute(const char *sql, int nargs, Oid *types, Datum *values,
 }
 
 void
-owner_sql_end(OwnerSql *state)
+extension_owner_end(ExtensionOwner *state)
 {
 	SPI_finish();
 	AtEOXact_GUC(false, state->save_nestlevel);

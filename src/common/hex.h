@@ -1,29 +1,14 @@
 /*
- * bytes.h
- *	  Bytes as new bytea values, and from hexadecimal digits.
+ * hex.h
+ *	  Bytes from hexadecimal digits.
  *
  * Digits are read here rather than by PostgreSQL's hex_decode(), which passes over
  * blanks and shows what is no digit in its error: what comes here may be a key.
  */
-#ifndef BYTES_H
-#define BYTES_H
+#ifndef HEX_H
+#define HEX_H
 
 #include "postgres.h"
-
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
-
-/* A new bytea. */
-static inline bytea *
-make_bytea(const uint8 *bytes, size_t size)
-{
-	bytea	   *value = palloc(VARHDRSZ + size);
-
-	SET_VARSIZE(value, VARHDRSZ + size);
-	memcpy(VARDATA(value), bytes, size);
-	return value;
-}
 
 /* The value of a digit in either case; -1 for all else. */
 static inline int
@@ -38,9 +23,9 @@ hex_digit(char c)
 	return -1;
 }
 
-/* So many bytes from twice as many digits; false when there are others among them. */
+/* Reads size bytes from twice as many characters; false when one of them is no digit. */
 static inline bool
-decode_hex(const char *hex, size_t size, uint8 *bytes)
+hex_to_bytes(const char *hex, size_t size, uint8 *bytes)
 {
 	for (size_t i = 0; i < size; i++)
 	{
@@ -54,4 +39,4 @@ decode_hex(const char *hex, size_t size, uint8 *bytes)
 	return true;
 }
 
-#endif							/* BYTES_H */
+#endif							/* HEX_H */
