@@ -1,9 +1,12 @@
-CREATE PROCEDURE key_vault.maintain_storage(schema name, ahead integer DEFAULT 7, keep interval DEFAULT NULL)
+-- Partitions of a storage: made ahead, filled from the default partition, dropped when they are old.
+
+CREATE OR REPLACE PROCEDURE key_vault.maintain_storage(schema name, ahead integer DEFAULT 7, keep interval DEFAULT NULL)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
 SET row_security = off
-SET "TimeZone" = 'UTC' AS $$
+SET "TimeZone" = 'UTC'
+SET "DateStyle" = 'ISO' AS $$
 #variable_conflict use_variable
 DECLARE
     parent regclass;
@@ -43,7 +46,7 @@ BEGIN
                 SELECT i.inhrelid::regclass AS name
                   FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
                  WHERE i.inhparent = parent
-                   AND substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''(.*)''\)')::timestamptz <= oldest
+                   AND substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO [(]''(.*)''[)]')::timestamptz <= oldest
             LOOP
                 EXECUTE format('DROP TABLE %s', part.name);
             END LOOP;
@@ -98,5 +101,3 @@ END
 $$;
 COMMENT ON PROCEDURE key_vault.maintain_storage(name, integer, interval) IS
 'for a storage made by create_storage: makes the partitions of now and so many intervals ahead, moves what came for other times out of the default partitions into their own, and, given keep, drops uplinks and downlinks that are older (whole partitions); sessions are kept. To be run from time to time, by pg_cron for instance';
-
-------------------------------------------------------------------------------
