@@ -11,22 +11,31 @@ $$;
 COMMENT ON FUNCTION key_vault_internal.storage_version() IS
 'version of the tables, views and functions that create_storage() makes: that of the extension in which they changed last';
 
-CREATE OR REPLACE FUNCTION key_vault_internal.storage_other_creators(schema regnamespace, owner regrole)
+-- Whether a role other than a storage's owner may act in the storage's schema.  Members of the owner may do all
+-- that it may, and superusers everything: they are no others.  The owner of the database stands for
+-- pg_database_owner, the role that owns schema public.
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_is_other(role oid, owner oid)
+RETURNS boolean LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+SELECT role = 0
+       OR NOT pg_has_role(CASE role WHEN 'pg_database_owner'::regrole THEN
+                              (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database())
+                              ELSE role END, owner, 'MEMBER')
+$$;
+COMMENT ON FUNCTION key_vault_internal.storage_is_other(oid, oid) IS
+'whether a role (0: PUBLIC) is neither a storage''s owner, nor a member of it, nor a superuser';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_other_creators(schema oid, owner oid)
 RETURNS text LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
-SELECT string_agg(CASE WHEN o.role = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(o.role)) END, ', '
-                  ORDER BY o.role = 0, pg_get_userbyid(o.role))
-  FROM (SELECT nspowner AS role FROM pg_namespace WHERE oid = schema
-         UNION
-        SELECT a.grantee FROM pg_namespace, aclexplode(nspacl) a WHERE oid = schema AND a.privilege_type = 'CREATE') o
- CROSS JOIN pg_database d
- WHERE d.datname = current_database()
-   -- Whoever may become the owner has all its rights anyway; superusers pass here, too.
-   AND (o.role = 0
-        OR NOT pg_has_role(CASE o.role WHEN 'pg_database_owner'::regrole THEN d.datdba ELSE o.role END, owner, 'MEMBER'))
+SELECT string_agg(CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', '
+                  ORDER BY a.grantee = 0, pg_get_userbyid(a.grantee))
+  FROM pg_namespace n, aclexplode(n.nspacl) a
+ WHERE n.oid = schema AND a.privilege_type = 'CREATE' AND a.grantee <> n.nspowner
+   AND key_vault_internal.storage_is_other(a.grantee, owner)
 $$;
-COMMENT ON FUNCTION key_vault_internal.storage_other_creators(regnamespace, regrole) IS
-'roles that own a schema or hold CREATE on it, but the owner of its storage, the members of that role and superusers; NULL where there are none';
+COMMENT ON FUNCTION key_vault_internal.storage_other_creators(oid, oid) IS
+'roles to which CREATE on a schema is granted, but the owner of its storage, the members of that role and superusers; NULL where there are none';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_check_schema(schema name)
 RETURNS void LANGUAGE plpgsql
@@ -34,6 +43,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     namespace oid := to_regnamespace(quote_ident(schema));
     caller oid := (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user);
+    owner name;
     others text;
 BEGIN
     IF schema = '$user' THEN
@@ -41,18 +51,26 @@ BEGIN
             USING ERRCODE = 'invalid_name',
                   DETAIL = 'In search_path that name stands for the schema that is called as the current role.';
     END IF;
+    SELECT pg_get_userbyid(n.nspowner) INTO owner
+      FROM pg_namespace n WHERE n.oid = namespace AND key_vault_internal.storage_is_other(n.nspowner, caller);
+    IF FOUND THEN
+        RAISE EXCEPTION 'schema "%" belongs to role "%"', schema, owner
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = 'The functions of a storage look up names in its schema, so what another role creates there could run with the rights of whoever calls the functions.',
+                  HINT = format('Make the storage as that role (SET ROLE %I), or make yours the owner: ALTER SCHEMA %I OWNER TO %I.', owner, schema, current_user);
+    END IF;
     others := key_vault_internal.storage_other_creators(namespace, caller);
     IF others IS NOT NULL THEN
         RAISE EXCEPTION 'other roles may create objects in schema "%"', schema
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   DETAIL = format('They are: %s. The functions of a storage look up names in its schema, so what these roles create there could run with the rights of whoever calls the functions.', others),
-                  HINT = format('The schema has to belong to the role that makes the storage (%I). Take CREATE from the others: REVOKE CREATE ON SCHEMA %I FROM %s.', current_user, schema, others);
+                  HINT = format('Take the right from them: REVOKE CREATE ON SCHEMA %I FROM %s.', schema, others);
     END IF;
     SELECT string_agg(o.object, ', ' ORDER BY o.object) INTO others
       FROM (SELECT p.oid::regprocedure::text, p.proowner FROM pg_proc p WHERE p.pronamespace = namespace
              UNION ALL
             SELECT p.oid::regoperator::text, p.oprowner FROM pg_operator p WHERE p.oprnamespace = namespace) o (object, owner)
-     WHERE NOT pg_has_role(o.owner, caller, 'MEMBER');
+     WHERE key_vault_internal.storage_is_other(o.owner, caller);
     IF others IS NOT NULL THEN
         RAISE EXCEPTION 'schema "%" has functions or operators of other roles', schema
             USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -68,10 +86,14 @@ CREATE OR REPLACE FUNCTION key_vault_internal.storage_check(schema name)
 RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    settings regclass := to_regclass(format('%I.storage_settings', schema));
+    settings regclass;
     owner name;
     version text;
 BEGIN
+    IF schema IS NULL THEN
+        RAISE EXCEPTION 'schema of a storage must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    settings := to_regclass(format('%I.storage_settings', schema));
     IF settings IS NULL THEN
         RAISE EXCEPTION 'schema "%" is no storage', schema
             USING ERRCODE = 'undefined_object', HINT = 'Make one with CALL key_vault.create_storage().';
@@ -131,6 +153,7 @@ DECLARE
 BEGIN
     FOR one IN
         SELECT s.oid::regclass AS settings, s.relnamespace, s.relowner, n.nspname,
+               key_vault_internal.storage_is_other(n.nspowner, s.relowner) AS schema_is_others,
                EXISTS (SELECT FROM pg_attribute a
                         WHERE a.attrelid = s.oid AND a.attname = 'version' AND NOT a.attisdropped) AS has_version,
                -- To read such a table runs no code of its owner.
@@ -164,6 +187,9 @@ BEGIN
         others := key_vault_internal.storage_other_creators(one.relnamespace, one.relowner);
         IF others IS NOT NULL THEN
             to_do := concat_ws(' ', format('REVOKE CREATE ON SCHEMA %I FROM %s;', schema, others), to_do);
+        END IF;
+        IF one.schema_is_others THEN
+            to_do := concat_ws(' ', format('ALTER SCHEMA %I OWNER TO %I;', schema, owner), to_do);
         END IF;
         RETURN NEXT;
     END LOOP;
