@@ -197,6 +197,7 @@ INSERT INTO public.gate VALUES
     ('storage_make_tables()', '42501', $$storage_make_tables()$$),
     ('storage_make_views()', '42P01', $$storage_make_views()$$),
     ('storage_make_functions()', '42501', $$storage_make_functions()$$),
+    ('storage_set(text, text, text, boolean)', '42P01', $$storage_set('gate', 'gate', 'day', false)$$),
     ('storage_build()', '42501', $$storage_build()$$),
     ('storage_version()', 'works', $$storage_version()$$),
     ('storage_is_other(oid, oid)', 'works', $$storage_is_other(0, 0)$$),

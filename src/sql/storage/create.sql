@@ -1,5 +1,19 @@
 -- Making a storage.
 
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_set(new_label text, default_label text, new_interval text,
+                                                          new_keep boolean)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO storage_settings AS s (kek_label, partition_interval, keep_messages, version)
+    VALUES (coalesce(new_label, default_label), coalesce(new_interval, 'day'), coalesce(new_keep, false),
+            key_vault_internal.storage_version())
+    ON CONFLICT (one_row) DO UPDATE
+       SET kek_label = coalesce(new_label, s.kek_label), keep_messages = coalesce(new_keep, s.keep_messages);
+END
+$$;
+COMMENT ON FUNCTION key_vault_internal.storage_set(text, text, text, boolean) IS
+'settings of the storage in the schema that comes first in search_path; NULL leaves one as it is';
+
 CREATE OR REPLACE PROCEDURE key_vault.create_storage(schema name, kek_label text DEFAULT NULL,
                                                      partition_interval text DEFAULT NULL,
                                                      keep_messages boolean DEFAULT NULL)
@@ -53,12 +67,7 @@ BEGIN
 
     PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
     PERFORM key_vault_internal.storage_build();
-    INSERT INTO storage_settings AS s (kek_label, partition_interval, keep_messages, version)
-    VALUES (coalesce(kek_label, schema::text), coalesce(partition_interval, 'day'), coalesce(keep_messages, false),
-            key_vault_internal.storage_version())
-    ON CONFLICT (one_row) DO UPDATE
-       SET kek_label = coalesce(create_storage.kek_label, s.kek_label),
-           keep_messages = coalesce(create_storage.keep_messages, s.keep_messages);
+    PERFORM key_vault_internal.storage_set(kek_label, schema::text, partition_interval, keep_messages);
     CALL key_vault.maintain_storage(schema);
 END
 $$;

@@ -2,14 +2,14 @@
 -- a message is an error that names the field.
 
 -- The key of an event, from the envelope's object.
-CREATE OR REPLACE FUNCTION key_vault_internal.storage_envelope(event key_vault.storage_event, envelope jsonb, field text,
-                                           label_name text, key_name text)
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_envelope(event key_vault.storage_event, envelope jsonb,
+                                                               field text, label_name text, key_name text)
 RETURNS key_vault.storage_event LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM key_vault_internal.storage_object(envelope, field);
     IF jsonb_typeof(envelope -> 'wrapped_key') = 'number' THEN
-        event.key_number := envelope ->> 'wrapped_key';
+        event.key_number := (envelope ->> 'wrapped_key')::integer;
     ELSIF jsonb_typeof(envelope -> key_name) IS DISTINCT FROM 'string' AND jsonb_path_exists(envelope, '$.**.sealed') THEN
         RAISE EXCEPTION '% holds no key of 16 bytes and no wrapped one', field
             USING ERRCODE = 'invalid_parameter_value';
@@ -56,7 +56,7 @@ BEGIN
                                       key_vault_internal.storage_time(message -> 'received_at', 'received_at'));
             PERFORM key_vault_internal.storage_require(e.received_at IS NULL, 'received_at');
             e.session_key_id := key_vault_internal.storage_bytes(body -> 'session_key_id', 'uplink_message.session_key_id', 'base64');
-            e.f_port := key_vault_internal.storage_integer(body -> 'f_port', 'uplink_message.f_port', 255);
+            e.f_port := key_vault_internal.storage_integer(body -> 'f_port', 'uplink_message.f_port', 255)::smallint;
             e.f_cnt := key_vault_internal.storage_integer(body -> 'f_cnt', 'uplink_message.f_cnt', 4294967295);
             e.frm_payload := coalesce(key_vault_internal.storage_bytes(body -> 'frm_payload', 'uplink_message.frm_payload', 'base64', NULL, 255), '');
             e.encrypted := coalesce(jsonb_typeof(body -> 'app_s_key'), 'null') <> 'null';
@@ -112,12 +112,12 @@ BEGIN
                             ELSE jsonb_build_array(body) END) WITH ORDINALITY d
             LOOP
                 PERFORM key_vault_internal.storage_object(one.body, 'downlink of ' || prefix);
-                e.item := one.ordinality;
+                e.item := one.ordinality::integer;
                 e.session_key_id := coalesce(
                     key_vault_internal.storage_bytes(one.body -> 'session_key_id', prefix || '.session_key_id', 'base64'),
                     CASE WHEN NOT message ? 'join_accept' THEN
                         key_vault_internal.storage_bytes(body -> 'session_key_id', prefix || '.session_key_id', 'base64') END);
-                e.f_port := key_vault_internal.storage_integer(one.body -> 'f_port', prefix || '.f_port', 255);
+                e.f_port := key_vault_internal.storage_integer(one.body -> 'f_port', prefix || '.f_port', 255)::smallint;
                 e.f_cnt := key_vault_internal.storage_integer(one.body -> 'f_cnt', prefix || '.f_cnt', 4294967295);
                 e.frm_payload := coalesce(key_vault_internal.storage_bytes(one.body -> 'frm_payload', prefix || '.frm_payload', 'base64', NULL, 255), '');
                 RETURN NEXT e;
@@ -142,7 +142,7 @@ BEGIN
             e.session_key_id := key_vault_internal.storage_bytes(body -> 'sessionKeyId', 'joinServerContext.sessionKeyId', 'hex');
             IF e.kind = 'uplink' THEN
                 PERFORM key_vault_internal.storage_require(NOT message ? 'fCnt', 'fCnt');
-                e.f_port := key_vault_internal.storage_integer(message -> 'fPort', 'fPort', 255);
+                e.f_port := key_vault_internal.storage_integer(message -> 'fPort', 'fPort', 255)::smallint;
                 e.f_cnt := key_vault_internal.storage_integer(message -> 'fCnt', 'fCnt', 4294967295);
                 e.frm_payload := coalesce(key_vault_internal.storage_bytes(message -> 'data', 'data', 'base64', NULL, 255), '');
                 e.encrypted := e.session_key_id IS NOT NULL OR coalesce(body #>> '{appSKey,kekLabel}', '') <> '';

@@ -116,7 +116,7 @@ DECLARE
     has_nul boolean := false;
 BEGIN
     BEGIN
-        message := line;
+        message := line::jsonb;
     EXCEPTION
         WHEN untranslatable_character THEN
             has_nul := true;
@@ -126,7 +126,7 @@ BEGIN
     IF has_nul THEN
         -- Payload formatters write the character \u0000, which no text of PostgreSQL can have.
         BEGIN
-            message := regexp_replace(line, E'(?<!\\\\)((?:\\\\\\\\)*)\\\\u0000', E'\\1\\\\ufffd', 'g');
+            message := regexp_replace(line, E'(?<!\\\\)((?:\\\\\\\\)*)\\\\u0000', E'\\1\\\\ufffd', 'g')::jsonb;
         EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
             message := NULL;
         END;

@@ -5,7 +5,7 @@
 -- session whose standard_conforming_strings is off.
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_bytes(value jsonb, field text, encoding text, size integer DEFAULT NULL,
-                                        maximum integer DEFAULT NULL)
+                                                    maximum integer DEFAULT NULL)
 RETURNS bytea LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -44,12 +44,12 @@ DECLARE
     string text := value #>> '{}';
 BEGIN
     IF string IS NULL THEN
-        RETURN 0;
+        RETURN 0::bigint;
     ELSIF string !~ '^[0-9]{1,18}$' OR string::bigint > maximum THEN
         RAISE EXCEPTION '% is not an integer from 0 to %', field, maximum
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    RETURN string;
+    RETURN string::bigint;
 END
 $$;
 COMMENT ON FUNCTION key_vault_internal.storage_integer(jsonb, text, bigint) IS
@@ -68,7 +68,7 @@ BEGIN
         RAISE EXCEPTION '% is not a time as in RFC 3339', field
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    RETURN string;
+    RETURN string::timestamptz;
 END
 $$;
 COMMENT ON FUNCTION key_vault_internal.storage_time(jsonb, text) IS

@@ -10,13 +10,13 @@ COMMENT ON FUNCTION key_vault_internal.storage_seal(text, text) IS
 'a text, wrapped in pieces of up to 4096 bytes of UTF-8: what may have a key in it that cannot be told apart; takes the privilege wrap';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_wrap_keys(INOUT message jsonb, label text,
-                                            INOUT keys key_vault.wrapped_key[] DEFAULT '{}',
-                                            in_key boolean DEFAULT false)
+                                                                INOUT keys key_vault.wrapped_key[] DEFAULT '{}',
+                                                                in_key boolean DEFAULT false)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    names text[] := '{}';
-    results jsonb[] := '{}';
+    names text[] := '{}'::text[];
+    results jsonb[] := '{}'::jsonb[];
     envelope jsonb;
     has_label boolean;
     pieces key_vault.wrapped_key[];
@@ -88,7 +88,7 @@ BEGIN
             ELSIF size = 16 AND NOT (has_label AND one.name <> 'key') THEN
                 keys := keys || key_vault.import_envelope('', plain, label);
                 one.name := 'wrapped_key';
-                one.value := cardinality(keys);
+                one.value := to_jsonb(cardinality(keys));
             ELSE
                 pieces := key_vault_internal.storage_seal(one.value::text, label);
                 SELECT jsonb_build_object('sealed', jsonb_agg(cardinality(keys) + i)) INTO one.value

@@ -41,7 +41,7 @@ CREATE OR REPLACE FUNCTION key_vault_internal.storage_check_schema(schema name)
 RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    namespace oid := to_regnamespace(quote_ident(schema));
+    namespace oid := to_regnamespace(quote_ident(schema))::oid;
     caller oid := (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user);
     owner name;
     others text;
@@ -142,14 +142,14 @@ COMMENT ON FUNCTION key_vault_internal.storage_build() IS
 'makes what a storage of this version has in the schema that comes first in search_path, and drops what older versions had besides';
 
 CREATE OR REPLACE FUNCTION key_vault.storages(OUT schema name, OUT owner name, OUT version text, OUT to_do text)
-RETURNS SETOF record LANGUAGE plpgsql
+RETURNS SETOF record LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET row_security = off AS $$
 #variable_conflict use_column
 DECLARE
     one record;
     others text;
-    known integer[] := string_to_array(key_vault_internal.storage_version(), '.');
+    known integer[] := string_to_array(key_vault_internal.storage_version(), '.')::integer[];
 BEGIN
     FOR one IN
         SELECT s.oid::regclass AS settings, s.relnamespace, s.relowner, n.nspname,
