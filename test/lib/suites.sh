@@ -22,6 +22,7 @@ model      alone    43       -
 fuzz       alone    14       -
 tap        files    520      test/tap/*.pl test/tap/*.sh
 random     server   14       -
+plpgsql_check server 5       -
 oracle     server   21       test/oracle/test_*.py
 isolation  modes    211      test/isolation/specs/*.spec
 regress    modes    33       sql/*.sql
@@ -36,6 +37,7 @@ packages="
 indent                pg-bsd-indent?
 model                 spin
 fuzz                  clang-CLANG? libclang-rt-CLANG-dev?
+plpgsql_check         postgresql-VERSION-plpgsql-check
 random                python3-psycopg2 python3-cryptography
 oracle                python3-psycopg2 python3-cryptography nodejs? npm?
 pgtap                 postgresql-VERSION-pgtap libtap-parser-sourcehandler-pgtap-perl openssl
@@ -189,6 +191,11 @@ suite_random()
 	else
 		test/random/run --steps "$([ -n "${KEY_VAULT_LONG:-}" ] && echo 200000 || echo 10000)"
 	fi
+}
+
+suite_plpgsql_check()
+{
+	test/plpgsql_check/run
 }
 
 suite_oracle()
