@@ -36,7 +36,7 @@ crypt_payload(FunctionCallInfo fcinfo, LorawanDirection direction, VaultFailure 
 	CryptoStatus status;
 
 	wrapped_key_argument(fcinfo, 0, &wrapped_key);
-	vault_expect(&wrapped_key);
+	vault_prefetch(&wrapped_key);
 	dev_addr = dev_addr_argument(fcinfo, 1);
 	f_cnt = f_cnt_argument(fcinfo, 2);
 	payload = PG_GETARG_BYTEA_PP(3);

@@ -19,7 +19,7 @@ PG_FUNCTION_INFO_V1(key_vault_open);
 #define SEAL_HEADER_SIZE (1 + AEAD_NONCE_SIZE)
 #define SEAL_OVERHEAD (SEAL_HEADER_SIZE + AEAD_TAG_SIZE)
 
-/* Such keys are asked for with every message: the cache may keep them. */
+/* Such keys are asked for with every message, so they go through the cache. */
 static VaultKey
 sealing_key(FunctionCallInfo fcinfo, int n)
 {
@@ -27,7 +27,7 @@ sealing_key(FunctionCallInfo fcinfo, int n)
 	VaultKey	key;
 
 	wrapped_key_argument(fcinfo, n, &wrapped_key);
-	key = vault_borrow_key_again(&wrapped_key, KEK_DECRYPT);
+	key = vault_borrow_cached_key(&wrapped_key, KEK_DECRYPT);
 	if (key.key_size != AEAD_KEY_SIZE)
 		ereport(ERROR,
 				(errcode(ERRCODE_KEY_LENGTH),
