@@ -6,8 +6,6 @@
  * that neither is there without the other; roles are written by name, since
  * an oid may be another role's one day.  That rows stay as they are a trigger
  * sees to.
- *
- * Called by whatever in this storey changes a KEK, or keys by one.
  */
 #include "postgres.h"
 

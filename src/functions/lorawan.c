@@ -2,8 +2,9 @@
  * lorawan.c
  *	  SQL functions that encrypt and decrypt LoRaWAN payloads and FOpts.
  *
- * Hot: called once a row.  Everything that can fail comes before the key is
- * borrowed.
+ * These functions are called once for each row, so they must be fast.
+ *
+ * Invariant: whatever can raise an error comes before the key is borrowed.
  */
 #include "postgres.h"
 

@@ -2,8 +2,10 @@
  * seal.c
  *	  SQL functions that seal plaintext at rest, and open it again.
  *
- * A sealed value: format (1 byte, 1), nonce (12), ciphertext, tag (16); the format is
- * authenticated too.  The stored bytes never change their meaning.
+ * A sealed value is the format (1 byte, 1), the nonce (12 bytes), the ciphertext and the
+ * tag (16 bytes) of AES-256-GCM.
+ *
+ * Invariants: the tag covers the format too; stored bytes never change their meaning.
  */
 #include "postgres.h"
 

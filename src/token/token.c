@@ -18,8 +18,6 @@
  *   files, as SoftHSM does, do not read one while another login writes it.
  * - Nothing here raises for what is wrong with a token: there may be another
  *   root key.
- *
- * Called by token_key.c, root_key_pkcs11.c and kek_token.c.
  */
 #include "postgres.h"
 

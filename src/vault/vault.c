@@ -10,8 +10,6 @@
  * Invariant: what is borrowed was unwrapped from exactly these bytes with the KEK that
  * they name, its integrity checked, while the KEK's state allowed it as of the
  * messages accepted at the start of this look-up.
- *
- * Called by src/functions and by wrapping.c.
  */
 #include "postgres.h"
 
