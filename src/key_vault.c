@@ -1,6 +1,9 @@
 /*
  * key_vault.c
  *	  Loading of the library: settings and callbacks.
+ *
+ * Invariant: nothing here reads a table or a root key, since the library may be
+ * loaded in the postmaster.
  */
 #include "postgres.h"
 

@@ -68,7 +68,7 @@ typedef struct AwaitedKek
 {
 	pg_uuid_t	kek_id;
 	TimestampTz state_changed_at;
-}			AwaitedKek;
+} AwaitedKek;
 
 /* In TopTransactionContext; empty outside of a transaction that destroys. */
 static List *awaited_keks = NIL;
@@ -125,7 +125,7 @@ refuse_second_destroyer(void)
 }
 
 static void
-refuse_deadlock(const LockWait * wait)
+refuse_deadlock(const LockWait *wait)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
@@ -135,14 +135,14 @@ refuse_deadlock(const LockWait * wait)
 
 /* Without locks on tables, so there is nothing to step back from. */
 static void
-wait_or_refuse(LockPatience * patience, const LockWait * wait)
+wait_or_refuse(LockPatience *patience, const LockWait *wait)
 {
 	if (lock_wait(patience, wait, 0) == LOCK_WAIT_BLOCKED)
 		refuse_deadlock(wait);
 }
 
 static void
-wait_for_administrators(LockPatience * patience, const char *label)
+wait_for_administrators(LockPatience *patience, const char *label)
 {
 	LOCKTAG		tag;
 
@@ -235,7 +235,7 @@ remember_awaited(const KekRow *row)
 
 /* Steps 1 and 2. */
 static void
-wait_for_others(LockPatience * patience, const char *label, int32 version)
+wait_for_others(LockPatience *patience, const char *label, int32 version)
 {
 	KekRow	   *row;
 	ListCell   *cell;
@@ -332,7 +332,7 @@ find_new_relations(List *locked)
  * could not wait for; then the locks are to be released.
  */
 static LockWait *
-hold_relations(LockPatience * patience, int64 limit_us, List **locked)
+hold_relations(LockPatience *patience, int64 limit_us, List **locked)
 {
 	LockWait	kek_table = {.relation = vault_tables_index_oid("kek"),.mode = RowExclusiveLock};
 	TimestampTz until = GetCurrentTimestamp() + limit_us;
@@ -375,7 +375,7 @@ hold_relations(LockPatience * patience, int64 limit_us, List **locked)
 
 /* One attempt, in a subtransaction; *blocker is whom it could not wait for. */
 static bool
-try_to_hold_relations(LockPatience * patience, int64 limit_us, LockWait * blocker)
+try_to_hold_relations(LockPatience *patience, int64 limit_us, LockWait *blocker)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner resource_owner = CurrentResourceOwner;
@@ -422,7 +422,7 @@ try_to_hold_relations(LockPatience * patience, int64 limit_us, LockWait * blocke
 
 /* Whoever was in the way: until that ends, or lets go of the relation. */
 static void
-wait_for_blocker(LockPatience * patience, LockWait * blocker)
+wait_for_blocker(LockPatience *patience, LockWait *blocker)
 {
 	if (OidIsValid(blocker->relation))
 	{

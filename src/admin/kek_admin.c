@@ -11,8 +11,6 @@
  * too); versions count up from 1 and are never used again; a state changes only
  * along the arrows of NIST SP 800-57 part 1, section 7; a KEK in the clear is wiped
  * from the buffers of this file on every way out.
- *
- * Called by src/functions.
  */
 #include "postgres.h"
 

@@ -14,8 +14,6 @@
  * Invariants: a row is locked, in the order of the table, before it is read; rows that
  * others have locked are passed over, so that a batch waits for no row while it
  * holds some.  It is a subtransaction: after an error nothing of it is left.
- *
- * Called by rewrap_all.c.
  */
 #include "postgres.h"
 

@@ -1,13 +1,13 @@
 /*
  * rewrap_progress.c
- *	  How far the rewrapping of a table has come, for others to see and for the
- *	  next run to go on from; and the lock that keeps two runs apart.
+ *	  How far rewrap_all() has come with a table, for others to see and for the
+ *	  next run to go on from; and the lock that lets one run at a time work on a table.
  *
- * The rows are written in the transactions of the batches, so they say what
- * is done and never more.  Whether somebody is at it now is told by the lock alone,
- * which ends with its session, however that ends.
- *
- * Called by rewrap_all.c.
+ * Invariants:
+ * - The progress is written in the transaction of the batch that it tells of, so
+ *   it is never ahead of what was rewrapped.
+ * - Whether a run is at work is told by the lock alone, which ends with the session
+ *   of the run, however that ends.
  */
 #include "postgres.h"
 

@@ -10,8 +10,6 @@
  * - Nothing is written that this server cannot open: the root keys are read
  *   anew at the start, and each KEK is opened again before its row is written.
  * - A KEK in the clear is wiped from the buffers of this file on every way out.
- *
- * Called by src/functions.
  */
 #include "postgres.h"
 

@@ -1,14 +1,15 @@
 /*
  * access.c
- *	  Who may do what with the KEKs of a label, and what goes by no label.
+ *	  Who may do what with the KEKs of a label, and what takes no privilege on a label.
  *
- * The question is asked for the current role at every use of a key, also when
- * the cache has it.  Role membership is PostgreSQL's to answer; an answer is
- * remembered only while access_generation stands still, which counts every
- * message about grants, memberships and roles.  PostgreSQL remembers its own
- * answers too: each question accepts the messages that came first.
- *
- * Called by the vault's door and by the administrative functions.
+ * Invariants:
+ * - The question is asked for the current role at every use of a key, also when the
+ *   key is in the cache.
+ * - Role membership is PostgreSQL's to answer.  An answer is remembered only while
+ *   access_generation stands still, which counts every message about grants,
+ *   memberships and roles.
+ * - PostgreSQL remembers its own answers too, so each question first accepts the
+ *   messages that have come.
  */
 #include "postgres.h"
 

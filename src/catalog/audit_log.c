@@ -5,10 +5,8 @@
  * Invariants: a row is written in the transaction of what it tells about, so
  * that neither is there without the other; roles are written by name, since
  * an oid may be another role's one day.  That rows stay as they are a trigger
- * sees to.  In an emergency the change goes without its row, with a warning, where the row cannot
- * be written for lack of space.
- *
- * Called by whatever in this storey changes a KEK, or keys by one.
+ * sees to.  In an emergency the change goes without its row, with a warning, where
+ * the row cannot be written for lack of space.
  */
 #include "postgres.h"
 

@@ -5,8 +5,6 @@
  * Invariant: rows are read with a catalog snapshot, which is taken anew for
  * each read.  The transaction's own snapshot may be older than a message that was
  * already accepted; what it shows would then be remembered for ever.
- *
- * Called by kek.c, kek_admin.c, root_key_rotate.c and rewrap_all.c.
  */
 #include "postgres.h"
 

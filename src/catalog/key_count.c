@@ -50,7 +50,7 @@ typedef struct KeyCount
 	pg_uuid_t	kek_id;			/* hash key */
 	int64		keys;			/* the larger number of the scans so far */
 	int64		keys_now;		/* of the scan at hand */
-}			KeyCount;
+} KeyCount;
 
 typedef struct CountReceiver
 {
@@ -62,7 +62,7 @@ typedef struct CountReceiver
 	int64		rows;
 	TimestampTz noticed_at;
 	const char *name;			/* the relation's */
-}			CountReceiver;
+} CountReceiver;
 
 static void
 count_key(Datum key, void *arg)
@@ -121,7 +121,7 @@ receiver_ignore(DestReceiver * self)
 
 /* Reads the relation once. */
 static void
-scan(CountReceiver * receiver, const char *column, bool only)
+scan(CountReceiver *receiver, const char *column, bool only)
 {
 	SPIExecuteOptions options = {.read_only = true,.dest = (DestReceiver *) receiver};
 	HASH_SEQ_STATUS sequence;
@@ -152,7 +152,7 @@ rows_can_be_elsewhere(Relation relation)
 }
 
 static void
-scan_as_owner(Relation relation, CountReceiver * receiver, const char *column)
+scan_as_owner(Relation relation, CountReceiver *receiver, const char *column)
 {
 	bool		has_children = find_inheritance_children(RelationGetRelid(relation), NoLock) != NIL;
 	MemoryContext context = CurrentMemoryContext;

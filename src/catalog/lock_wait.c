@@ -53,7 +53,7 @@ vxid_proc(VirtualTransactionId vxid)
 
 /* The process of a transaction; 0 for a prepared one, or one that has ended. */
 static int
-holder_pid(const LockWait * wait)
+holder_pid(const LockWait *wait)
 {
 	PGPROC	   *proc;
 
@@ -92,7 +92,7 @@ pid_is_blocked(int pid, List **pids)
 }
 
 bool
-lock_wait_is_blocked(const LockWait * wait)
+lock_wait_is_blocked(const LockWait *wait)
 {
 	List	   *pids = NIL;
 
@@ -111,7 +111,7 @@ lock_wait_is_blocked(const LockWait * wait)
 }
 
 const char *
-lock_wait_name(const LockWait * wait)
+lock_wait_name(const LockWait *wait)
 {
 	if (OidIsValid(wait->relation))
 	{
@@ -133,7 +133,7 @@ lock_wait_name(const LockWait * wait)
 
 /* Waits in the lock manager for the length of a slice; whether it is over. */
 static bool
-wait_slice(const LockWait * wait, int slice_ms)
+wait_slice(const LockWait *wait, int slice_ms)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner resource_owner = CurrentResourceOwner;
@@ -175,7 +175,7 @@ wait_slice(const LockWait * wait, int slice_ms)
 }
 
 static bool
-is_over(const LockWait * wait)
+is_over(const LockWait *wait)
 {
 	if (OidIsValid(wait->relation))
 		return ConditionalLockRelationOid(wait->relation, wait->mode);
@@ -189,14 +189,14 @@ is_over(const LockWait * wait)
 }
 
 void
-lock_patience_begin(LockPatience * patience)
+lock_patience_begin(LockPatience *patience)
 {
 	patience->begun_at = GetCurrentTimestamp();
 	patience->noticed = false;
 }
 
 static void
-check_lock_timeout(const LockPatience * patience, const LockWait * wait)
+check_lock_timeout(const LockPatience *patience, const LockWait *wait)
 {
 	if (LockTimeout <= 0 ||
 		GetCurrentTimestamp() - patience->begun_at < LockTimeout * INT64CONST(1000))
@@ -210,7 +210,7 @@ check_lock_timeout(const LockPatience * patience, const LockWait * wait)
 }
 
 LockWaitResult
-lock_wait(LockPatience * patience, const LockWait * wait, int64 limit_us)
+lock_wait(LockPatience *patience, const LockWait *wait, int64 limit_us)
 {
 	TimestampTz begun_at = GetCurrentTimestamp();
 

@@ -29,7 +29,7 @@
 #include "table_owner.h"
 
 void
-table_owner_become(TableOwner * state, Relation table)
+table_owner_become(TableOwner *state, Relation table)
 {
 	GetUserIdAndSecContext(&state->save_user, &state->save_sec_context);
 	SetUserIdAndSecContext(table->rd_rel->relowner,
@@ -41,7 +41,7 @@ table_owner_become(TableOwner * state, Relation table)
 }
 
 void
-table_owner_leave(const TableOwner * state)
+table_owner_leave(const TableOwner *state)
 {
 	AtEOXact_GUC(false, state->save_nestlevel);
 	SetUserIdAndSecContext(state->save_user, state->save_sec_context);

@@ -15,14 +15,14 @@ typedef struct TableOwner
 	Oid			save_user;
 	int			save_sec_context;
 	int			save_nestlevel;
-}			TableOwner;
+} TableOwner;
 
 /*
  * Becomes the table's owner until table_owner_leave().  After an error the end of the
  * (sub)transaction undoes it.
  */
-extern void table_owner_become(TableOwner * state, Relation table);
-extern void table_owner_leave(const TableOwner * state);
+extern void table_owner_become(TableOwner *state, Relation table);
+extern void table_owner_leave(const TableOwner *state);
 
 /*
  * Whether an error that was raised in an owner's part is the session's own: a

@@ -1,6 +1,9 @@
 /*
  * deferred_error.c
  *	  Errors that are noted first, and raised only if they turn out to matter.
+ *
+ * Invariant: the texts are formatted when the error is noted, in the memory context of
+ * that moment, and it is raised before that context is reset.
  */
 #include "postgres.h"
 

@@ -9,8 +9,6 @@
  * run by the shell as the server's user, as ssl_passphrase_command is.
  *
  * Invariant: nothing is read through stdio, whose buffers would keep a copy.
- *
- * Called by the providers of root keys, and by token.c for PINs.
  */
 #include "postgres.h"
 

@@ -2,8 +2,9 @@
  * uri_list.c
  *	  Settings that are lists of URIs.
  *
- * The URIs stand between commas; one with a comma in it stands in double
- * quotes.  Called by root_key.c and kek_token.c.
+ * The URIs are separated by commas; one that contains a comma is in double quotes.
+ *
+ * Invariant: every text is a list; what an entry means is for others to check.
  */
 #include "postgres.h"
 

@@ -1,8 +1,12 @@
 /*
  * kek.c
- *	  SQL functions that administer KEKs and the privileges on their labels.
+ *	  SQL functions that administer KEKs and the privileges on their labels, and the
+ *	  trigger of their tables.
  *
- * Thin: what they do is in src/admin/kek_admin.c, root_key_rotate.c and access.c.
+ * These functions only unpack arguments; the work is done in src/admin/kek_admin.c,
+ * root_key_rotate.c and src/catalog/access.c.
+ *
+ * Invariant: no KEK in the clear is made or copied here.
  */
 #include "postgres.h"
 

@@ -209,7 +209,7 @@ encrypt_join_accept(FunctionCallInfo fcinfo, int n_mic_key, int n_message,
 				frame.message_size, bytes + frame.message_size);
 
 	/*
-	 * The vault lends contexts that encrypt; this also checks key and
+	 * The contexts that the vault gives encrypt; this also checks key and
 	 * binding.
 	 */
 	wrapped_key_argument(fcinfo, 0, &wrapped_key);

@@ -2,8 +2,9 @@
  * mic_frames.c
  *	  Frames as arguments of the functions that make and check MICs.
  *
- * What is no frame, or one of another kind than a function is for, is an error: a
- * MIC that does not fit would be blamed on the key.
+ * Invariant: an argument that is not a frame, or is a frame of another kind than the
+ * function is for, is an error; if it only failed the check of its MIC, people would
+ * look for the fault in the key.
  */
 #include "postgres.h"
 

@@ -1,6 +1,8 @@
 /*
  * root_key.c
  *	  SQL functions about the root keys.
+ *
+ * Invariant: of a root key nothing is shown but its key check value.
  */
 #include "postgres.h"
 

@@ -5,7 +5,8 @@
  *
  * The text form is kv1:ALGORITHM:KEK_ID:HEX, for example
  * kv1:aes-kw:6f1d0c9e-3f4e-4a43-9c1f-1f7e0b6f3c55:eea8001cf43da05a22fcc7f0c2a9...
- * Nothing here opens a key, but for bound_dev_addr() through the vault.
+ *
+ * Invariant: of these functions, only bound_dev_addr() opens a key, through the vault.
  */
 #include "postgres.h"
 

@@ -2,7 +2,7 @@
  * join.c
  *	  Joins: opening a join-accept, and the session keys that it gives.
  *
- * For the vault, which lends the root keys and wraps the session keys.
+ * The caller borrows the root keys from the vault, and has it wrap the session keys.
  *
  * Invariants:
  * - Nothing of an opened join-accept, and no session key, is written to the

@@ -11,7 +11,7 @@
  * row's kek_id, label and version: material moved to another row does not open.
  *
  * Invariant: root keys loaded under one value of the setting are wiped when it
- * changes.  Called by kek.c, kek_admin.c and root_key_rotate.c.
+ * changes.
  */
 #include "postgres.h"
 

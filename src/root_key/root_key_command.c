@@ -3,8 +3,10 @@
  *	  Root keys from a command's output, "command:...": one line of 64
  *	  hexadecimal digits, as ssl_passphrase_command prints a passphrase.
  *
- * The command is run by the shell as the server's user, once a backend and
- * again after the setting changed.  Called by root_key.c.
+ * The command is run by the shell as the server's user, once in each backend that uses
+ * KEKs, and again after the setting changed.
+ *
+ * Invariant: the output is wiped once the key has been read from it.
  */
 #include "postgres.h"
 

@@ -2,7 +2,9 @@
  * root_key_file.c
  *	  Root keys from files, "file:/path": one line of 64 hexadecimal digits.
  *
- * What the file must be like is in secret_source.c.  Called by root_key.c.
+ * What owner and mode the file must have is in src/common/secret_source.c.
+ *
+ * Invariant: the text of the file is wiped once the key has been read from it.
  */
 #include "postgres.h"
 

@@ -4,7 +4,6 @@
  *	  from somewhere have in common.
  *
  * Invariant: the key is in secure memory only; the text it came in is wiped.
- * Called by those providers, and through their vtable by root_key.c.
  */
 #include "postgres.h"
 

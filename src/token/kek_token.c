@@ -13,8 +13,6 @@
  *   the KEK has committed.
  * - A key that was made for a transaction that does not commit is destroyed
  *   again; if that fails, or the server does, it stays in the token and is of no use.
- *
- * Called by kek.c and kek_admin.c.
  */
 #include "postgres.h"
 

@@ -18,8 +18,6 @@
  *   files, as SoftHSM does, do not read one while another login writes it.
  * - Nothing here raises for what is wrong with a token: there may be another
  *   root key.
- *
- * Called by token_key.c, root_key_pkcs11.c and kek_token.c.
  */
 #include "postgres.h"
 
@@ -53,8 +51,9 @@ same_text(const char *a, const char *b)
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
+/* Of a text that may be NULL; it stays to the backend's end. */
 static char *
-keep(const char *text)
+permanent_copy(const char *text)
 {
 	return text == NULL ? NULL : MemoryContextStrdup(TopMemoryContext, text);
 }
@@ -75,13 +74,13 @@ token_get(const TokenUri *uri)
 			return token;
 
 	token = MemoryContextAllocZero(TopMemoryContext, sizeof(Token));
-	token->uri.token = keep(uri->token);
-	token->uri.manufacturer = keep(uri->manufacturer);
-	token->uri.model = keep(uri->model);
-	token->uri.serial = keep(uri->serial);
-	token->uri.slot_id = keep(uri->slot_id);
-	token->uri.module_path = keep(uri->module_path);
-	token->uri.pin_source = keep(uri->pin_source);
+	token->uri.token = permanent_copy(uri->token);
+	token->uri.manufacturer = permanent_copy(uri->manufacturer);
+	token->uri.model = permanent_copy(uri->model);
+	token->uri.serial = permanent_copy(uri->serial);
+	token->uri.slot_id = permanent_copy(uri->slot_id);
+	token->uri.module_path = permanent_copy(uri->module_path);
+	token->uri.pin_source = permanent_copy(uri->pin_source);
 	token->next = tokens;
 	tokens = token;
 	return token;
@@ -203,7 +202,7 @@ load_module(const char *path, DeferredError *error)
 	}
 	get_function_list = (CK_C_GetFunctionList) dlsym(library, "C_GetFunctionList");
 	module = MemoryContextAllocZero(TopMemoryContext, sizeof(TokenModule));
-	module->path = keep(path);
+	module->path = permanent_copy(path);
 	rv = get_function_list == NULL ? CKR_FUNCTION_NOT_SUPPORTED : get_function_list(&module->api);
 	if (rv != CKR_OK)
 	{

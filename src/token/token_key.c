@@ -12,8 +12,6 @@
  * - Session keys are objects of the session, read and destroyed at once; copies
  *   here are wiped.
  * - Nothing between making such an object and destroying it can raise.
- *
- * Called by root_key_pkcs11.c, kek_token.c and kek.c.
  */
 #include "postgres.h"
 

@@ -7,8 +7,6 @@
  *
  * Invariant: what is not understood is refused, not passed over: it could have
  * told one key from another.
- *
- * Called by root_key_pkcs11.c and kek_token.c.
  */
 #include "postgres.h"
 

@@ -15,7 +15,8 @@
  *   or freed.
  * - The ciphers of the pool are in the statistics' bytes.
  *
- * Called by key_cache.c, which makes room first: the limit is on both together.
+ * The limit on memory is on keys and ciphers together; the cache sees to it before it asks
+ * for one more cipher.
  */
 #include "postgres.h"
 

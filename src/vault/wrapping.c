@@ -7,8 +7,6 @@
  *   an error included.
  * - Wrapping is always with the label's active KEK; the algorithm follows from
  *   the length and the binding.
- *
- * Called by src/functions and by derivation.c.
  */
 #include "postgres.h"
 

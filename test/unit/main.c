@@ -1,6 +1,6 @@
 /*
  * main.c
- *	  Runs the unit tests of the crypto storey and counts them.
+ *	  Runs the unit tests of src/crypto and src/lorawan, and counts them.
  */
 #include <stdlib.h>
 
