@@ -251,7 +251,10 @@ wait_for_others(LockPatience *patience, const char *label, int32 version)
 	wait_for_administrators(patience, label);
 	access_require(label, KEK_ADMIN);
 
-	/* Before the transactions are listed: whoever begins later sees this state. */
+	/*
+	 * Before the transactions are listed: whoever begins later sees this
+	 * state.
+	 */
 	row = find_version(label, version);
 	check_state(row);
 	foreach(cell, lock_wait_open_transactions())
@@ -364,7 +367,7 @@ hold_relations(LockPatience *patience, int64 limit_us, List **locked)
 		waits = list_concat(waits, lock_wait_old_snapshots(limit_xmin));
 		foreach(cell, waits)
 			if (lock_wait(patience, lfirst(cell), Max(1, until - GetCurrentTimestamp())) != LOCK_WAIT_OVER)
-				return lfirst(cell);
+			return lfirst(cell);
 	}
 	return NULL;
 }

@@ -12,7 +12,8 @@
 typedef enum LabelLock
 {
 	LABEL_LOCK_STATE,			/* for a change of one version's state */
-	LABEL_LOCK_VERSIONS			/* for what depends on all versions: one holder at a time */
+	LABEL_LOCK_VERSIONS			/* for what depends on all versions: one
+								 * holder at a time */
 } LabelLock;
 
 /* Takes the lock until the end of the transaction. */

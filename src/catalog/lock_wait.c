@@ -104,7 +104,7 @@ lock_wait_is_blocked(const LockWait *wait)
 		SET_LOCKTAG_RELATION(tag, MyDatabaseId, wait->relation);
 		foreach(cell, lock_wait_conflicts(&tag, wait->mode))
 			if (lock_wait_is_blocked(lfirst(cell)))
-				return true;
+			return true;
 		return false;
 	}
 	return pid_is_blocked(holder_pid(wait), &pids);
