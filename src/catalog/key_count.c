@@ -84,7 +84,7 @@ count_key(Datum key, void *arg)
 }
 
 static bool
-receive_row(TupleTableSlot * slot, DestReceiver * self)
+receive_row(TupleTableSlot *slot, DestReceiver *self)
 {
 	CountReceiver *receiver = (CountReceiver *) self;
 	bool		isnull;
@@ -110,12 +110,12 @@ receive_row(TupleTableSlot * slot, DestReceiver * self)
 }
 
 static void
-receiver_startup(DestReceiver * self, int operation, TupleDesc desc)
+receiver_startup(DestReceiver *self, int operation, TupleDesc desc)
 {
 }
 
 static void
-receiver_ignore(DestReceiver * self)
+receiver_ignore(DestReceiver *self)
 {
 }
 

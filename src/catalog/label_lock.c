@@ -9,10 +9,16 @@
  * lock is enough between these.  So an emergency waits only for somebody who
  * has changed the very same version and not committed yet.
  *
+ * The order in which locks are taken, by everybody:
+ * 1. the label (this file),
+ * 2. the table kek: ROW EXCLUSIVE, or SHARE ROW EXCLUSIVE for root_key_rotate(), which queues
+ *    for a part of a second at a time,
+ * 3. the rows of kek,
+ * 4. rows of the audit log and of the schedule.
+ * kek_destroy() holds locks on others' tables while it takes these.  So it waits for none of
+ * them without being ready to let go: see src/admin/destroy_wait.c.
+ *
  * Invariants:
- * - The order of locks is: label, table kek, row of kek.  Whoever holds a lock on somebody's
- *   table with keys (the destroyer alone) waits for none of these: see
- *   destroy_wait.c.
  * - Everybody who changes a KEK holds the label's lock until PostgreSQL has sent the
  *   messages about the change, since locks are released after them.
  * - No SQL function locks this tag: nobody but administrators of a label can hold it.

@@ -32,6 +32,11 @@ SELECT no_plan();
 SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
 SELECT throws_ok('DROP LANGUAGE plpgsql CASCADE', NULL, NULL, 'DROP LANGUAGE');
 SELECT throws_ok('DROP TABLE key_vault.kek CASCADE', NULL, NULL, 'DROP TABLE');
+SELECT currval('__tresults___numb_seq') AS tests \gset
+\c
+SET client_min_messages = error;
+SELECT no_plan();
+SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
 SET session_replication_role = replica;
 SELECT throws_ok('DROP EXTENSION key_vault CASCADE', '55000', NULL, 'with session_replication_role = replica');
 RESET session_replication_role;

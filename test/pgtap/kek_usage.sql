@@ -31,6 +31,14 @@ SELECT is(usage(), 'guarded key 1 3', 'kek_usage counts all');
 SET row_security = off;
 SELECT is(usage(), 'guarded key 1 3', 'with row_security = off, too');
 RESET row_security;
+RESET ROLE;
+REVOKE SELECT ON guarded FROM kv_usage_reader;
+SET ROLE kv_usage_reader;
+SELECT is(usage(), NULL, 'who may not read the column is told nothing');
+SELECT throws_ok($$SELECT * FROM key_vault_internal.count_keys('guarded', 'key')$$, '42501', NULL, 'by no function');
+RESET ROLE;
+GRANT SELECT ON guarded TO kv_usage_reader;
+SET ROLE kv_usage_reader;
 SELECT key_vault.kek_rotate('net') \g /dev/null
 SELECT throws_ok($$SELECT key_vault.kek_destroy('net', 1)$$, 'KV008', 'KEK label "net" version 1 still wraps 3 keys', 'kek_destroy counts all');
 RESET ROLE;
