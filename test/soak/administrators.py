@@ -37,7 +37,8 @@ class Rotator(Administrator):
         label = TRANSPORT if self.rng.random() < 0.05 else self.rng.choice(self.soak.labels)
         kind = self.rng.random()
         if kind < 0.7:
-            self.sql("SELECT key_vault.kek_rotate(%s)", (label,))
+            version = self.sql("SELECT key_vault.kek_rotate(%s)", (label,))[0][0]
+            self.soak.answered.append(("is there", label, version))
             self.soak.counts.add("rotations")
         elif kind < 0.85:
             self.sql("BEGIN")
@@ -53,7 +54,7 @@ class Rotator(Administrator):
                     self.sql("SELECT key_vault.kek_rotate(%s)", (label,))
                     self.sql("COMMIT")
                     self.soak.counts.add("KEKs compromised")
-        self.pause(0.1, 1)
+        self.pause(0.3, 2)
 
 
 class Rewrapper(Session):
@@ -74,13 +75,14 @@ class Destroyer(Administrator):
     steps_back = True
 
     def explained(self, sqlstate, start, end):
-        # It steps back before others have to: a lock that it cannot have, a deadlock.
+        # Only of labels at rest: what is wrapped with a transport KEK is on its way.  It steps back before others have to: a lock that it cannot have, a deadlock.
         return super().explained(sqlstate, start, end) or sqlstate in ("KV008", "55P03", "40P01")
 
     def step(self):
         rows = self.sql("SELECT label, version FROM key_vault.keks "
-                        "WHERE state IN ('deactivated', 'compromised', 'suspended') ORDER BY random() LIMIT 1")
-        self.pause(0.05, 0.4)
+                        "WHERE state IN ('deactivated', 'compromised', 'suspended') AND label = ANY (%s) ORDER BY random() LIMIT 1",
+                        (self.soak.labels,))
+        self.pause(0.02, 0.2)
         if not rows:
             return
         label, version = rows[0]
@@ -99,10 +101,30 @@ class Destroyer(Administrator):
             else:
                 self.sql("SELECT key_vault.kek_destroy(%s, %s)", (label, version))
                 n = 1
+                self.soak.answered.append(("destroyed", label, version))
             self.soak.counts.add("KEKs destroyed", n)
         finally:
             for what in whats:
                 self.soak.situation.ended(what)
+
+
+class Scheduler(Administrator):
+    """Has KEKs destroyed later than any test takes, and takes that back."""
+
+    def step(self):
+        rows = self.sql("SELECT label, version, destroy_at IS NULL FROM key_vault.keks WHERE state = 'deactivated' "
+                        "ORDER BY random() LIMIT 1")
+        self.pause(0.01, 0.1)
+        if not rows:
+            return
+        label, version, is_free = rows[0]
+        self.soak.schedules.pop((label, version), None)
+        if is_free:
+            self.sql("SELECT key_vault.kek_schedule_destroy(%s, %s, '1 day')", (label, version))
+        else:
+            self.sql("SELECT key_vault.kek_cancel_destroy(%s, %s)", (label, version))
+        self.soak.schedules[label, version] = is_free
+        self.soak.counts.add("destructions scheduled or taken back")
 
 
 class Suspender(Administrator):
@@ -154,7 +176,7 @@ class Granter(Administrator):
         self.sql("BEGIN")
         self.sql("SELECT key_vault.kek_revoke(%s, 'analysts', 'decrypt')", (label,))
         self.sql("ROLLBACK")
-        self.pause(0.1, 0.5)
+        self.pause(0.5, 2)
 
 
 class RootRotator(Session):
@@ -217,7 +239,8 @@ class Replayer(Session):
         self.imported = 0
 
     def explained(self, sqlstate, start, end):
-        return self.withdrawn(sqlstate, start, end)
+        # It writes the rows of many devices in one transaction.
+        return self.withdrawn(sqlstate, start, end) or sqlstate == "40P01"
 
     def step(self):
         if self.imported < 3 and self.soak.share_of_time() > (self.imported + 1) / 4:

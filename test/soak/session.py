@@ -39,6 +39,7 @@ class Session(threading.Thread):
         self.connection = None
         self.pid = None
         self.statement = None
+        self.connected = soak.situation.now()
 
     # What it does until the soak is over, and what it sets right then.
     def step(self):
@@ -80,8 +81,7 @@ class Session(threading.Thread):
         may_be = self.soak.situation.may_be
         return (sqlstate == "57014" and may_be("cancelled", start, end, self.pid)
                 or sqlstate in ("57P01", "lost") and may_be("terminated", 0, end, self.pid)
-                or sqlstate in CRASH and may_be("crashed", start, end)
-                or sqlstate == "lost" and may_be("crashed", 0, end, self.pid)
+                or sqlstate in CRASH and may_be("crashed", min(start, self.connected), end)
                 or self.explained(sqlstate, start, end))
 
     def disconnect(self):
@@ -92,6 +92,7 @@ class Session(threading.Thread):
         self.connection = self.pid = None
 
     def _connect(self):
+        self.connected = self.soak.situation.now()
         self.connection = connect(self.role, application_name=self.name)
         self.pid = self.connection.get_backend_pid()
         self.soak.pids[self.pid] = self

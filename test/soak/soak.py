@@ -71,6 +71,11 @@ class Soak:
         self.sent = []
         self.stored = set()
         self.stored_unsure = set()
+        # What administrators were answered.
+        self.answered = []
+        self.schedules = {}
+        self.senders_go_on = threading.Event()
+        self.senders_go_on.set()
 
     def fault(self, kind, text):
         self.faults[kind].append(text)
@@ -153,12 +158,11 @@ class Soak:
         ok(cut == (len(self.cut_lines), True), f"the lines that were cut are there: {cut[0]}", len(self.cut_lines))
         connection.close()
 
-        made = "kek_destroy() does not see tables of transactions that are open; waiting for those mends it"
         never = self.rolled_back - self.acknowledged
         final.check_messages(self.truth, self.acknowledged, never)
         final.check_session_keys(self.truth)
         final.check_stored_keys(self.truth, self.stored, self.stored_unsure)
-        final.check_made_tables(self.truth, todo=made)
+        final.check_made_tables(self.truth, todo=final.MADE)
         final.check_usage()
         final.check_audit_log()
         final.rewrap_and_destroy(self.labels)

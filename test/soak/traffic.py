@@ -77,7 +77,8 @@ class Device:
         self.stack = stack
         self.eui = struct.pack(">Q", 0x0004A30B00000000 + number)
         self.application = f"app{number % len(LABELS)}"
-        # A label that this database may not know yet brings "late" envelopes.
+        # Of messages that have no session key id to be told apart by.
+        self.plain_f_cnt = 0
         self.join()
 
     def join(self):
@@ -88,7 +89,7 @@ class Device:
         self.left = rng.randrange(5, 60)
         self.key = self.truth.session_key(self.session_key_id)
         kind = rng.random()
-        # A key in the clear, without a label, is wrapped while it is taken in; ChirpStack
+        # Some envelopes have a label that the database comes to know late.  A key in the clear, without a label, is wrapped while it is taken in; ChirpStack
         # sends it with the session's id.
         if kind < 0.15:
             self.envelope = (None, None)
@@ -102,19 +103,21 @@ class Device:
             self.join()
         self.left -= 1
         self.f_cnt += 1
+        self.plain_f_cnt += plain
+        f_cnt = self.plain_f_cnt if plain else self.f_cnt
         # Some come late: of days that have no partition yet.
         age = self.rng.randrange(3600, 4 * 86400) if self.rng.random() < 0.05 else 0
         time = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=age)
         time = time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         session_key_id = None if plain else self.session_key_id
-        payload = self.truth.payload(session_key_id or self.eui, self.f_cnt)
-        data = payload if plain else crypt(self.key, self.dev_addr, self.f_cnt, payload)
-        body = self.tts(time, data, plain) if self.stack == "tts" else self.chirpstack(time, data, plain)
-        return Message(json.dumps(body), self.eui, session_key_id, self.f_cnt)
+        payload = self.truth.payload(session_key_id or self.eui, f_cnt)
+        data = payload if plain else crypt(self.key, self.dev_addr, f_cnt, payload)
+        body = self.tts(time, f_cnt, data, plain) if self.stack == "tts" else self.chirpstack(time, f_cnt, data, plain)
+        return Message(json.dumps(body), self.eui, session_key_id, f_cnt)
 
-    def tts(self, time, data, plain):
+    def tts(self, time, f_cnt, data, plain):
         label, wrapped = self.envelope
-        uplink = {"f_port": 2, "f_cnt": self.f_cnt, "frm_payload": base64_text(data), "received_at": time}
+        uplink = {"f_port": 2, "f_cnt": f_cnt, "frm_payload": base64_text(data), "received_at": time}
         if not plain:
             uplink["session_key_id"] = base64_text(self.session_key_id)
             uplink["app_s_key"] = ({"kek_label": label, "encrypted_key": base64_text(wrapped)} if label
@@ -124,12 +127,12 @@ class Device:
                                    "application_ids": {"application_id": self.application}},
                 "received_at": time, "uplink_message": uplink}
 
-    def chirpstack(self, time, data, plain):
+    def chirpstack(self, time, f_cnt, data, plain):
         label, wrapped = self.envelope
         body = {"deduplicationId": str(self.rng.getrandbits(64)), "time": time,
                 "deviceInfo": {"applicationId": self.application, "deviceName": f"dev-{self.eui.hex()}",
                                "devEui": self.eui.hex()},
-                "devAddr": self.dev_addr.hex(), "fCnt": self.f_cnt, "fPort": 2, "data": base64_text(data)}
+                "devAddr": self.dev_addr.hex(), "fCnt": f_cnt, "fPort": 2, "data": base64_text(data)}
         if not plain:
             body["joinServerContext"] = {
                 "sessionKeyId": self.session_key_id.hex(),

@@ -60,6 +60,7 @@ class Ingester(Session):
 
     def last_step(self):
         """The sender goes on trying until all is taken."""
+        self.soak.senders_go_on.wait()
         while self.again:
             try:
                 self.send(self.messages(min(10, len(self.again))))
