@@ -9,7 +9,7 @@ use warnings;
 use Exporter 'import';
 use Test::More;
 
-our @EXPORT = qw(why_python_cannot relay);
+our @EXPORT = qw(why_python_cannot run_python relay);
 
 # Debian's own, which Debian's modules are for.
 my $python = '/usr/bin/python3';
@@ -20,6 +20,17 @@ sub why_python_cannot
 {
     return if system("$python -c 'import psycopg2, cryptography' 2>/dev/null") == 0;
     return 'needs the packages python3-psycopg2 and python3-cryptography';
+}
+
+# What a program prints.
+sub run_python
+{
+    my (@command) = @_;
+    open my $output, '-|', $python, '-B', @command or die "$python: $!\n";
+    local $/;
+    my $text = <$output>;
+    close $output or die "@command failed\n";
+    return $text;
 }
 
 # Runs a program and takes its lines for tests and notes of this one.  It must end with status 0.
@@ -34,7 +45,6 @@ sub relay
         chomp $line;
         if ($line =~ /^(not )?ok - (.*?)(?: # TODO (.*))?$/)
         {
-            local our $TODO;
             my ($failed, $what, $todo) = ($1, $2, $3);
             $n++;
             my $builder = Test::More->builder;
