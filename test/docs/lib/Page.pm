@@ -8,11 +8,12 @@
 #        sh as USER, sql as USER          who runs shell blocks and SQL blocks
 #        in DATABASE                      the database of an SQL block
 #        on SERVER SERVER ...             the servers of an SQL block, where the page has more than one
+#        new session                      a psql of its own, where others go on with the one before
 #        $1 = VALUE                       what stands in for a parameter that a driver would pass
 #        in the background until PATTERN  a shell block that goes on until the page ends, and what it prints when it is ready
 #   <!-- varies: PATTERN -->              what differs from run to run in the next output
 #   <!-- not run: REASON -->              the next block cannot be run
-#   <!-- setup sh|sql: REASON             a block that readers do not need, since their system has what it makes
+#   <!-- setup sh|sql [as USER]: REASON   a block that readers do not need, since their system has what it makes
 #   COMMANDS -->
 
 package Page;
@@ -29,7 +30,7 @@ sub read_page
 
     my (%page, @blocks, %next);
     my $seen_heading;
-    while ($text =~ /^(?:(\#)|```(\w*)\n(.*?)^```$|<!--\s*(test|varies|not\ run|setup\ (?:sh|sql)):\s*(.*?)\s*-->)/msgx)
+    while ($text =~ /^(?:(\#)|```(\w*)\n(.*?)^```$|<!--\s*(test|varies|not\ run|setup\ (?:sh|sql)(?:\ as\ \w+)?):\s*(.*?)\s*-->)/msgx)
     {
         my ($heading, $language, $block, $comment, $value) = ($1, $2, $3, $4, $5);
         my $line = 1 + (substr($text, 0, $-[0]) =~ tr/\n//);
@@ -50,7 +51,8 @@ sub read_page
             else
             {
                 my ($reason, $commands) = split /\n/, $value, 2;
-                push @blocks, { %page, %next, kind => substr($comment, 6), text => "$commands\n", line => $line, setup => 1 };
+                my ($kind, $user) = $comment =~ /^setup (sh|sql)(?: as (\w+))?/;
+                push @blocks, { %page, %next, kind => $kind, text => "$commands\n", line => $line, setup => 1, $user ? ("${kind}_as" => $user) : () };
                 %next = ();
             }
         }
@@ -78,6 +80,7 @@ sub settings
     foreach my $setting (split /\s*;\s*/, $text)
     {
         if    ($setting =~ /^(sh|sql) as (\w+)$/)                  { $settings{"$1_as"} = $2 }
+        elsif ($setting eq 'new session')                          { $settings{new_session} = 1 }
         elsif ($setting =~ /^in (\w+)$/)                           { $settings{database} = $1 }
         elsif ($setting =~ /^on (\w+(?: \w+)*)$/)                  { $settings{servers} = [ split / /, $1 ] }
         elsif ($setting =~ /^\$(\d+) = (.*)$/s)                    { $settings{parameters}{$1} = $2 }
