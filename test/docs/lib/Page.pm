@@ -10,7 +10,7 @@
 #        on SERVER SERVER ...             the servers of an SQL block, where the page has more than one
 #        new session                      a psql of its own, where others go on with the one before
 #        $1 = VALUE                       what stands in for a parameter that a driver would pass
-#        in the background until PATTERN  a shell block that goes on until the page ends, and what it prints when it is ready
+#        in the background                a shell block that goes on until the page ends
 #   <!-- varies: PATTERN -->              what differs from run to run in the next output
 #   <!-- not run: REASON -->              the next block cannot be run
 #   <!-- setup sh|sql [as USER]: REASON   a block that readers do not need, since their system has what it makes
@@ -84,7 +84,7 @@ sub settings
         elsif ($setting =~ /^in (\w+)$/)                           { $settings{database} = $1 }
         elsif ($setting =~ /^on (\w+(?: \w+)*)$/)                  { $settings{servers} = [ split / /, $1 ] }
         elsif ($setting =~ /^\$(\d+) = (.*)$/s)                    { $settings{parameters}{$1} = $2 }
-        elsif ($setting =~ /^in the background until (.*)$/)       { $settings{until} = $1 }
+        elsif ($setting eq 'in the background')                    { $settings{background} = 1 }
         else { die "$place: the setting \"$setting\" is none that test/docs knows\n" }
     }
     return %settings;

@@ -44,10 +44,11 @@ sub new
 }
 
 # Runs a script as a user in a login shell's environment; returns its exit status and all that it printed.
+# It may take some minutes, since a page may build the extension.
 sub as
 {
     my ($self, $user, $script) = @_;
-    open my $out, '-|', $self->shell($user, 'bash', '-euo', 'pipefail', '-c', "exec 2>&1 </dev/null\n$script")
+    open my $out, '-|', 'timeout', '--kill-after=5', '300', $self->shell($user, 'bash', '-euo', 'pipefail', '-c', "exec 2>&1 </dev/null\n$script")
       or die "cannot fork: $!\n";
     binmode $out, ':encoding(UTF-8)';
     my $output = do { local $/; <$out> } // '';
