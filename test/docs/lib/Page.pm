@@ -6,7 +6,7 @@
 #
 #   <!-- test: SETTING; SETTING ... -->   for the next block, or, before the page's first heading, for all:
 #        sh as USER, sql as USER          who runs shell blocks and SQL blocks
-#        in DATABASE                      the database of an SQL block
+#        in DATABASE                      the database of an SQL block (of other servers it is postgres)
 #        on SERVER SERVER ...             the servers of an SQL block, where the page has more than one
 #        new session                      a psql of its own, where others go on with the one before
 #        $1 = VALUE                       what stands in for a parameter that a driver would pass

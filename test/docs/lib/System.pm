@@ -60,7 +60,9 @@ sub as
 sub shell
 {
     my ($self, $user, @program) = @_;
-    my $home = $user eq 'root' ? '/root' : $user eq 'postgres' ? '/var/lib/postgresql' : "/home/$user";
+    open my $users, '<', "$self->{root}/etc/passwd" or die "$self->{root}/etc/passwd: $!\n";
+    my ($home) = map { (split /:/)[5] } grep { /^\Q$user\E:/ } <$users>;
+    die "there is no user $user\n" if !defined $home;
     return ('chroot', $self->{root}, '/usr/sbin/runuser', '-u', $user, '--', 'env', '-i', "--chdir=$home", "HOME=$home", "USER=$user",
         "LOGNAME=$user", 'LANG=C.UTF-8', 'TERM=dumb', 'SHELL=/bin/bash', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', @program);
 }
@@ -75,6 +77,8 @@ rm -rf /etc/key_vault /etc/postgresql /var/lib/postgresql/* /var/lib/softhsm/tok
 install -d -o postgres -g postgres /etc/postgresql
 rm -f /usr/lib/postgresql/$version/lib/key_vault.so /usr/share/postgresql/$version/extension/key_vault*
 gpasswd --delete postgres softhsm >/dev/null 2>&1 || true
+ln -sf /usr/share/zoneinfo/Etc/UTC /etc/localtime
+echo Etc/UTC >/etc/timezone
 useradd -m -s /bin/bash you
 echo 'you ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/you
 ln -s '$project->{packages}' /usr/local/bin/apt-get
