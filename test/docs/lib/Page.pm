@@ -8,6 +8,7 @@
 #        sh as USER, sql as USER          who runs shell blocks and SQL blocks
 #        in DATABASE                      the database of an SQL block (of other servers it is postgres)
 #        on SERVER SERVER ...             the servers of an SQL block, where the page has more than one
+#        needs PACKAGE                    a package that not every release of Debian has; the block is skipped where it is missing
 #        new session                      a psql of its own, where others go on with the one before
 #        $1 = VALUE                       what stands in for a parameter that a driver would pass
 #        in the background                a shell block that goes on until the page ends
@@ -73,6 +74,30 @@ sub read_page
     return (\%page, @blocks);
 }
 
+# The links to files of this project, [line, path, anchor]; and the anchors that the page's headings make.
+sub links
+{
+    my ($path) = @_;
+    open my $file, '<:encoding(UTF-8)', $path or die "$path: $!\n";
+    my (@links, %anchors, $in_block);
+    while (my $line = <$file>)
+    {
+        $in_block = !$in_block if $line =~ /^```/;
+        next if $in_block;
+        if (my ($heading) = $line =~ /^#+ (.*\S)/)
+        {
+            $heading =~ s/[^\w\s-]//g;
+            $anchors{ lc $heading =~ s/ /-/gr } = 1;
+        }
+        while ($line =~ /\]\(([^)#\s]*)(?:#([^)\s]*))?\)|(?:src|srcset)="([^"]*)"/g)
+        {
+            my ($target, $anchor) = ($1 // $3, $2);
+            push @links, [ $., $target, $anchor ] if $target !~ /^[a-z]+:/;
+        }
+    }
+    return (\@links, \%anchors);
+}
+
 sub settings
 {
     my ($text, $place) = @_;
@@ -80,6 +105,7 @@ sub settings
     foreach my $setting (split /\s*;\s*/, $text)
     {
         if    ($setting =~ /^(sh|sql) as (\w+)$/)                  { $settings{"$1_as"} = $2 }
+        elsif ($setting =~ /^needs (\S+)$/)                        { $settings{needs} = $1 }
         elsif ($setting eq 'new session')                          { $settings{new_session} = 1 }
         elsif ($setting =~ /^in (\w+)$/)                           { $settings{database} = $1 }
         elsif ($setting =~ /^on (\w+(?: \w+)*)$/)                  { $settings{servers} = [ split / /, $1 ] }
