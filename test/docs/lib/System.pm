@@ -10,6 +10,7 @@ package System;
 
 use strict;
 use warnings;
+use Socket qw(AF_INET SOCK_DGRAM);
 
 my $layers;
 my $version;
@@ -21,7 +22,11 @@ sub init
     ($layers, $version) = ($dir, $pg_version);
     command('mount', '--make-rprivate', '/');
     command('mount', '-t', 'tmpfs', 'docs', $layers);
-    command('ip', 'link', 'set', 'lo', 'up');
+
+    # The interface of this namespace's own addresses is down at first: SIOCSIFFLAGS, IFF_UP.
+    socket(my $socket, AF_INET, SOCK_DGRAM, 0) or die "socket: $!\n";
+    my $request = pack 'a16 s x14', 'lo', 1;
+    ioctl $socket, 0x8914, $request or die "cannot bring up lo: $!\n";
 }
 
 # A new system on top of another one's layers, or of the machine's own files.
