@@ -16,7 +16,9 @@ SQL = $(patsubst %,src/sql/%.sql, \
 	key_envelope keys kek_usage kek_destroy rewrap_progress rewrap_all \
 	lorawan/payload lorawan/f_opts lorawan/join lorawan/frame_type lorawan/frame \
 	lorawan/mic lorawan/join_mic seal cache \
-	storage/messages storage/plaintext_keys storage/create storage/maintain)
+	storage/event_type storage/message_fields storage/events storage/plaintext_keys \
+	storage/session storage/rejected storage/ingest storage/tables storage/views storage/functions \
+	storage/version storage/create storage/maintain storage/for_storages_of_1_0)
 
 # From 1.0 to 1.1: pieces that are safe to run again, for all they do is CREATE OR REPLACE, and ...
 UPDATE = $(patsubst %,src/sql/%.sql, \
@@ -24,12 +26,16 @@ UPDATE = $(patsubst %,src/sql/%.sql, \
 	wrapped_key/input_output wrapped_key/comparison wrapped_key/qualified_operators \
 	trigger_functions kek_views kek_admin monitoring keys kek_usage kek_destroy rewrap_all \
 	lorawan/payload lorawan/f_opts lorawan/join lorawan/frame lorawan/mic lorawan/join_mic \
-	seal cache update/1.0--1.1/privileges)
+	seal cache \
+	storage/message_fields storage/events storage/plaintext_keys \
+	storage/session storage/rejected storage/ingest storage/tables storage/views storage/functions \
+	storage/version storage/create storage/maintain storage/for_storages_of_1_0 \
+	update/1.0--1.1/privileges)
 
 # ... pieces of which only the comments are.
 UPDATE_COMMENTS = $(patsubst %,src/sql/%.sql, \
 	schema wrapped_key/type wrapped_key/operators kek audit_log key_envelope rewrap_progress \
-	lorawan/frame_type)
+	lorawan/frame_type storage/event_type)
 
 # PKCS#11 is p11-kit's headers; its library is loaded where a token is configured.
 PG_CPPFLAGS = $(shell pkg-config --cflags p11-kit-1 2>/dev/null || echo -I/usr/include/p11-kit-1)

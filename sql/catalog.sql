@@ -69,11 +69,13 @@ SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('key_vault'::re
    AND proname ~ '^(generate|cache_)' AND provolatile <> 'v';
 SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('key_vault'::regnamespace, 'key_vault_internal'::regnamespace)
    AND provolatile = 'i' AND prokind <> 'a' AND proname !~ '^(wrapped_key_|lorawan_(parse|build_|mac_commands|full_f_cnt|f_cnt))' AND proname NOT IN ('kek_id', 'algorithm')
-   AND proname !~ '^storage_(bytes|integer|time|object|require|envelope|events|outage)$';
--- The current role is the caller's everywhere; what is not C looks names up in pg_catalog.
+   AND proname !~ '^storage_(bytes|integer|time|object|require|envelope|events|outage|version)$';
+-- The current role is the caller's everywhere; what is not C looks names up in pg_catalog, but for the code
+-- of storages, which looks them up in the storage's schema: those that are listed here.
 SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('key_vault'::regnamespace, 'key_vault_internal'::regnamespace) AND prosecdef;
 SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = prolang WHERE pronamespace IN ('key_vault'::regnamespace, 'key_vault_internal'::regnamespace)
-   AND lanname <> 'c' AND prokind <> 'a' AND prosqlbody IS NULL AND proconfig[1] IS DISTINCT FROM 'search_path=pg_catalog, pg_temp';
+   AND lanname <> 'c' AND prokind <> 'a' AND prosqlbody IS NULL AND proconfig[1] IS DISTINCT FROM 'search_path=pg_catalog, pg_temp'
+ ORDER BY p.oid::regprocedure::text COLLATE "C";
 -- No function takes a function's place: C functions are all of the one library.
 SELECT DISTINCT probin FROM pg_proc p JOIN pg_language l ON l.oid = prolang WHERE pronamespace IN ('key_vault'::regnamespace, 'key_vault_internal'::regnamespace) AND lanname = 'c';
 -- PostgreSQL's own checks of operator classes

@@ -16,7 +16,7 @@ DECLARE
     col record;
     found_keys record;
     publications text;
-    locked oid[] := '{}';
+    locked oid[] := '{}'::oid[];
 BEGIN
     IF label IS NULL OR version IS NULL OR force IS NULL THEN
         RAISE EXCEPTION 'arguments of kek_destroy must not be NULL'

@@ -26,7 +26,7 @@ sub init
     # The interface of this namespace's own addresses is down at first: SIOCSIFFLAGS, IFF_UP.
     socket(my $socket, AF_INET, SOCK_DGRAM, 0) or die "socket: $!\n";
     my $request = pack 'a16 s x14', 'lo', 1;
-    ioctl $socket, 0x8914, $request or die "cannot bring up lo: $!\n";
+    ioctl($socket, 0x8914, $request) or die "cannot bring up lo: $!\n";
 }
 
 # A new system on top of another one's layers, or of the machine's own files.

@@ -22,6 +22,12 @@ ALTER FUNCTION key_vault.guard_owner() SET SCHEMA key_vault_internal;
 ALTER FUNCTION key_vault.kek_erase(text, integer) SET SCHEMA key_vault_internal;
 ALTER FUNCTION key_vault.lorawan_find_session_step(anyelement, anyelement, key_vault.wrapped_key, bigint, bytea) SET SCHEMA key_vault_internal;
 ALTER FUNCTION key_vault.lorawan_find_session_step(anyelement, anyelement, key_vault.wrapped_key, key_vault.wrapped_key, bigint, bigint, integer, integer, bytea) SET SCHEMA key_vault_internal;
+ALTER FUNCTION key_vault.storage_bytes(jsonb, text, text, integer, integer) SET SCHEMA key_vault_internal;
+ALTER FUNCTION key_vault.storage_integer(jsonb, text, bigint) SET SCHEMA key_vault_internal;
+ALTER FUNCTION key_vault.storage_time(jsonb, text) SET SCHEMA key_vault_internal;
+ALTER FUNCTION key_vault.storage_object(jsonb, text) SET SCHEMA key_vault_internal;
+ALTER FUNCTION key_vault.storage_require(boolean, text) SET SCHEMA key_vault_internal;
+ALTER FUNCTION key_vault.storage_envelope(key_vault.storage_event, jsonb, text, text, text) SET SCHEMA key_vault_internal;
 
 -- Operators, so that they are found whatever the search_path.  The operators that stand for them
 -- in schema key_vault are new ones.
