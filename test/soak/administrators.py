@@ -75,9 +75,10 @@ class Destroyer(Administrator):
     steps_back = True
 
     def explained(self, sqlstate, start, end):
-        # Only of labels at rest: what is wrapped with a transport KEK is on its way.  It steps back before others have to: a lock that it cannot have, a deadlock.
+        # It steps back before others have to: a lock that it cannot have, a deadlock.
         return super().explained(sqlstate, start, end) or sqlstate in ("KV008", "55P03", "40P01")
 
+    # Only of labels at rest: what is wrapped with a transport KEK is on its way, and not here.
     def step(self):
         rows = self.sql("SELECT label, version FROM key_vault.keks "
                         "WHERE state IN ('deactivated', 'compromised', 'suspended') AND label = ANY (%s) ORDER BY random() LIMIT 1",
