@@ -10,6 +10,7 @@
 
 #include "../crypto/lorawan_join.h"
 #include "../crypto/secure_memory.h"
+#include "../vault/crypto_error.h"
 #include "../vault/vault.h"
 #include "arguments.h"
 #include "mic_frames.h"
@@ -36,8 +37,7 @@ typedef struct JoinContext
 static void
 check_status(CryptoStatus status)
 {
-	if (status != CRYPTO_OK)
-		elog(ERROR, "could not compute a MIC: crypto status %d", status);
+	require_crypto_ok(status, "compute a MIC");
 }
 
 /*
@@ -221,8 +221,7 @@ encrypt_join_accept(FunctionCallInfo fcinfo, int n_mic_key, int n_message,
 								frame.message_size - 1 + LORAWAN_MIC_SIZE);
 	aes_cipher_free(cipher);
 	vault_release();
-	if (status != CRYPTO_OK)
-		elog(ERROR, "could not encrypt a join-accept: crypto status %d", status);
+	require_crypto_ok(status, "encrypt a join-accept");
 	return result;
 }
 

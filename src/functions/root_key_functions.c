@@ -9,6 +9,7 @@
 
 #include "../vault/access.h"
 #include "../vault/root_key.h"
+#include "../vault/root_key_list.h"
 #include "arguments.h"
 
 PG_FUNCTION_INFO_V1(key_vault_root_keys);

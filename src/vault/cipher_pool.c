@@ -21,6 +21,7 @@
 
 #include "cache_stats.h"
 #include "cipher_pool.h"
+#include "crypto_error.h"
 
 /* Of so many uses of the shared cipher, one may take over another's. */
 #define TAKEOVER_INTERVAL 16
@@ -41,7 +42,7 @@ new_cipher(void)
 	AesCipher  *cipher = aes_cipher_new();
 
 	if (cipher == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+		out_of_memory();
 	return cipher;
 }
 
@@ -75,11 +76,12 @@ static pg_noinline AesCipher *
 key_own_cipher(CipherSlot *owner, const uint8 *key, size_t key_size)
 {
 	AesCipher  *cipher = cipher_pool_use(*owner);
+	CryptoStatus status = aes_cipher_set_key(cipher, key, key_size, AES_ENCRYPT);
 
-	if (aes_cipher_set_key(cipher, key, key_size, AES_ENCRYPT) != CRYPTO_OK)
+	if (status != CRYPTO_OK)
 	{
 		cipher_pool_drop(owner);
-		elog(ERROR, "could not key a cipher");
+		crypto_error(status, "key a cipher");
 	}
 	return cipher;
 }
@@ -122,8 +124,8 @@ cipher_pool_get(CipherSlot *owner, bool may_own, const uint8 *key, size_t key_si
 
 	if (shared_cipher == NULL)
 		shared_cipher = new_cipher();
-	if (aes_cipher_set_key(shared_cipher, key, key_size, AES_ENCRYPT) != CRYPTO_OK)
-		elog(ERROR, "could not key a cipher");
+	require_crypto_ok(aes_cipher_set_key(shared_cipher, key, key_size, AES_ENCRYPT),
+					  "key a cipher");
 	return shared_cipher;
 }
 

@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "../crypto/secure_memory.h"
+#include "crypto_error.h"
 #include "derivation.h"
 #include "errors.h"
 #include "wrapping.h"
@@ -60,18 +61,7 @@ check_status(CryptoStatus status)
 				(errcode(ERRCODE_JOIN_MISMATCH),
 				 errmsg("join-accept does not fit the key and the request"),
 				 errdetail("The key, the request or the join-accept is another device's or another join's, or was changed.")));
-	if (status != CRYPTO_OK)
-		elog(ERROR, "could not derive a key: crypto status %d", status);
-}
-
-static void *
-alloc_secret(size_t size)
-{
-	void	   *secret = secure_alloc(size);
-
-	if (secret == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	return secret;
+	require_crypto_ok(status, "derive a key");
 }
 
 struct varlena *
@@ -79,7 +69,7 @@ vault_derive(const WrappedKey *parent, const uint8 block[AES_BLOCK_SIZE],
 			 const uint8 *dev_addr, const char *label)
 {
 	uint8		inherited[LORAWAN_DEV_ADDR_SIZE];
-	uint8	   *secret = alloc_secret(LORAWAN_KEY_SIZE);
+	uint8	   *secret = secure_alloc_or_raise(LORAWAN_KEY_SIZE);
 	struct varlena *value;
 
 	PG_TRY();
@@ -123,7 +113,7 @@ void
 vault_join_1_0(const WrappedKey *app_key, LorawanFrame request,
 			   LorawanFrame accept, const char *label, VaultJoin *result)
 {
-	LorawanJoin *join = alloc_secret(sizeof(LorawanJoin));
+	LorawanJoin *join = secure_alloc_or_raise(sizeof(LorawanJoin));
 
 	PG_TRY();
 	{
@@ -148,7 +138,7 @@ vault_join_1_1(const WrappedKey *nwk_key, const WrappedKey *app_key,
 			   LorawanFrame request, const uint8 *join_eui,
 			   LorawanFrame accept, const char *label, VaultJoin *result)
 {
-	LorawanJoin *join = alloc_secret(sizeof(LorawanJoin));
+	LorawanJoin *join = secure_alloc_or_raise(sizeof(LorawanJoin));
 
 	PG_TRY();
 	{

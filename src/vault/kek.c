@@ -6,7 +6,8 @@
  * table may have changed.  Then all rows of open KEKs are read again; those that
  * changed or are gone are withdrawn: every cached key of their label is wiped
  * and they are closed.  The others stay, so that a rotation does not cost
- * every backend every key.
+ * every backend every key; so do those that were only sealed under another root
+ * key, which this session may not have yet.
  *
  * Invariants:
  * - kek_verified_generation is the generation that stood before the rows were read.  A
@@ -16,20 +17,19 @@
  *   entries that point to it, are good until then.
  * - An error at any point leaves no half-made KEK behind and the withdrawn ones
  *   marked, to be closed by the next look-up.
- *
- * Called by vault.c and wrapping.c.
  */
 #include "postgres.h"
 
 #include "utils/hsearch.h"
-#include "utils/memutils.h"
 
 #include "../crypto/secure_memory.h"
 #include "cache_stats.h"
+#include "crypto_error.h"
 #include "errors.h"
 #include "kek.h"
 #include "kek_token.h"
 #include "key_cache.h"
+#include "lasting_memory.h"
 #include "root_key.h"
 
 static HTAB *keks = NULL;
@@ -50,30 +50,68 @@ create_table(void)
 }
 
 static bool
-same_row(const KekRow *a, const KekRow *b)
+same_material(const bytea *a, const bytea *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return VARSIZE(a) == VARSIZE(b) && memcmp(a, b, VARSIZE(a)) == 0;
+}
+
+static bool
+same_sealing(const KekRow *a, const KekRow *b)
+{
+	return memcmp(a->root_key_id, b->root_key_id, KEY_CHECK_VALUE_SIZE) == 0 &&
+		same_material(a->sealed_material, b->sealed_material);
+}
+
+/*
+ * Whether two rows are of one KEK in one state.  How its material is sealed is
+ * nothing to it: the key check value tells whether it is the same material.
+ */
+static bool
+same_kek(const KekRow *a, const KekRow *b)
 {
 	if (strcmp(a->label, b->label) != 0 || a->version != b->version ||
 		a->state != b->state || a->key_bits != b->key_bits ||
-		memcmp(a->root_key_id, b->root_key_id, KEY_CHECK_VALUE_SIZE) != 0 ||
 		memcmp(a->kcv, b->kcv, KEY_CHECK_VALUE_SIZE) != 0)
 		return false;
-	if (a->provider == NULL || b->provider == NULL ? a->provider != b->provider :
-		strcmp(a->provider, b->provider) != 0)
-		return false;
-	if (a->sealed_material == NULL || b->sealed_material == NULL)
-		return a->sealed_material == b->sealed_material;
-	return VARSIZE(a->sealed_material) == VARSIZE(b->sealed_material) &&
-		memcmp(a->sealed_material, b->sealed_material, VARSIZE(a->sealed_material)) == 0;
+	if (a->provider == NULL || b->provider == NULL)
+		return a->provider == b->provider;
+	return strcmp(a->provider, b->provider) == 0;
 }
 
-static void
-free_row(KekRow *row)
+static bytea *
+copy_material(const bytea *material)
 {
-	pfree(row->label);
-	if (row->provider != NULL)
-		pfree(row->provider);
-	if (row->sealed_material != NULL)
-		pfree(row->sealed_material);
+	return material == NULL ? NULL : memcpy(palloc(VARSIZE(material)), material, VARSIZE(material));
+}
+
+/* A copy that lasts, in a context of its own. */
+static KekRow
+copy_row(const KekRow *row, MemoryContext *context)
+{
+	MemoryContext before = lasting_begin("key_vault open KEK");
+	KekRow		copy = *row;
+
+	copy.label = pstrdup(row->label);
+	copy.provider = row->provider == NULL ? NULL : pstrdup(row->provider);
+	copy.sealed_material = copy_material(row->sealed_material);
+	*context = MemoryContextSwitchTo(before);
+	return copy;
+}
+
+/* Keeps the KEK open, and remembers how its material is sealed now. */
+static void
+replace_row(Kek *kek, const KekRow *row)
+{
+	MemoryContext context;
+	KekRow		copy = copy_row(row, &context);
+
+	/* From here on nothing fails. */
+	MemoryContextDelete(kek->context);
+	MemoryContextSetParent(context, TopMemoryContext);
+	kek->context = context;
+	kek->row = copy;
 }
 
 static void
@@ -82,9 +120,7 @@ close_kek(Kek *kek)
 	secure_free(kek->material);
 	aes_cipher_free(kek->wrap_cipher);
 	aes_cipher_free(kek->unwrap_cipher);
-	if (kek->token_key != NULL)
-		pfree(kek->token_key);
-	free_row(&kek->row);
+	MemoryContextDelete(kek->context);
 	hash_search(keks, &kek->kek_id, HASH_REMOVE, NULL);
 }
 
@@ -104,11 +140,9 @@ mark_changed_labels(void)
 
 		if (!kek->withdrawn)
 		{
-			bool		found = kek_row_by_id(&kek->kek_id, &row);
-
-			kek->withdrawn = !found || !same_row(&row, &kek->row);
-			if (found)
-				free_row(&row);
+			kek->withdrawn = !kek_row_by_id(&kek->kek_id, &row) || !same_kek(&row, &kek->row);
+			if (!kek->withdrawn && !same_sealing(&row, &kek->row))
+				replace_row(kek, &row);
 		}
 		if (kek->withdrawn)
 			labels = lappend(labels, pstrdup(kek->row.label));
@@ -151,6 +185,7 @@ kek_find(const pg_uuid_t *kek_id)
 {
 	Kek		   *kek = hash_search(keks, kek_id, HASH_FIND, NULL);
 	KekRow		row;
+	MemoryContext context;
 
 	if (kek != NULL)
 		return kek;
@@ -158,18 +193,11 @@ kek_find(const pg_uuid_t *kek_id)
 		return NULL;
 
 	/* What can fail comes before the KEK is entered. */
-	row.label = MemoryContextStrdup(TopMemoryContext, row.label);
-	if (row.provider != NULL)
-		row.provider = MemoryContextStrdup(TopMemoryContext, row.provider);
-	if (row.sealed_material != NULL)
-	{
-		Size		size = VARSIZE(row.sealed_material);
-
-		row.sealed_material = memcpy(MemoryContextAlloc(TopMemoryContext, size),
-									 row.sealed_material, size);
-	}
+	row = copy_row(&row, &context);
 	kek = hash_search(keks, kek_id, HASH_ENTER, NULL);
 	memset((char *) kek + sizeof(pg_uuid_t), 0, sizeof(Kek) - sizeof(pg_uuid_t));
+	MemoryContextSetParent(context, TopMemoryContext);
+	kek->context = context;
 	kek->row = row;
 	return kek;
 }
@@ -209,13 +237,13 @@ kek_can_unwrap(const Kek *kek)
 static AesCipher *
 keyed_cipher(Kek *kek, AesCipher **cipher, AesDirection direction)
 {
+	CryptoStatus status;
+
 	if (*cipher != NULL)
 		return *cipher;
 
 	if (kek->material == NULL)
-		kek->material = secure_alloc(kek->row.key_bits / 8);
-	if (kek->material == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+		kek->material = secure_alloc_or_raise(kek->row.key_bits / 8);
 	if (!kek->is_open)
 	{
 		root_key_open(&kek->row, kek->material);
@@ -224,13 +252,13 @@ keyed_cipher(Kek *kek, AesCipher **cipher, AesDirection direction)
 
 	*cipher = aes_cipher_new();
 	if (*cipher == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	if (aes_cipher_set_key(*cipher, kek->material, kek->row.key_bits / 8,
-						   direction) != CRYPTO_OK)
+		out_of_memory();
+	status = aes_cipher_set_key(*cipher, kek->material, kek->row.key_bits / 8, direction);
+	if (status != CRYPTO_OK)
 	{
 		aes_cipher_free(*cipher);
 		*cipher = NULL;
-		elog(ERROR, "could not key a cipher");
+		crypto_error(status, "key a cipher");
 	}
 	return *cipher;
 }
@@ -253,14 +281,13 @@ token_key(Kek *kek)
 {
 	TokenKey	key;
 
-	if (kek->token_key != NULL && kek->tokens_generation == kek_token_generation)
-		return kek->token_key;
-	kek_token_key(&kek->row, &key);
-	if (kek->token_key == NULL)
-		kek->token_key = MemoryContextAlloc(TopMemoryContext, sizeof(TokenKey));
-	*kek->token_key = key;
-	kek->tokens_generation = kek_token_generation;
-	return kek->token_key;
+	if (kek->tokens_generation != kek_token_generation)
+	{
+		kek_token_key(&kek->row, &key);
+		kek->token_key = key;
+		kek->tokens_generation = kek_token_generation;
+	}
+	return &kek->token_key;
 }
 
 static CryptoStatus

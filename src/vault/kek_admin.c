@@ -27,8 +27,10 @@
 #include "access.h"
 #include "audit_log.h"
 #include "bytes.h"
+#include "crypto_error.h"
 #include "errors.h"
 #include "kek_admin.h"
+#include "kek_label.h"
 #include "kek_row.h"
 #include "kek_token.h"
 #include "owner_sql.h"
@@ -39,7 +41,10 @@ static void
 begin_administration(const char *label)
 {
 	PreventCommandDuringRecovery("administration of KEKs");
-	check_kek_label(label);
+
+	/* A label that is there was accepted before, here or in another database. */
+	if (kek_rows_by_label(label) == NIL)
+		check_new_kek_label(label);
 
 	/* Who may not does not wait; who may no more has waited in vain. */
 	access_require(label, KEK_ADMIN);
@@ -181,8 +186,8 @@ add_version(const char *label, List *rows, const uint8 *material, size_t size,
 {
 	KekRow		row = new_version(label, rows, size * 8, NULL);
 
-	if (key_check_value(material, size, row.kcv) != CRYPTO_OK)
-		elog(ERROR, "could not compute a key check value");
+	require_crypto_ok(key_check_value(material, size, row.kcv), "compute a key check value");
+	root_key_require_in_use();
 	root_key_seal(&row, material);
 	return enter_version(&row, rows, event);
 }
@@ -205,8 +210,7 @@ add_random_version(const char *label, List *rows, int32 key_bits, const char *pr
 
 	PG_TRY();
 	{
-		if (!secure_random(material, key_bits / 8))
-			elog(ERROR, "could not generate a random key");
+		random_key_bytes(material, key_bits / 8);
 		version = add_version(label, rows, material, key_bits / 8, event);
 	}
 	PG_FINALLY();
@@ -255,8 +259,7 @@ kek_import(const char *label, const uint8 *material, size_t size)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a KEK has 16, 24 or 32 bytes, not %zu", size)));
-	if (key_check_value(material, size, kcv) != CRYPTO_OK)
-		elog(ERROR, "could not compute a key check value");
+	require_crypto_ok(key_check_value(material, size, kcv), "compute a key check value");
 
 	rows = kek_rows_by_label(label);
 	foreach(cell, rows)

@@ -13,8 +13,6 @@
  *   the KEK has committed.
  * - A key that was made for a transaction that does not commit is destroyed
  *   again; if that fails, or the server does, it stays in the token and is of no use.
- *
- * Called by kek.c and kek_admin.c.
  */
 #include "postgres.h"
 
@@ -22,7 +20,9 @@
 #include "utils/memutils.h"
 
 #include "errors.h"
+#include "kek_label.h"
 #include "kek_token.h"
+#include "pending_setting.h"
 #include "uri_list.h"
 
 char	   *kek_token_setting = NULL;
@@ -47,18 +47,22 @@ kek_token_assign(const char *newval, void *extra)
 	kek_token_generation++;
 }
 
-static void
-parse(const char *text, const char *what, TokenUri *uri)
+static bool
+parse(const char *text, const char *what, TokenUri *uri, Problem *problem)
 {
-	Problem		problem;
-
 	if (strncmp(text, TOKEN_URI_SCHEME, strlen(TOKEN_URI_SCHEME)) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_TOKEN_URI),
-				 errmsg("%s is not a PKCS#11 URI", what),
-				 errhint("Write it as pkcs11:token=label, the token's label percent-encoded.")));
-	if (!token_uri_parse(text + strlen(TOKEN_URI_SCHEME), uri, &problem))
-		problem_report(&problem, psprintf(_("It is %s."), what));
+	{
+		problem->sqlstate = ERRCODE_TOKEN_URI;
+		problem->message = psprintf(_("%s is not a PKCS#11 URI"), what);
+		problem->detail = NULL;
+		problem->hint = pstrdup(_("Write it as pkcs11:token=label, the token's label percent-encoded."));
+		return false;
+	}
+	if (token_uri_parse(text + strlen(TOKEN_URI_SCHEME), uri, problem))
+		return true;
+	problem->detail = problem->detail == NULL ? psprintf(_("It is %s."), what) :
+		psprintf(_("%s  It is %s."), problem->detail, what);
+	return false;
 }
 
 static bool
@@ -67,16 +71,58 @@ fits(const char *wanted, const char *had)
 	return wanted == NULL || (had != NULL && strcmp(wanted, had) == 0);
 }
 
-/* The token that a provider means; an error when the setting has none. */
+bool
+kek_token_check_setting(char **newval, void **extra, GucSource source)
+{
+	const char *list = *newval;
+	char	   *entry;
+	TokenUri	uri;
+	Problem		problem;
+
+	if (list == NULL)
+		return true;
+	if (!uri_list_check(list, "key_vault.tokens", ERRCODE_TOKEN_URI, &problem))
+		return problem_refuse_setting(&problem);
+	while ((entry = uri_list_next(&list)) != NULL)
+		if (!parse(entry, _("an entry of key_vault.tokens"), &uri, &problem))
+			return problem_refuse_setting(&problem);
+	return true;
+}
+
+/* The token of a setting that a provider means; NULL when there is none. */
+static Token *
+find_in_setting(const TokenUri *wanted, const char *list)
+{
+	TokenUri	uri;
+	char	   *entry;
+	Problem		problem;
+
+	while ((entry = uri_list_next(&list)) != NULL)
+	{
+		if (!parse(entry, _("an entry of key_vault.tokens"), &uri, &problem))
+			problem_report(&problem, NULL);
+		if (fits(wanted->token, uri.token) && fits(wanted->serial, uri.serial) &&
+			fits(wanted->manufacturer, uri.manufacturer) && fits(wanted->model, uri.model))
+			return token_get(&uri);
+	}
+	return NULL;
+}
+
+/*
+ * The token that a provider means; an error when the setting has none.  A KEK may
+ * have been made, after a reload that this session takes only when its statement
+ * has ended, in a token that the reload brought.
+ */
 static Token *
 find_token(const char *provider)
 {
 	const char *list = kek_token_setting ? kek_token_setting : "";
 	TokenUri	wanted;
-	TokenUri	uri;
-	char	   *entry;
+	Token	   *token;
+	Problem		problem;
 
-	parse(provider, _("the provider of a KEK"), &wanted);
+	if (!parse(provider, _("the provider of a KEK"), &wanted, &problem))
+		problem_report(&problem, NULL);
 	if (wanted.object != NULL || wanted.id != NULL || wanted.slot_id != NULL ||
 		wanted.module_path != NULL || wanted.pin_source != NULL ||
 		(wanted.token == NULL && wanted.serial == NULL))
@@ -85,22 +131,27 @@ find_token(const char *provider)
 				 errmsg("provider of a KEK must name a token, and nothing else"),
 				 errdetail("It has token or serial, and may have manufacturer and model.  The key is made in the token; module and PIN are in the setting key_vault.tokens.")));
 
-	while ((entry = uri_list_next(&list)) != NULL)
-	{
-		parse(entry, _("an entry of key_vault.tokens"), &uri);
-		if (fits(wanted.token, uri.token) && fits(wanted.serial, uri.serial) &&
-			fits(wanted.manufacturer, uri.manufacturer) && fits(wanted.model, uri.model))
-			return token_get(&uri);
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_TOKEN_URI),
-			 errmsg("setting \"key_vault.tokens\" has no entry for \"%s\"", provider),
-			 errhint("Add one that has the same attributes, and after a question mark module-path and pin-source.")));
+	token = find_in_setting(&wanted, list);
+	if (token == NULL)
+		token = find_in_setting(&wanted, pending_setting("key_vault.tokens", list));
+	if (token == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOKEN_URI),
+				 errmsg("setting \"key_vault.tokens\" has no entry for \"%s\"", provider),
+				 errhint("Add one that has the same attributes, and after a question mark module-path and pin-source.")));
+	return token;
 }
 
 void
 kek_token_check_provider(const char *provider)
 {
+	for (const char *c = provider; *c != '\0'; c++)
+		if (IS_HIGHBIT_SET(*c))
+			ereport(ERROR,
+					(errcode(ERRCODE_TOKEN_URI),
+					 errmsg("provider of a KEK is not percent-encoded"),
+					 errdetail("Letters other than those of ASCII differ from one database encoding to another."),
+					 errhint("Write each byte of their UTF-8 form as a percent sign and two hexadecimal digits.")));
 	(void) find_token(provider);
 }
 
@@ -234,7 +285,7 @@ kek_token_generate(KekRow *row)
 
 	kek_token_key(row, &key);
 	key.has_kcv = false;
-	key.label = psprintf("key_vault %s %d", row->label, row->version);
+	key.label = psprintf("key_vault %s %d", kek_label_utf8(row->label), row->version);
 	if (!token_key_generate(&key, row->key_bits / 8, &problem))
 		kek_token_report(&problem, row);
 	add_pending(pending, &key);

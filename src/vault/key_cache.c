@@ -33,6 +33,7 @@
 #include "age_timer.h"
 #include "cache_stats.h"
 #include "cipher_pool.h"
+#include "crypto_error.h"
 #include "kek.h"
 #include "key_cache.h"
 
@@ -473,9 +474,7 @@ key_cache_lend(const WrappedKey *wrapped_key, struct Kek *kek)
 	CacheEntry *entry;
 
 	key_cache_release();
-	entry = secure_alloc(entry_size(wrapped_key->wrapped_size));
-	if (entry == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	entry = secure_alloc_or_raise(entry_size(wrapped_key->wrapped_size));
 	entry->kek = kek;
 	entry->wrapped_size = wrapped_key->wrapped_size;
 	entry->algorithm = wrapped_key->algorithm;
@@ -485,20 +484,6 @@ key_cache_lend(const WrappedKey *wrapped_key, struct Kek *kek)
 	memcpy(entry->data, wrapped_key->wrapped, wrapped_key->wrapped_size);
 	key_cache_lent = entry;
 	return entry;
-}
-
-static void
-warn_if_not_locked(void)
-{
-	static bool warned = false;
-
-	if (warned || secure_memory_is_locked())
-		return;
-	warned = true;
-	ereport(WARNING,
-			(errmsg("memory of unwrapped keys could not be locked"),
-			 errdetail("Keys of this session may be written to swap space."),
-			 errhint("Raise the limit on locked memory of the server (LimitMEMLOCK= of its systemd unit) or lower key_vault.cache_size.")));
 }
 
 void
@@ -528,7 +513,6 @@ key_cache_keep(CacheEntry *entry)
 	key_cache_lent = NULL;
 	key_cache_stats->bytes += entry_footprint(entry);
 	key_cache_stats->entries++;
-	warn_if_not_locked();
 }
 
 void

@@ -18,10 +18,13 @@ typedef struct Problem
 	char	   *hint;			/* NULL when there is none */
 } Problem;
 
-/* Raises; the detail goes on with what the thing was needed for. */
+/* Raises; the detail goes on with what the thing was needed for, if not NULL. */
 extern void problem_report(const Problem *problem, const char *purpose);
 
 /* The same as a warning. */
 extern void problem_warn(const Problem *problem, const char *purpose);
+
+/* In a check hook: the setting's new value is refused for it.  Returns false. */
+extern bool problem_refuse_setting(const Problem *problem);
 
 #endif							/* PROBLEM_H */

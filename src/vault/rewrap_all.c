@@ -482,7 +482,6 @@ rewrap_all(const char *label, int batch_size, int64 sleep_us, Oid only)
 	ListCell   *cell;
 
 	PreventCommandDuringRecovery("rewrap_all()");
-	check_kek_label(label);
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	context = CurrentMemoryContext;

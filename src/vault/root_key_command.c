@@ -4,15 +4,28 @@
  *	  hexadecimal digits, as ssl_passphrase_command prints a passphrase.
  *
  * The command is run by the shell as the server's user, once a backend and
- * again after the setting changed.  Called by root_key.c.
+ * again after the setting changed.
  */
 #include "postgres.h"
 
+#include "errors.h"
 #include "root_key_provider.h"
-#include "secret_source.h"
+#include "secret_command.h"
 
-/* Longer than any root key, so that a longer line shows as such. */
+/* Longer than any root key, in bytes. */
 #define MAX_OUTPUT_SIZE 256
+
+static bool
+check(const char *location, Problem *problem)
+{
+	if (location[strspn(location, " \t\r\n")] != '\0')
+		return true;
+	problem->sqlstate = ERRCODE_ROOT_KEY_SETTING;
+	problem->message = pstrdup("root key command is empty");
+	problem->detail = NULL;
+	problem->hint = pstrdup("Write it as command:shell command.");
+	return false;
+}
 
 static bool
 load(RootKey *key, const char *location, Problem *problem)
@@ -26,6 +39,7 @@ load(RootKey *key, const char *location, Problem *problem)
 
 const RootKeyProvider root_key_command_provider = {
 	.scheme = "command:",
+	.check = check,
 	.load = load,
 	.seal = software_root_key_seal,
 	.open = software_root_key_open,

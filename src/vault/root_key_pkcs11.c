@@ -5,7 +5,7 @@
  *
  * The key is named by object (its label), id or both.  It is known by its key
  * check value, as the others are, so that one and the same key in a file and in a
- * token is one root key.  Called by root_key.c.
+ * token is one root key.
  */
 #include "postgres.h"
 
@@ -18,12 +18,46 @@
 static void
 forget(RootKey *key)
 {
-	TokenKey   *token_key = key->handle;
-
-	if (token_key->label != NULL)
-		pfree(token_key->label);
-	pfree(token_key);
+	pfree(key->handle);
 	key->handle = NULL;
+}
+
+static bool
+parse(const char *location, TokenUri *uri, Problem *problem)
+{
+	if (!token_uri_parse(location, uri, problem))
+		return false;
+	if ((uri->object == NULL && uri->id_size == 0) || uri->id_size > TOKEN_KEY_MAX_ID)
+	{
+		problem->sqlstate = ERRCODE_TOKEN_URI;
+		problem->message = pstrdup("PKCS#11 URI of a root key does not name a key");
+		problem->detail = uri->id_size > TOKEN_KEY_MAX_ID ?
+			psprintf("An id has %d bytes at most.", TOKEN_KEY_MAX_ID) : NULL;
+		problem->hint = pstrdup("Add object=, the key's label, or id=, its id percent-encoded.");
+		return false;
+	}
+	return true;
+}
+
+static bool
+check(const char *location, Problem *problem)
+{
+	TokenUri	uri;
+
+	return parse(location, &uri, problem);
+}
+
+/* A copy that lasts, its label behind it. */
+static TokenKey *
+copy_key(const TokenKey *key)
+{
+	size_t		label_size = key->label != NULL ? strlen(key->label) + 1 : 0;
+	TokenKey   *copy = MemoryContextAlloc(TopMemoryContext, sizeof(TokenKey) + label_size);
+
+	*copy = *key;
+	if (key->label != NULL)
+		copy->label = memcpy(copy + 1, key->label, label_size);
+	return copy;
 }
 
 static bool
@@ -32,18 +66,8 @@ load(RootKey *key, const char *location, Problem *problem)
 	TokenUri	uri;
 	TokenKey	found = {0};
 
-	if (!token_uri_parse(location, &uri, problem))
+	if (!parse(location, &uri, problem))
 		return false;
-	if ((uri.object == NULL && uri.id_size == 0) || uri.id_size > TOKEN_KEY_MAX_ID)
-	{
-		problem->sqlstate = ERRCODE_TOKEN_URI;
-		problem->message = pstrdup("PKCS#11 URI of a root key does not name a key");
-		problem->detail = uri.id_size > TOKEN_KEY_MAX_ID ?
-			psprintf("An id has %d bytes at most.", TOKEN_KEY_MAX_ID) : NULL;
-		problem->hint = pstrdup("Add object=, the key's label, or id=, its id percent-encoded.");
-		return false;
-	}
-
 	found.token = token_get(&uri);
 	found.label = uri.object;
 	found.id_size = uri.id_size;
@@ -52,10 +76,7 @@ load(RootKey *key, const char *location, Problem *problem)
 	if (!token_key_find(&found, problem))
 		return false;
 
-	if (found.label != NULL)
-		found.label = MemoryContextStrdup(TopMemoryContext, found.label);
-	key->handle = MemoryContextAlloc(TopMemoryContext, sizeof(TokenKey));
-	memcpy(key->handle, &found, sizeof(TokenKey));
+	key->handle = copy_key(&found);
 	memcpy(key->id, found.kcv, KEY_CHECK_VALUE_SIZE);
 	return true;
 }
@@ -80,6 +101,7 @@ open_sealed(const RootKey *key, const uint8 nonce[AEAD_NONCE_SIZE], const uint8 
 
 const RootKeyProvider root_key_pkcs11_provider = {
 	.scheme = TOKEN_URI_SCHEME,
+	.check = check,
 	.load = load,
 	.seal = seal,
 	.open = open_sealed,

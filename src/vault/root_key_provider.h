@@ -1,8 +1,8 @@
 /*
  * root_key_provider.h
- *	  What root_key.c needs of a place that root keys come from.
+ *	  What root_key_list.c needs of a place that root keys come from.
  *
- * A provider is one file: it defines a RootKeyProvider, which root_key.c lists.
+ * A provider is one file: it defines a RootKeyProvider, which root_key_list.c lists.
  * A provider does not raise errors for what is wrong with a root key: the
  * setting may list others that do.  It fills a Problem instead.
  */
@@ -20,6 +20,9 @@ typedef struct RootKey RootKey;
 typedef struct RootKeyProvider
 {
 	const char *scheme;			/* of its URIs, with the colon */
+
+	/* Whether a location can be one at all; nothing is looked at yet. */
+	bool		(*check) (const char *location, Problem *problem);
 
 	/* Gets hold of the key at a location and fills key->id. */
 	bool		(*load) (RootKey *key, const char *location,
@@ -48,7 +51,7 @@ typedef struct RootKeyProvider
 struct RootKey
 {
 	const RootKeyProvider *provider;
-	char	   *location;		/* the URI without its scheme */
+	const char *location;		/* the URI without its scheme */
 	bool		loaded;
 	uint8		id[KEY_CHECK_VALUE_SIZE];	/* the root key's key check value */
 	void	   *handle;			/* the provider's */

@@ -3,33 +3,31 @@
  *	  Root keys in this process's memory: what the providers that read a key
  *	  from somewhere have in common.
  *
- * Invariant: the key is in secure memory only; the text it came in is wiped.
- * Called by those providers, and through their vtable by root_key.c.
+ * Invariant: the key is in secure memory only; the text it came in is wiped,
+ * after an error too.
  */
 #include "postgres.h"
 
 #include "../crypto/secure_memory.h"
 #include "bytes.h"
+#include "crypto_error.h"
 #include "errors.h"
 #include "root_key_provider.h"
 
-bool
-software_root_key_load(RootKey *key, char *text, size_t text_len,
-					   const char *source, Problem *problem)
+static bool
+load_text(RootKey *key, const char *text, size_t text_len, const char *source,
+		  Problem *problem)
 {
-	uint8	   *bytes = secure_alloc(AEAD_KEY_SIZE);
+	uint8	   *bytes = secure_alloc_or_raise(AEAD_KEY_SIZE);
 	size_t		line_len = text_len;
 	bool		decoded;
-
-	if (bytes == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	CryptoStatus status;
 
 	if (line_len > 0 && text[line_len - 1] == '\n')
 		line_len--;
 	if (line_len > 0 && text[line_len - 1] == '\r')
 		line_len--;
 	decoded = line_len == 2 * AEAD_KEY_SIZE && decode_hex(text, AEAD_KEY_SIZE, bytes);
-	secure_wipe(text, text_len);
 
 	if (!decoded)
 	{
@@ -42,13 +40,32 @@ software_root_key_load(RootKey *key, char *text, size_t text_len,
 		problem->hint = pstrdup("A new root key is made by: openssl rand -hex 32");
 		return false;
 	}
-	if (key_check_value(bytes, AEAD_KEY_SIZE, key->id) != CRYPTO_OK)
+	status = key_check_value(bytes, AEAD_KEY_SIZE, key->id);
+	if (status != CRYPTO_OK)
 	{
 		secure_free(bytes);
-		elog(ERROR, "could not compute the key check value of a root key");
+		crypto_error(status, "compute the key check value of a root key");
 	}
 	key->handle = bytes;
 	return true;
+}
+
+bool
+software_root_key_load(RootKey *key, char *text, size_t text_len,
+					   const char *source, Problem *problem)
+{
+	bool		loaded;
+
+	PG_TRY();
+	{
+		loaded = load_text(key, text, text_len, source, problem);
+	}
+	PG_FINALLY();
+	{
+		secure_wipe(text, text_len);
+	}
+	PG_END_TRY();
+	return loaded;
 }
 
 CryptoStatus

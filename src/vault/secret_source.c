@@ -1,16 +1,13 @@
 /*
  * secret_source.c
- *	  Reading a root key or a PIN from a file or from a command's output.
+ *	  Reading a root key or a PIN from a file.
  *
  * A file must be as PostgreSQL wants its server's private key: owned by the
  * server's user and open to nobody else, or owned by root and at most readable
  * to a group.  It must not lie where each base backup would take it along with
- * the KEKs that it opens: in the data directory or a tablespace.  A command is
- * run by the shell as the server's user, as ssl_passphrase_command is.
+ * the KEKs that it opens: in the data directory or a tablespace.
  *
  * Invariant: nothing is read through stdio, whose buffers would keep a copy.
- *
- * Called by the providers of root keys, and by token.c for PINs.
  */
 #include "postgres.h"
 
@@ -23,7 +20,6 @@
 #include "miscadmin.h"
 #include "storage/fd.h"
 
-#include "../crypto/secure_memory.h"
 #include "errors.h"
 #include "secret_source.h"
 
@@ -139,49 +135,5 @@ secret_file_read(const char *what, const char *path, char *text, size_t size,
 	}
 	CloseTransientFile(fd);
 	*len = got;
-	return true;
-}
-
-bool
-secret_command_read(const char *what, const char *command, char *text, size_t size,
-					size_t *len, Problem *problem)
-{
-	int			result;
-	FILE	   *pipe = OpenPipeStream(command, "r");
-
-	if (pipe == NULL)
-	{
-		problem->sqlstate = ERRCODE_ROOT_KEY_UNREADABLE;
-		problem->message = psprintf("could not run the %s", what);
-		problem->detail = psprintf("%s.", strerror(errno));
-		problem->hint = NULL;
-		return false;
-	}
-
-	*len = 0;
-	while (*len < size)
-	{
-		ssize_t		got = read(fileno(pipe), text + *len, size - *len);
-
-		if (got < 0 && errno == EINTR)
-		{
-			CHECK_FOR_INTERRUPTS();
-			continue;
-		}
-		if (got <= 0)
-			break;
-		*len += got;
-	}
-
-	result = ClosePipeStream(pipe);
-	if (result != 0)
-	{
-		secure_wipe(text, size);
-		problem->sqlstate = ERRCODE_ROOT_KEY_UNREADABLE;
-		problem->message = psprintf("%s failed", what);
-		problem->detail = wait_result_to_str(result);
-		problem->hint = pstrdup("What the command wrote to its standard error is in the server log.");
-		return false;
-	}
 	return true;
 }

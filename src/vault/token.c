@@ -18,8 +18,6 @@
  *   files, as SoftHSM does, do not read one while another login writes it.
  * - Nothing here raises for what is wrong with a token: there may be another
  *   root key.
- *
- * Called by token_key.c, root_key_pkcs11.c and kek_token.c.
  */
 #include "postgres.h"
 
@@ -34,6 +32,8 @@
 
 #include "../crypto/secure_memory.h"
 #include "errors.h"
+#include "lasting_memory.h"
+#include "secret_command.h"
 #include "secret_source.h"
 #include "token.h"
 
@@ -64,15 +64,16 @@ same_text(const char *a, const char *b)
 }
 
 static char *
-keep(const char *text)
+copy_text(const char *text)
 {
-	return text == NULL ? NULL : MemoryContextStrdup(TopMemoryContext, text);
+	return text == NULL ? NULL : pstrdup(text);
 }
 
 Token *
 token_get(const TokenUri *uri)
 {
 	Token	   *token;
+	MemoryContext outer;
 
 	for (token = tokens; token != NULL; token = token->next)
 		if (same_text(token->uri.token, uri->token) &&
@@ -84,14 +85,16 @@ token_get(const TokenUri *uri)
 			same_text(token->uri.pin_source, uri->pin_source))
 			return token;
 
-	token = MemoryContextAllocZero(TopMemoryContext, sizeof(Token));
-	token->uri.token = keep(uri->token);
-	token->uri.manufacturer = keep(uri->manufacturer);
-	token->uri.model = keep(uri->model);
-	token->uri.serial = keep(uri->serial);
-	token->uri.slot_id = keep(uri->slot_id);
-	token->uri.module_path = keep(uri->module_path);
-	token->uri.pin_source = keep(uri->pin_source);
+	outer = lasting_begin("key_vault token");
+	token = palloc0(sizeof(Token));
+	token->uri.token = copy_text(uri->token);
+	token->uri.manufacturer = copy_text(uri->manufacturer);
+	token->uri.model = copy_text(uri->model);
+	token->uri.serial = copy_text(uri->serial);
+	token->uri.slot_id = copy_text(uri->slot_id);
+	token->uri.module_path = copy_text(uri->module_path);
+	token->uri.pin_source = copy_text(uri->pin_source);
+	(void) lasting_keep(outer);
 	token->next = tokens;
 	tokens = token;
 	return token;
@@ -191,6 +194,8 @@ static TokenModule *
 load_module(const char *path, Problem *problem)
 {
 	TokenModule *module;
+	MemoryContext outer;
+	MemoryContext context;
 	void	   *library;
 	CK_C_GetFunctionList get_function_list;
 	CK_RV		rv;
@@ -202,6 +207,11 @@ load_module(const char *path, Problem *problem)
 	if (IsPostmasterEnvironment && !IsUnderPostmaster)
 		elog(ERROR, "a PKCS#11 module cannot be loaded in the postmaster");
 
+	outer = lasting_begin("key_vault PKCS#11 module");
+	module = palloc0(sizeof(TokenModule));
+	module->path = pstrdup(path);
+	context = MemoryContextSwitchTo(outer);
+
 	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (library == NULL)
 	{
@@ -212,21 +222,18 @@ load_module(const char *path, Problem *problem)
 		return NULL;
 	}
 	get_function_list = (CK_C_GetFunctionList) dlsym(library, "C_GetFunctionList");
-	module = MemoryContextAllocZero(TopMemoryContext, sizeof(TokenModule));
-	module->path = keep(path);
 	rv = get_function_list == NULL ? CKR_FUNCTION_NOT_SUPPORTED : get_function_list(&module->api);
 	if (rv != CKR_OK)
 	{
+		dlclose(library);
 		complain(problem, ERRCODE_TOKEN_MODULE,
 				 psprintf("\"%s\" is not a PKCS#11 module", path),
 				 psprintf("C_GetFunctionList answered %s.", rv_name(rv)), NULL);
-		pfree(module->path);
-		pfree(module);
-		dlclose(library);
 		return NULL;
 	}
 	if (modules == NULL)
 		on_proc_exit(finalize_modules, (Datum) 0);
+	MemoryContextSetParent(context, TopMemoryContext);
 	module->next = modules;
 	modules = module;
 	return module;
@@ -444,10 +451,16 @@ log_in(Token *token, Problem *problem)
 	if ((info.flags & CKF_LOGIN_REQUIRED) == 0)
 		return true;
 
-	if (!read_pin(token, pin, &pin_size, problem))
-		return false;
-	done = try_pin(token, &info, pin, pin_size, problem);
-	secure_wipe(pin, sizeof(pin));
+	PG_TRY();
+	{
+		done = read_pin(token, pin, &pin_size, problem) &&
+			try_pin(token, &info, pin, pin_size, problem);
+	}
+	PG_FINALLY();
+	{
+		secure_wipe(pin, sizeof(pin));
+	}
+	PG_END_TRY();
 	return done;
 }
 

@@ -3,7 +3,7 @@
  *	  Settings that are lists of URIs.
  *
  * The URIs stand between commas; one with a comma in it stands in double
- * quotes.  Called by root_key.c and kek_token.c.
+ * quotes.
  */
 #include "postgres.h"
 
@@ -40,4 +40,62 @@ uri_list_next(const char **list)
 		uri.data[--uri.len] = '\0';
 	*list = c;
 	return uri.data;
+}
+
+static const char *
+skip_blanks(const char *c)
+{
+	while (isspace((unsigned char) *c))
+		c++;
+	return c;
+}
+
+/* What is wrong, as a sentence; NULL for nothing. */
+static char *
+find_fault(const char *list)
+{
+	const char *c = skip_blanks(list);
+
+	if (*c == '\0')
+		return NULL;
+	for (int entry = 1;; entry++)
+	{
+		const char *start = c;
+
+		if (*c == '"')
+		{
+			for (c++; *c != '\0' && (*c != '"' || c[1] == '"'); c++)
+				if (*c == '"')
+					c++;
+			if (*c == '\0')
+				return psprintf(_("Entry %d has a double quote at its start and none at its end."), entry);
+			if (c == start + 1)
+				return psprintf(_("Entry %d is empty."), entry);
+			c = skip_blanks(c + 1);
+			if (*c != '\0' && *c != ',')
+				return psprintf(_("Entry %d goes on after its closing double quote."), entry);
+		}
+		else
+		{
+			while (*c != '\0' && *c != ',')
+				c++;
+			if (c == start)
+				return psprintf(_("Entry %d is empty."), entry);
+		}
+		if (*c == '\0')
+			return NULL;
+		c = skip_blanks(c + 1);
+	}
+}
+
+bool
+uri_list_check(const char *list, const char *setting, int sqlstate, Problem *problem)
+{
+	problem->detail = find_fault(list);
+	if (problem->detail == NULL)
+		return true;
+	problem->sqlstate = sqlstate;
+	problem->message = psprintf(_("setting \"%s\" is not a list of URIs"), setting);
+	problem->hint = pstrdup(_("Put a comma between two entries, and double quotes around an entry that contains a comma."));
+	return false;
 }

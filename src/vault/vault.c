@@ -21,6 +21,7 @@
 
 #include "../crypto/secure_memory.h"
 #include "cache_stats.h"
+#include "crypto_error.h"
 #include "errors.h"
 #include "kek.h"
 #include "key_cache.h"
@@ -142,7 +143,7 @@ unwrap(const WrappedKey *wrapped_key, Kek *kek)
 
 	key_cache_release();
 	if (status != CRYPTO_INTEGRITY)
-		elog(ERROR, "could not unwrap a key: crypto status %d", status);
+		crypto_error(status, "unwrap a key");
 	return NULL;
 }
 

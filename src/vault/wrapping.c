@@ -15,28 +15,10 @@
 #include "lib/stringinfo.h"
 
 #include "../crypto/secure_memory.h"
+#include "crypto_error.h"
 #include "errors.h"
 #include "kek.h"
 #include "wrapping.h"
-
-#define MAX_LABEL_SIZE 255
-
-void
-check_kek_label(const char *label)
-{
-	size_t		len = strlen(label);
-	bool		has_control = false;
-
-	for (const char *c = label; *c != '\0'; c++)
-		has_control |= (unsigned char) *c < ' ' || *c == 0x7f;
-
-	if (len == 0 || len > MAX_LABEL_SIZE || has_control)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid KEK label"),
-				 errdetail("A KEK label has 1 to %d bytes and no control characters.",
-						   MAX_LABEL_SIZE)));
-}
 
 /*
  * The KEK that wraps for a label, after checking that the current role may have
@@ -83,8 +65,7 @@ fits_aes_kw(size_t key_size)
 static void
 check_wrap_status(CryptoStatus status)
 {
-	if (status != CRYPTO_OK)
-		elog(ERROR, "could not wrap a key: crypto status %d", status);
+	require_crypto_ok(status, "wrap a key");
 }
 
 /* Wraps; key may point into the cache, since nothing here calls it. */
@@ -163,8 +144,7 @@ vault_generate(const char *label, int32 key_size)
 	kek = wrapping_kek(label, KEK_WRAP);
 	PG_TRY();
 	{
-		if (!secure_random(key, key_size))
-			elog(ERROR, "could not generate a random key");
+		random_key_bytes(key, key_size);
 		value = wrap_with(kek, key, key_size, NULL);
 	}
 	PG_FINALLY();
@@ -282,7 +262,7 @@ kek_of_envelope(const List *rows, const uint8 *encrypted_key,
 		if (status == CRYPTO_OK)
 			return kek;
 		if (status != CRYPTO_INTEGRITY)
-			elog(ERROR, "could not unwrap a key: crypto status %d", status);
+			crypto_error(status, "unwrap a key");
 	}
 	return NULL;
 }

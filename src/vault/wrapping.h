@@ -12,9 +12,6 @@
 
 #include "vault.h"
 
-/* An error unless the label is one that a KEK may have. */
-extern void check_kek_label(const char *label);
-
 /*
  * Wraps a key of 1 to 4096 bytes with the active KEK of a label.  dev_addr is
  * what to bind it to, or NULL.  Takes the privilege wrap.
