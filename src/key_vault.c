@@ -9,12 +9,13 @@
 #include "fmgr.h"
 #include "utils/guc.h"
 
+#include "catalog/invalidation.h"
+#include "common/secret_command.h"
+#include "root_key/root_key.h"
+#include "root_key/root_key_list.h"
+#include "token/kek_token.h"
 #include "vault/cache_stats.h"
-#include "vault/invalidation.h"
-#include "vault/kek_token.h"
 #include "vault/key_cache.h"
-#include "vault/root_key_list.h"
-#include "vault/secret_command.h"
 
 PG_MODULE_MAGIC;
 

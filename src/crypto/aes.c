@@ -2,7 +2,7 @@
  * aes.c
  *	  A keyed AES-ECB context of OpenSSL's.
  *
- * The one place that names OpenSSL's AES; key_wrap.c and lorawan_payload.c are
+ * The one place that names OpenSSL's AES; key_wrap.c and lorawan/payload.c are
  * built on it, and the vault keeps contexts of it for keys in use.
  *
  * EVP chooses the implementation, by EVP_CIPHER_fetch(), and so by the

@@ -10,9 +10,9 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
-#include "../crypto/lorawan_frame.h"
-#include "../vault/bytes.h"
-#include "../vault/wrapped_key.h"
+#include "../catalog/wrapped_key.h"
+#include "../common/bytes.h"
+#include "../lorawan/frame.h"
 
 /* A wrapped_key argument; what comes out points into the argument. */
 static inline void

@@ -7,8 +7,8 @@
  */
 #include "postgres.h"
 
+#include "../common/errors.h"
 #include "../crypto/secure_memory.h"
-#include "../vault/errors.h"
 #include "mic_frames.h"
 
 #if PG_VERSION_NUM >= 160000

@@ -9,7 +9,7 @@
 
 #include "fmgr.h"
 
-#include "../crypto/lorawan_frame.h"
+#include "../lorawan/frame.h"
 
 /* A frame, as far as MICs are concerned; points into the argument. */
 typedef struct MicFrame

@@ -19,9 +19,9 @@
  */
 #include "postgres.h"
 
+#include "../common/crypto_error.h"
 #include "cache_stats.h"
 #include "cipher_pool.h"
-#include "crypto_error.h"
 
 /* Of so many uses of the shared cipher, one may take over another's. */
 #define TAKEOVER_INTERVAL 16

@@ -15,10 +15,10 @@
  */
 #include "postgres.h"
 
+#include "../common/crypto_error.h"
+#include "../common/errors.h"
 #include "../crypto/secure_memory.h"
-#include "crypto_error.h"
 #include "derivation.h"
-#include "errors.h"
 #include "wrapping.h"
 
 /*

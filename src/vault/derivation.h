@@ -14,7 +14,7 @@
 
 #include "postgres.h"
 
-#include "../crypto/lorawan_join.h"
+#include "../lorawan/join.h"
 #include "vault.h"
 
 /* A join: what was accepted, and the session keys, bound to its DevAddr. */

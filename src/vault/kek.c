@@ -22,15 +22,15 @@
 
 #include "utils/hsearch.h"
 
+#include "../common/crypto_error.h"
+#include "../common/errors.h"
+#include "../common/lasting_memory.h"
 #include "../crypto/secure_memory.h"
+#include "../root_key/root_key.h"
+#include "../token/kek_token.h"
 #include "cache_stats.h"
-#include "crypto_error.h"
-#include "errors.h"
 #include "kek.h"
-#include "kek_token.h"
 #include "key_cache.h"
-#include "lasting_memory.h"
-#include "root_key.h"
 
 static HTAB *keks = NULL;
 

@@ -9,11 +9,11 @@
 
 #include "utils/inval.h"
 
+#include "../catalog/access.h"
+#include "../catalog/invalidation.h"
+#include "../catalog/kek_row.h"
 #include "../crypto/key_wrap.h"
-#include "access.h"
-#include "invalidation.h"
-#include "kek_row.h"
-#include "token_key.h"
+#include "../token/token_key.h"
 
 typedef struct Kek
 {

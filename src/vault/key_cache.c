@@ -29,11 +29,11 @@
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
+#include "../common/crypto_error.h"
 #include "../crypto/secure_memory.h"
 #include "age_timer.h"
 #include "cache_stats.h"
 #include "cipher_pool.h"
-#include "crypto_error.h"
 #include "kek.h"
 #include "key_cache.h"
 

@@ -7,9 +7,9 @@
 
 #include "postgres.h"
 
+#include "../catalog/wrapped_key.h"
 #include "../crypto/aes.h"
 #include "cipher_pool.h"
-#include "wrapped_key.h"
 
 struct Kek;
 

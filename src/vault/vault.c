@@ -19,10 +19,10 @@
 #include "utils/builtins.h"
 #include "utils/uuid.h"
 
+#include "../common/crypto_error.h"
+#include "../common/errors.h"
 #include "../crypto/secure_memory.h"
 #include "cache_stats.h"
-#include "crypto_error.h"
-#include "errors.h"
 #include "kek.h"
 #include "key_cache.h"
 #include "vault.h"

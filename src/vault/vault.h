@@ -11,9 +11,9 @@
 
 #include "postgres.h"
 
+#include "../catalog/access.h"
+#include "../catalog/wrapped_key.h"
 #include "../crypto/aes.h"
-#include "access.h"
-#include "wrapped_key.h"
 
 /* Why a wrapped key cannot be used, as far as the key itself is the reason. */
 typedef enum VaultFailure

@@ -14,9 +14,9 @@
 
 #include "lib/stringinfo.h"
 
+#include "../common/crypto_error.h"
+#include "../common/errors.h"
 #include "../crypto/secure_memory.h"
-#include "crypto_error.h"
-#include "errors.h"
 #include "kek.h"
 #include "wrapping.h"
 

@@ -1,13 +1,13 @@
 /*
  * fuzz_lorawan.c
  *	  What must hold for any bytes at all, for libFuzzer to try and refute: see
- *	  lorawan_frame.c and lorawan_mac_command.c.
+ *	  lorawan/frame.c and lorawan/mac_command.c.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "lorawan_frame.h"
-#include "lorawan_mac_command.h"
+#include "lorawan/frame.h"
+#include "lorawan/mac_command.h"
 
 #define MUST(condition) \
 	do { \

@@ -212,7 +212,7 @@ class View:
             raise Failure(KEY_LENGTH)
         return kek
 
-    # What src/vault/kek_admin.c says.  Each returns the new Vault.
+    # What src/admin/kek_admin.c says.  Each returns the new Vault.
 
     def version(self, label, version):
         for kek_id, kek in self.vault.versions(label):

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "aes.h"
+#include "crypto/aes.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -4,7 +4,7 @@
  */
 #include <openssl/err.h>
 
-#include "aead.h"
+#include "crypto/aead.h"
 #include "check.h"
 #include "vectors.h"
 

@@ -5,7 +5,7 @@
 #include <openssl/err.h>
 
 #include "check.h"
-#include "cmac.h"
+#include "crypto/cmac.h"
 #include "vectors.h"
 
 static void

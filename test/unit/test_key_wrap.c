@@ -5,7 +5,7 @@
 #include <openssl/err.h>
 
 #include "check.h"
-#include "key_wrap.h"
+#include "crypto/key_wrap.h"
 #include "vectors.h"
 
 #define ROOM (KEY_WRAP_MAX_KEY + 128)

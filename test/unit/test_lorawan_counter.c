@@ -1,9 +1,9 @@
 /*
  * test_lorawan_counter.c
- *	  Tests of lorawan_counter.h.
+ *	  Tests of lorawan/counter.h.
  */
 #include "check.h"
-#include "lorawan_counter.h"
+#include "lorawan/counter.h"
 
 static void
 full_f_cnt_values(void)

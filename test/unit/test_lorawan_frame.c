@@ -1,11 +1,11 @@
 /*
  * test_lorawan_frame.c
- *	  Tests of lorawan_frame.c.
+ *	  Tests of lorawan/frame.c.
  */
 #include <stdlib.h>
 
 #include "check.h"
-#include "lorawan_frame.h"
+#include "lorawan/frame.h"
 
 /* A frame, and what describe() says of it. */
 typedef struct FrameVector

@@ -1,11 +1,11 @@
 /*
  * test_lorawan_join.c
- *	  Tests of lorawan_derive.c and lorawan_join.c.
+ *	  Tests of lorawan/derive.c and lorawan/join.c.
  */
 #include <openssl/err.h>
 
 #include "check.h"
-#include "lorawan_join.h"
+#include "lorawan/join.h"
 #include "vectors.h"
 
 /* The kinds of the vectors */

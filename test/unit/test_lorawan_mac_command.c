@@ -1,11 +1,11 @@
 /*
  * test_lorawan_mac_command.c
- *	  Tests of lorawan_mac_command.c.
+ *	  Tests of lorawan/mac_command.c.
  */
 #include <stdlib.h>
 
 #include "check.h"
-#include "lorawan_mac_command.h"
+#include "lorawan/mac_command.h"
 
 #define UP LORAWAN_UPLINK
 #define DOWN LORAWAN_DOWNLINK

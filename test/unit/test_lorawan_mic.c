@@ -1,12 +1,12 @@
 /*
  * test_lorawan_mic.c
- *	  Tests of lorawan_mic.c.
+ *	  Tests of lorawan/mic.c.
  */
 #include <openssl/err.h>
 
 #include "check.h"
-#include "cmac.h"
-#include "lorawan_mic.h"
+#include "crypto/cmac.h"
+#include "lorawan/mic.h"
 #include "vectors.h"
 
 static void

@@ -1,11 +1,11 @@
 /*
  * test_lorawan_payload.c
- *	  Tests of lorawan_payload.c.
+ *	  Tests of lorawan/payload.c.
  */
 #include <openssl/err.h>
 
 #include "check.h"
-#include "lorawan_payload.h"
+#include "lorawan/payload.h"
 #include "vectors.h"
 
 /* Every vector at every length up to its own: a shorter payload is a prefix. */

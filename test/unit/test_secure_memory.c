@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "secure_memory.h"
+#include "crypto/secure_memory.h"
 
 #define CHUNK ((size_t) 65536)
 

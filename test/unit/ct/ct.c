@@ -12,10 +12,10 @@
 
 #include <valgrind/memcheck.h>
 
-#include "cmac.h"
-#include "key_wrap.h"
-#include "lorawan_payload.h"
-#include "secure_memory.h"
+#include "crypto/cmac.h"
+#include "crypto/key_wrap.h"
+#include "lorawan/payload.h"
+#include "crypto/secure_memory.h"
 
 extern CryptoStatus __real_aes_cipher_run(AesCipher *cipher, const uint8_t *in,
 										  uint8_t *out, size_t len);

@@ -1,0 +1,516 @@
+/*
+ * rewrap_all.c
+ *	  Rewraps all keys of a label, in all tables of the database.
+ *
+ * Table by table, and through each in the order of its rows, in batches (rewrap_batch.c)
+ * with a commit each.  Rows that others have locked are passed over, and rows
+ * move while they are updated; so at the end of a pass one statement, whose snapshot sees
+ * each row once, counts what is left, and a further pass takes care of it.
+ *
+ * Invariants:
+ * - Each batch is a transaction of its own, in which nothing else writes but the
+ *   progress: see rewrap_batch.c.
+ * - What cannot be rewrapped is told, and passed by; a pass that leaves only such
+ *   rows is the last.
+ *
+ * Called by src/functions.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "../catalog/access.h"
+#include "../catalog/kek_row.h"
+#include "../vault/wrapping.h"
+#include "rewrap_all.h"
+#include "rewrap_batch.h"
+#include "rewrap_progress.h"
+
+#define MAX_PASSES 5
+#define MAX_BUSY 5				/* batches in a row that found others' locks */
+#define MAX_FAILED_ROWS 100		/* a table with more is given up */
+#define MAX_ROW_WARNINGS 10
+#define BUSY_WAIT_US INT64CONST(1000000)
+#define NOTICE_INTERVAL_US INT64CONST(5000000)
+
+typedef struct RewrapRun
+{
+	const char *label;
+	int			batch_size;
+	int64		sleep_us;
+	MemoryContext batch_context;	/* reset after each batch */
+
+	/* in this run */
+	int64		keys;
+	int			tables;			/* with rows that were rewrapped */
+	int			tables_left;	/* with rows that were not */
+
+	/* the table at hand */
+	const char *table;			/* its name, quoted */
+	ArrayType  *kek_ids;		/* the versions to rewrap from; NULL if none */
+	RewrapProgress progress;
+	TimestampTz noticed_at;
+} RewrapRun;
+
+static void
+begin_transaction(void)
+{
+	/* With an older snapshot a row that others changed would be an error. */
+	(void) set_config_option("transaction_isolation", "read committed", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
+static void
+commit(RewrapRun *run)
+{
+	SPI_commit();
+	begin_transaction();
+	MemoryContextReset(run->batch_context);
+}
+
+/* Between transactions, so that nothing waits for us. */
+static void
+pause_for(int64 us)
+{
+	TimestampTz until = GetCurrentTimestamp() + us;
+
+	for (;;)
+	{
+		int64		left = until - GetCurrentTimestamp();
+
+		CHECK_FOR_INTERRUPTS();
+		if (left <= 0)
+			break;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 Min((left + 999) / 1000, 60000), PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+}
+
+static char *
+seconds_text(double seconds)
+{
+	int64		whole = (int64) (seconds + 0.5);
+
+	return psprintf(INT64_FORMAT ":%02d:%02d", whole / 3600, (int) (whole / 60 % 60),
+					(int) (whole % 60));
+}
+
+static void
+notice_progress(RewrapRun *run)
+{
+	double		percent;
+	double		rate;
+	double		seconds_left;
+
+	rewrap_progress_figures(&run->progress, &percent, &rate, &seconds_left);
+	ereport(NOTICE,
+			(errmsg("KEK label \"%s\", table %s: %.1f percent, " INT64_FORMAT
+					" keys rewrapped, %.0f keys/s, %s left",
+					run->label, run->table, percent, run->progress.keys, rate,
+					seconds_text(seconds_left))));
+	run->noticed_at = GetCurrentTimestamp();
+}
+
+/*
+ * The versions to rewrap from and to, as they are now; false when there are
+ * none to rewrap from.  An error when the caller may not, or nothing is active.
+ */
+static bool
+look_up_versions(RewrapRun *run)
+{
+	List	   *rows;
+	ListCell   *cell;
+	Datum	   *kek_ids;
+	int			count = 0;
+
+	run->progress.kek_id = vault_rewrap_target(run->label);
+	rows = kek_rows_by_label(run->label);
+	kek_ids = palloc(list_length(rows) * sizeof(Datum));
+	foreach(cell, rows)
+	{
+		KekRow	   *row = lfirst(cell);
+
+		if (row->state == KEK_DEACTIVATED || row->state == KEK_COMPROMISED)
+			kek_ids[count++] = UUIDPGetDatum(&row->kek_id);
+	}
+	run->kek_ids = construct_array(kek_ids, count, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR);
+	return count > 0;
+}
+
+static void
+notice_suspended(const RewrapRun *run)
+{
+	ListCell   *cell;
+
+	foreach(cell, kek_rows_by_label(run->label))
+	{
+		KekRow	   *row = lfirst(cell);
+
+		if (row->state == KEK_SUSPENDED)
+			ereport(NOTICE,
+					(errmsg("KEK label \"%s\" version %d is suspended: its keys are left as they are",
+							run->label, row->version)));
+	}
+}
+
+static char *
+row_text(ItemPointerData row)
+{
+	return DatumGetCString(DirectFunctionCall1(tidout, PointerGetDatum(&row)));
+}
+
+static bool
+may_warn(const RewrapRun *run)
+{
+	return run->progress.rows_failed <= MAX_ROW_WARNINGS;
+}
+
+static void
+warn_table(const RewrapRun *run, const char *reason, const ErrorData *error)
+{
+	ereport(WARNING,
+			(errcode(error ? error->sqlerrcode : ERRCODE_WARNING),
+			 errmsg("table %s %s", run->table, reason),
+			 error ? errdetail_internal("%s", error->message) : 0));
+}
+
+/* What a batch did, or why it did not.  False when the table is given up. */
+static bool
+take_account(RewrapRun *run, RewrapOutcome outcome, const RewrapBatch *batch, int *max_rows,
+			 int *busy)
+{
+	RewrapProgress *progress = &run->progress;
+
+	*busy = outcome == REWRAP_BUSY ? *busy + 1 : 0;
+	switch (outcome)
+	{
+		case REWRAP_OK:
+			progress->next = batch->next;
+			progress->end_block = batch->reached_end_block;
+			progress->rows += batch->rows_rewrapped;
+			progress->keys += batch->keys_rewrapped;
+			run->keys += batch->keys_rewrapped;
+			progress->rows_failed += batch->rows_suppressed + batch->rows_unopened;
+			if (batch->rows_suppressed > 0 && may_warn(run))
+				ereport(WARNING,
+						(errmsg(INT64_FORMAT " rows of table %s were not rewrapped",
+								batch->rows_suppressed, run->table),
+						 errdetail("A trigger or a rule of the table suppressed the update.")));
+			if (batch->rows_unopened > 0 && may_warn(run))
+				ereport(WARNING,
+						(errmsg("row %s of table %s was not rewrapped",
+								row_text(batch->unopened_row), run->table),
+						 errdetail("Its key does not open: %s.  There are " INT64_FORMAT
+								   " such rows in this batch.",
+								   batch->unopened_reason, batch->rows_unopened)));
+			*max_rows = Min((int64) *max_rows * 2, run->batch_size);
+			break;
+
+		case REWRAP_BUSY:
+			if (*busy < MAX_BUSY)
+				break;
+			warn_table(run, "is locked by others, and left", batch->error);
+			return false;
+
+		case REWRAP_ROWS_REFUSED:
+
+			/* Find the row that it is about. */
+			if (batch->rows_seen > 1)
+			{
+				*max_rows = batch->rows_seen / 2;
+				break;
+			}
+			progress->rows_failed++;
+			progress->next = batch->first_row;
+			ItemPointerSetOffsetNumber(&progress->next,
+									   ItemPointerGetOffsetNumberNoCheck(&batch->first_row) + 1);
+			if (may_warn(run))
+				ereport(WARNING,
+						(errcode(batch->error->sqlerrcode),
+						 errmsg("row %s of table %s was not rewrapped",
+								row_text(batch->first_row), run->table),
+						 errdetail_internal("%s", batch->error->message)));
+			if (progress->rows_failed <= MAX_FAILED_ROWS)
+				break;
+			warn_table(run, "refuses too many rows, and is left", batch->error);
+			return false;
+
+		case REWRAP_TABLE_REFUSED:
+			warn_table(run, "could not be rewrapped", batch->error);
+			return false;
+
+		case REWRAP_TABLE_GONE:
+			return false;
+	}
+	return true;
+}
+
+/* One pass through the table at hand; false when it is given up. */
+static bool
+pass_through(RewrapRun *run)
+{
+	RewrapProgress *progress = &run->progress;
+	int			max_rows = run->batch_size;
+	int			busy = 0;
+
+	for (;;)
+	{
+		RewrapBatch batch = {.relation = progress->relation};
+		RewrapOutcome outcome;
+		bool		goes_on;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!look_up_versions(run))
+			return true;
+		batch.kek_ids = run->kek_ids;
+		batch.from = progress->next;
+		batch.end_block = progress->end_block;
+		batch.max_rows = max_rows;
+		outcome = rewrap_batch(&batch);
+		goes_on = take_account(run, outcome, &batch, &max_rows, &busy);
+		if (outcome != REWRAP_TABLE_GONE)
+			rewrap_progress_write(progress, false);
+		commit(run);
+		if (!goes_on)
+			return false;
+		if (GetCurrentTimestamp() - run->noticed_at >= NOTICE_INTERVAL_US)
+			notice_progress(run);
+		if (outcome == REWRAP_OK &&
+			ItemPointerGetBlockNumberNoCheck(&progress->next) >= progress->end_block)
+			return true;
+		pause_for(outcome == REWRAP_BUSY ? BUSY_WAIT_US :
+				  batch.rows_seen > 0 ? run->sleep_us : 0);
+	}
+}
+
+static void
+begin_pass(RewrapProgress *progress)
+{
+	progress->pass++;
+	ItemPointerSet(&progress->next, 0, 1);
+	progress->first_block = 0;
+	progress->end_block = InvalidBlockNumber;
+	progress->rows_failed = 0;
+}
+
+/* Counts what is left; false when it cannot be told. */
+static bool
+count_rows_left(RewrapRun *run)
+{
+	RewrapBatch batch = {.relation = run->progress.relation};
+	int64		unwritable = 0;
+	RewrapOutcome outcome;
+
+	run->progress.rows_left = 0;
+	if (!look_up_versions(run))
+		return true;
+	batch.kek_ids = run->kek_ids;
+	outcome = rewrap_count(&batch, &run->progress.rows_left, &unwritable);
+	if (outcome != REWRAP_OK)
+	{
+		run->progress.rows_left = -1;
+		if (outcome != REWRAP_TABLE_GONE)
+			warn_table(run, "could not be counted", batch.error);
+		return false;
+	}
+	if (unwritable > 0 && run->progress.rows_left == 0)
+	{
+		run->progress.rows_left = unwritable;
+		ereport(WARNING,
+				(errmsg(INT64_FORMAT " rows of table %s hold keys that rewrap_all does not reach",
+						unwritable, run->table),
+				 errdetail("They are in generated columns, or in columns of row, range or nested array types."),
+				 errhint("key_vault.kek_usage() names the columns.  Use UPDATE with key_vault.rewrap().")));
+		return false;
+	}
+	return true;
+}
+
+static void
+rewrap_table(RewrapRun *run)
+{
+	RewrapProgress *progress = &run->progress;
+	bool		reached_all;
+	bool		resumed;
+
+	if (!look_up_versions(run))
+		return;
+	resumed = rewrap_progress_begin(progress);
+	if (!resumed)
+		begin_pass(progress);
+	commit(run);
+	if (resumed)
+		ereport(NOTICE,
+				(errmsg("table %s: goes on where it was stopped, in block %u of %u",
+						run->table, progress->first_block, progress->end_block)));
+	run->noticed_at = GetCurrentTimestamp();
+
+	for (;;)
+	{
+		bool		passed = pass_through(run);
+
+		reached_all = count_rows_left(run) && passed;
+		if (!reached_all || progress->rows_left <= progress->rows_failed ||
+			progress->pass >= MAX_PASSES)
+			break;
+		begin_pass(progress);
+		rewrap_progress_write(progress, false);
+		commit(run);
+		/* Give those who hold rows the time to end. */
+		if (progress->pass > 2)
+			pause_for(BUSY_WAIT_US);
+	}
+	rewrap_progress_write(progress, reached_all);
+	commit(run);
+
+	if (progress->rows > 0)
+	{
+		run->tables++;
+		notice_progress(run);
+	}
+	if (progress->rows_left != 0)
+		run->tables_left++;
+	if (reached_all && progress->rows_left > 0)
+		ereport(WARNING,
+				(errmsg(INT64_FORMAT " rows of table %s still hang on earlier versions of KEK label \"%s\"",
+						progress->rows_left, run->table, run->label),
+				 errdetail("They are locked by others, or a trigger, rule or constraint of the table does not let them be changed.")));
+}
+
+static void
+lock_and_rewrap_table(RewrapRun *run, Oid relation)
+{
+	int			holder;
+
+	if (get_rel_name(relation) == NULL)
+		return;
+	run->table = MemoryContextStrdup(MemoryContextGetParent(run->batch_context),
+									 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+																get_rel_name(relation)));
+	if (!rewrap_lock(run->label, relation, &holder))
+	{
+		run->tables_left++;
+		ereport(NOTICE,
+				(errmsg("table %s is being rewrapped by process %d, and left to it",
+						run->table, holder)));
+		return;
+	}
+	run->progress = (RewrapProgress)
+	{
+		.label = run->label,.relation = relation,.rows_left = -1
+	};
+	rewrap_table(run);
+	rewrap_unlock();
+}
+
+static void
+notice_unreached(const char *kind, Oid relation, const char *hint)
+{
+	ereport(NOTICE,
+			(errmsg("%s %s may hold wrapped keys, and is left as it is", kind,
+					quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+											   get_rel_name(relation))),
+			 errhint("%s", hint)));
+}
+
+/* The tables with wrapped keys, by oid; of the others it tells. */
+static List *
+find_tables(Oid only, MemoryContext context)
+{
+	List	   *wanted = OidIsValid(only) ? find_all_inheritors(only, NoLock, NULL) : NIL;
+	List	   *tables = NIL;
+	bool		found = !OidIsValid(only);
+
+	if (SPI_execute("SELECT w.relation::pg_catalog.oid, w.relkind, pg_catalog.bool_or(w.other_session) "
+					"FROM key_vault.wrapped_key_columns AS w GROUP BY 1, 2 ORDER BY 1",
+					false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not look up the columns of wrapped keys");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		Oid			relation = DatumGetObjectId(SPI_getbinval(row, desc, 1, &isnull));
+		char		kind = DatumGetChar(SPI_getbinval(row, desc, 2, &isnull));
+
+		if (OidIsValid(only) && !list_member_oid(wanted, relation))
+			continue;
+		found = true;
+		if (kind == RELKIND_FOREIGN_TABLE)
+			notice_unreached("foreign table", relation, "Rewrap them on the server where they are.");
+		else if (kind == RELKIND_MATVIEW)
+			notice_unreached("materialized view", relation, "Refresh it afterwards.");
+		else if (DatumGetBool(SPI_getbinval(row, desc, 3, &isnull)))
+			notice_unreached("temporary table", relation, "It is another session's.");
+		else
+		{
+			MemoryContext previous = MemoryContextSwitchTo(context);
+
+			tables = lappend_oid(tables, relation);
+			MemoryContextSwitchTo(previous);
+		}
+	}
+	if (!found)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("relation \"%s\" has no column of wrapped keys", get_rel_name(only))));
+	return tables;
+}
+
+void
+rewrap_all(const char *label, int batch_size, int64 sleep_us, Oid only)
+{
+	RewrapRun	run = {.label = label,.batch_size = batch_size,.sleep_us = sleep_us};
+	TimestampTz started_at;
+	MemoryContext context;
+	List	   *tables;
+	ListCell   *cell;
+
+	PreventCommandDuringRecovery("rewrap_all()");
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	context = CurrentMemoryContext;
+	run.label = pstrdup(label);
+	run.batch_context = AllocSetContextCreate(context, "key_vault rewrap_all batch",
+											  ALLOCSET_DEFAULT_SIZES);
+	(void) vault_rewrap_target(label);
+
+	/* What the caller queued is the caller's. */
+	commit(&run);
+	started_at = GetCurrentTimestamp();
+	notice_suspended(&run);
+	tables = find_tables(only, context);
+	rewrap_progress_forget_dropped();
+	commit(&run);
+
+	MemoryContextSwitchTo(run.batch_context);
+	foreach(cell, tables)
+		lock_and_rewrap_table(&run, lfirst_oid(cell));
+	MemoryContextSwitchTo(context);
+
+	ereport(NOTICE,
+			(errmsg("KEK label \"%s\": " INT64_FORMAT " keys in %d tables rewrapped in %.1f s",
+					run.label, run.keys, run.tables,
+					(GetCurrentTimestamp() - started_at) / 1e6)));
+	if (run.tables_left > 0)
+		ereport(WARNING,
+				(errmsg("%d tables still have keys under earlier versions of KEK label \"%s\", or could not be rewrapped",
+						run.tables_left, run.label),
+				 errhint("Call it again.  key_vault.kek_usage() says where they are.")));
+	SPI_finish();
+}

@@ -1,0 +1,188 @@
+/*
+ * root_key_rotate.c
+ *	  Sealing all KEKs under another root key.
+ *
+ * All within the caller's transaction: whatever ends it, each KEK is sealed under
+ * its old root key, or all that open are sealed under the new one.  Both are
+ * in the setting then, so either opens.
+ *
+ * Invariants:
+ * - Nothing is written that this server cannot open: the root keys are read
+ *   anew at the start, and each KEK is opened again before its row is written.
+ * - A KEK in the clear is wiped from the buffers of this file on every way out.
+ * - A KEK that does not open stays as it is, and is named in a warning.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "../catalog/access.h"
+#include "../catalog/audit_log.h"
+#include "../catalog/kek_row.h"
+#include "../catalog/owner_sql.h"
+#include "../common/bytes.h"
+#include "../common/errors.h"
+#include "../crypto/secure_memory.h"
+#include "../root_key/root_key.h"
+#include "../root_key/root_key_list.h"
+#include "root_key_rotate.h"
+
+/* False when it does not open. */
+static bool
+seal_anew(KekRow *row, Problem *problem)
+{
+	uint8		material[KEK_MAX_SIZE];
+	bool		opened;
+
+	PG_TRY();
+	{
+		opened = root_key_try_open(row, material, problem);
+		if (opened)
+		{
+			root_key_seal(row, material);
+			root_key_open(row, material);
+		}
+	}
+	PG_FINALLY();
+	{
+		secure_wipe(material, sizeof(material));
+	}
+	PG_END_TRY();
+	return opened;
+}
+
+static void
+write_row(const KekRow *row)
+{
+	OwnerSql	owner;
+	Oid			types[] = {UUIDOID, BYTEAOID, BYTEAOID};
+	Datum		values[lengthof(types)];
+
+	values[0] = UUIDPGetDatum(&row->kek_id);
+	values[1] = PointerGetDatum(make_bytea(row->root_key_id, KEY_CHECK_VALUE_SIZE));
+	values[2] = PointerGetDatum(row->sealed_material);
+	owner_sql_begin(&owner);
+	owner_sql_execute("UPDATE key_vault.kek SET root_key_id = $2, sealed_material = $3 "
+					  "WHERE kek_id = $1",
+					  lengthof(types), types, values, NULL);
+	owner_sql_end(&owner);
+}
+
+static void
+log_row(const KekRow *row, const uint8 sealed_before[KEY_CHECK_VALUE_SIZE])
+{
+	char		from[2 * KEY_CHECK_VALUE_SIZE + 1] = {0};
+	char		to[2 * KEY_CHECK_VALUE_SIZE + 1] = {0};
+
+	hex_encode((const char *) sealed_before, KEY_CHECK_VALUE_SIZE, from);
+	hex_encode((const char *) row->root_key_id, KEY_CHECK_VALUE_SIZE, to);
+	audit_log_write("resealed", row->label, row->version,
+					psprintf("{\"from\": \"%s\", \"to\": \"%s\"}", from, to));
+}
+
+static void
+require_superuser(void)
+{
+	access_require_superuser("rotate the root key",
+							 "Only superusers may, as only they set key_vault.root_key.");
+}
+
+/* A KEK that did not open. */
+typedef struct Failure
+{
+	const KekRow *row;
+	Problem		problem;
+} Failure;
+
+/* Whether the root key that seals a KEK could not be had before. */
+static bool
+is_hopeless(const KekRow *row, const List *failures)
+{
+	ListCell   *cell;
+
+	foreach(cell, failures)
+	{
+		const Failure *failure = lfirst(cell);
+
+		if (failure->problem.sqlstate != ERRCODE_KEK_MATERIAL_DAMAGED &&
+			memcmp(failure->row->root_key_id, row->root_key_id, KEY_CHECK_VALUE_SIZE) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+warn_of_failures(const List *failures, int skipped)
+{
+	ListCell   *cell;
+
+	foreach(cell, failures)
+		problem_warn(&((Failure *) lfirst(cell))->problem, NULL);
+	ereport(WARNING,
+			(errmsg_plural("%d KEK is still sealed under another root key than the first",
+						   "%d KEKs are still sealed under another root key than the first",
+						   list_length(failures) + skipped,
+						   list_length(failures) + skipped),
+			 errdetail("The view key_vault.keks shows which.  All others are sealed under the first."),
+			 errhint("Leave the other root keys in key_vault.root_key until these KEKs open again, and call key_vault.root_key_rotate() then.")));
+}
+
+/*
+ * One KEK that does not open holds up no other.  Where none is sealed under the
+ * first root key in the end, it is an error: then something else is wrong.
+ */
+int64
+root_key_rotate(void)
+{
+	ListCell   *cell;
+	int64		sealed = 0;
+	int64		sealed_before_this = 0;
+	int			skipped = 0;
+	List	   *failures = NIL;
+
+	PreventCommandDuringRecovery("rotation of the root key");
+
+	/* Who may not does not wait; who may no more has waited in vain. */
+	require_superuser();
+	kek_rows_lock();
+	require_superuser();
+
+	/* A file may hold another key by now than when this backend read it. */
+	root_key_read_anew();
+	foreach(cell, kek_rows_all())
+	{
+		KekRow	   *row = lfirst(cell);
+		uint8		sealed_before[KEY_CHECK_VALUE_SIZE];
+		Failure		failure = {.row = row};
+
+		CHECK_FOR_INTERRUPTS();
+		if (row->sealed_material == NULL)
+			continue;
+		if (root_key_is_first(row))
+		{
+			sealed_before_this++;
+			continue;
+		}
+		if (is_hopeless(row, failures))
+		{
+			skipped++;
+			continue;
+		}
+		memcpy(sealed_before, row->root_key_id, KEY_CHECK_VALUE_SIZE);
+		if (!seal_anew(row, &failure.problem))
+		{
+			failures = lappend(failures, memcpy(palloc(sizeof(Failure)), &failure, sizeof(Failure)));
+			continue;
+		}
+		write_row(row);
+		log_row(row, sealed_before);
+		sealed++;
+	}
+	if (failures != NIL && sealed + sealed_before_this == 0)
+		problem_report(&((Failure *) linitial(failures))->problem, NULL);
+	if (failures != NIL)
+		warn_of_failures(failures, skipped);
+	return sealed;
+}

@@ -1,0 +1,38 @@
+/*
+ * derive.c
+ *	  LoRaWAN's derived keys: AES of one block under the parent key.
+ *
+ * For the joins (join.c) and for the vault, which wraps what comes out.
+ *
+ * Invariant: a derived key is written to where the caller says, which has to be
+ * secure memory, and nowhere else.
+ */
+#include "derive.h"
+
+#include <string.h>
+
+void
+lorawan_derivation_block(LorawanDerivation derivation, const uint8_t *identifier,
+						 size_t len, uint8_t block[AES_BLOCK_SIZE])
+{
+	memset(block, 0, AES_BLOCK_SIZE);
+	block[0] = (uint8_t) derivation;
+	for (size_t i = 0; i < len; i++)
+		block[1 + i] = identifier[len - 1 - i];
+}
+
+CryptoStatus
+lorawan_derive(const uint8_t parent[LORAWAN_KEY_SIZE],
+			   const uint8_t block[AES_BLOCK_SIZE], uint8_t key[LORAWAN_KEY_SIZE])
+{
+	AesCipher  *cipher = aes_cipher_new();
+	CryptoStatus status;
+
+	if (cipher == NULL)
+		return CRYPTO_NO_MEMORY;
+	status = aes_cipher_set_key(cipher, parent, LORAWAN_KEY_SIZE, AES_ENCRYPT);
+	if (status == CRYPTO_OK)
+		status = aes_cipher_run(cipher, block, key, AES_BLOCK_SIZE);
+	aes_cipher_free(cipher);
+	return status;
+}

@@ -1,0 +1,49 @@
+/*
+ * payload.h
+ *	  FRMPayload encryption (LoRaWAN L2 1.0.4 and 1.1, section 4.3.3) and FOpts
+ *	  encryption (1.1, section 4.3.1.6, with the errata about FCntDwn).
+ */
+#ifndef LORAWAN_PAYLOAD_H
+#define LORAWAN_PAYLOAD_H
+
+#include "../crypto/aes.h"
+
+#define LORAWAN_KEY_SIZE 16
+#define LORAWAN_DEV_ADDR_SIZE 4
+#define LORAWAN_MAX_PAYLOAD 255
+#define LORAWAN_MAX_F_OPTS 15
+
+typedef enum LorawanDirection
+{
+	LORAWAN_UPLINK = 0,
+	LORAWAN_DOWNLINK = 1
+} LorawanDirection;
+
+/*
+ * Encrypts or decrypts (the cipher is symmetric) len bytes, 0 to
+ * LORAWAN_MAX_PAYLOAD.  session_key is keyed for AES_ENCRYPT with the session
+ * key, dev_addr is in the order it is displayed in (big-endian), f_cnt is the full
+ * 32-bit frame counter.  in and out may be the same.
+ */
+extern CryptoStatus lorawan_payload_crypt(AesCipher *session_key,
+										  LorawanDirection direction,
+										  const uint8_t dev_addr[LORAWAN_DEV_ADDR_SIZE],
+										  uint32_t f_cnt, const uint8_t *in,
+										  uint8_t *out, size_t len);
+
+/* The counters that number frames; they are part of the FOpts block as such. */
+typedef enum LorawanCounter
+{
+	LORAWAN_F_CNT_UP_OR_N_F_CNT_DOWN = 1,
+	LORAWAN_A_F_CNT_DOWN = 2	/* downlinks with an FPort above 0 */
+} LorawanCounter;
+
+/* The same for FOpts, 0 to LORAWAN_MAX_F_OPTS bytes, with NwkSEncKey. */
+extern CryptoStatus lorawan_f_opts_crypt(AesCipher *nwk_s_enc_key,
+										 LorawanDirection direction,
+										 LorawanCounter counter,
+										 const uint8_t dev_addr[LORAWAN_DEV_ADDR_SIZE],
+										 uint32_t f_cnt, const uint8_t *in,
+										 uint8_t *out, size_t len);
+
+#endif							/* LORAWAN_PAYLOAD_H */

@@ -1,0 +1,266 @@
+/*
+ * root_key.c
+ *	  Sealing KEKs under root keys, and opening them.
+ *
+ * The first root key of the setting seals, all open.
+ *
+ * Sealed material is a format byte, the nonce (12 bytes), the ciphertext and the
+ * tag (16 bytes) of AES-256-GCM.  The additional data binds it to the row's
+ * kek_id, version and label: material moved to another row does not open.  Of
+ * format 2 the label is in UTF-8; of format 1, which is not made any more, it is in
+ * the encoding of the database that sealed.
+ *
+ * Invariant: what was sealed in one database opens in another one that has the
+ * row and the root key, whatever the two's encodings are.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "port/pg_bswap.h"
+
+#include "../catalog/kek_label.h"
+#include "../common/crypto_error.h"
+#include "../common/errors.h"
+#include "../common/uri_list.h"
+#include "../crypto/secure_memory.h"
+#include "../token/token_uri.h"
+#include "root_key.h"
+#include "root_key_list.h"
+#include "root_key_provider.h"
+
+#define SEALED_OVERHEAD (1 + AEAD_NONCE_SIZE + AEAD_TAG_SIZE)
+
+/* The format byte. */
+enum
+{
+	SEALED_LABEL_AS_IS = 1,
+	SEALED_LABEL_UTF8 = 2
+};
+
+bool
+root_key_status(int n, RootKeyStatus *status)
+{
+	Problem		problem;
+	const RootKey *key = root_key_get(n, &problem);
+	const char *scheme;
+
+	if (key == NULL)
+		return false;
+	scheme = key->provider->scheme;
+	status->scheme = pnstrdup(scheme, strlen(scheme) - 1);
+	status->sqlstate = key->loaded ? 0 : problem.sqlstate;
+	memcpy(status->id, key->id, KEY_CHECK_VALUE_SIZE);
+	return true;
+}
+
+/* What sealed material is bound to: kek_id, version and label. */
+static StringInfo
+additional_data(const KekRow *row, uint8 format, const char *label)
+{
+	static const char domain[] = "key_vault KEK material ";
+	StringInfo	data = makeStringInfo();
+	uint32		version = pg_hton32((uint32) row->version);
+
+	appendStringInfoString(data, domain);
+	appendStringInfoChar(data, '0' + format);
+	appendStringInfoChar(data, '\0');
+	appendBinaryStringInfo(data, (const char *) &row->kek_id, UUID_LEN);
+	appendBinaryStringInfo(data, (const char *) &version, sizeof(version));
+	appendStringInfoString(data, label);
+	return data;
+}
+
+/* Why a root key could not be used.  Next time it is loaded anew. */
+static void
+describe_failure(RootKey *key, const KekRow *row, CryptoStatus status, Problem *problem)
+{
+	root_key_forget(key);
+	if (problem->message == NULL)
+		crypto_error(status, "use a root key");
+	problem->detail = psprintf(_("%s%sThe root key in it is for KEK label \"%s\" version %d."),
+							   problem->detail ? problem->detail : "",
+							   problem->detail ? "  " : "", row->label, row->version);
+}
+
+/* The first of the list; an error, in the words of purpose, when it cannot be had. */
+static RootKey *
+first_root_key(const char *purpose)
+{
+	Problem		problem;
+	RootKey    *key = root_key_get(0, &problem);
+
+	if (!key->loaded)
+		problem_report(&problem, purpose);
+	return key;
+}
+
+static RootKey *
+sealing_root_key(const KekRow *row)
+{
+	return first_root_key(psprintf(_("It is the first of key_vault.root_key and is to seal KEK label \"%s\" version %d."),
+								   row->label, row->version));
+}
+
+bool
+root_key_is_first(const KekRow *row)
+{
+	return memcmp(sealing_root_key(row)->id, row->root_key_id, KEY_CHECK_VALUE_SIZE) == 0;
+}
+
+void
+root_key_require_in_use(void)
+{
+	const RootKey *key = first_root_key(_("It is the first of key_vault.root_key and is to seal a KEK."));
+	bool		seals_any = false;
+	bool		is_any_sealed = false;
+	ListCell   *cell;
+
+	foreach(cell, kek_rows_all())
+	{
+		const KekRow *row = lfirst(cell);
+
+		if (row->sealed_material == NULL)
+			continue;
+		is_any_sealed = true;
+		seals_any |= memcmp(row->root_key_id, key->id, KEY_CHECK_VALUE_SIZE) == 0;
+	}
+	if (is_any_sealed && !seals_any)
+		ereport(ERROR,
+				(errcode(ERRCODE_ROOT_KEY_WRONG),
+				 errmsg("first root key of key_vault.root_key seals no KEK of this database"),
+				 errdetail("Its key check value is %s.  What it sealed would be lost with it, if it is there by mistake.",
+						   check_value_text(key->id)),
+				 errhint("If it is the new root key, run SELECT key_vault.root_key_rotate() first.  If it is not, put the right one back.  The view key_vault.keks shows under which root keys the KEKs are sealed.")));
+}
+
+void
+root_key_seal(KekRow *row, const uint8 *material)
+{
+	size_t		len = row->key_bits / 8;
+	RootKey    *key = sealing_root_key(row);
+	Problem		problem = {0};
+	StringInfo	aad = additional_data(row, SEALED_LABEL_UTF8, kek_label_utf8(row->label));
+	bytea	   *sealed_material = palloc(VARHDRSZ + SEALED_OVERHEAD + len);
+	uint8	   *sealed = (uint8 *) VARDATA(sealed_material);
+	CryptoStatus status;
+
+	SET_VARSIZE(sealed_material, VARHDRSZ + SEALED_OVERHEAD + len);
+	sealed[0] = SEALED_LABEL_UTF8;
+	status = key->provider->seal(key, (uint8 *) aad->data, aad->len,
+								 material, len, sealed + 1,
+								 sealed + 1 + AEAD_NONCE_SIZE,
+								 sealed + 1 + AEAD_NONCE_SIZE + len, &problem);
+	if (status != CRYPTO_OK)
+	{
+		describe_failure(key, row, status, &problem);
+		problem_report(&problem, NULL);
+	}
+	row->sealed_material = sealed_material;
+	memcpy(row->root_key_id, key->id, KEY_CHECK_VALUE_SIZE);
+	pfree(aad->data);
+}
+
+static CryptoStatus
+open_with_label(RootKey *key, const KekRow *row, const char *label, uint8 *material,
+				Problem *problem)
+{
+	const uint8 *sealed = (const uint8 *) VARDATA(row->sealed_material);
+	size_t		len = row->key_bits / 8;
+	StringInfo	aad = additional_data(row, sealed[0], label);
+	CryptoStatus status;
+
+	status = key->provider->open(key, sealed + 1, (uint8 *) aad->data, aad->len,
+								 sealed + 1 + AEAD_NONCE_SIZE, len,
+								 sealed + 1 + AEAD_NONCE_SIZE + len, material, problem);
+	pfree(aad->data);
+	return status;
+}
+
+/*
+ * With the label as its format says, and then as it may have been in the database
+ * that sealed: as bytes of another encoding.
+ */
+static CryptoStatus
+open_material(RootKey *key, const KekRow *row, uint8 *material, Problem *problem)
+{
+	size_t		size = VARSIZE(row->sealed_material) - VARHDRSZ;
+	uint8		format = size > 0 ? *(uint8 *) VARDATA(row->sealed_material) : 0;
+	const char *label;
+	CryptoStatus status;
+	List	   *spellings;
+	ListCell   *cell;
+
+	if (size != SEALED_OVERHEAD + row->key_bits / 8 ||
+		(format != SEALED_LABEL_AS_IS && format != SEALED_LABEL_UTF8))
+		return CRYPTO_INTEGRITY;
+
+	label = format == SEALED_LABEL_UTF8 ? kek_label_utf8(row->label) : row->label;
+	status = open_with_label(key, row, label, material, problem);
+	if (status != CRYPTO_INTEGRITY)
+		return status;
+
+	spellings = kek_label_spellings(row->label);
+	foreach(cell, spellings)
+	{
+		if (strcmp(lfirst(cell), label) == 0)
+			continue;
+		status = open_with_label(key, row, lfirst(cell), material, problem);
+		if (status != CRYPTO_INTEGRITY)
+			break;
+	}
+	return status;
+}
+
+static CryptoStatus
+check_material(const KekRow *row, const uint8 *material)
+{
+	uint8		kcv[KEY_CHECK_VALUE_SIZE];
+	CryptoStatus status = key_check_value(material, row->key_bits / 8, kcv);
+
+	if (status == CRYPTO_OK && memcmp(kcv, row->kcv, KEY_CHECK_VALUE_SIZE) != 0)
+		status = CRYPTO_INTEGRITY;
+	return status;
+}
+
+bool
+root_key_try_open(const KekRow *row, uint8 *material, Problem *problem)
+{
+	RootKey    *key = root_key_find(row, problem);
+	CryptoStatus status;
+
+	if (key == NULL)
+		return false;
+	problem->message = problem->detail = problem->hint = NULL;
+	status = open_material(key, row, material, problem);
+	if (status == CRYPTO_OK)
+	{
+		status = check_material(row, material);
+		if (status == CRYPTO_OK)
+			return true;
+		secure_wipe(material, row->key_bits / 8);
+		if (status != CRYPTO_INTEGRITY)
+			crypto_error(status, "compute a key check value");
+	}
+	if (status != CRYPTO_INTEGRITY)
+	{
+		describe_failure(key, row, status, problem);
+		return false;
+	}
+
+	problem->sqlstate = ERRCODE_KEK_MATERIAL_DAMAGED;
+	problem->message = psprintf(_("sealed material of KEK label \"%s\" version %d is damaged"),
+								row->label, row->version);
+	problem->detail = psprintf(_("The root key with key check value %s is the right one, but the row's kek_id, label, version, material or key check value is not what was sealed."),
+							   check_value_text(row->root_key_id));
+	problem->hint = pstrdup(_("Restore the row of key_vault.kek from a backup."));
+	return false;
+}
+
+void
+root_key_open(const KekRow *row, uint8 *material)
+{
+	Problem		problem;
+
+	if (!root_key_try_open(row, material, &problem))
+		problem_report(&problem, NULL);
+}

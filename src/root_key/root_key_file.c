@@ -1,0 +1,46 @@
+/*
+ * root_key_file.c
+ *	  Root keys from files, "file:/path": one line of 64 hexadecimal digits.
+ *
+ * What the file must be like is in secret_source.c.
+ */
+#include "postgres.h"
+
+#include "../common/errors.h"
+#include "../common/secret_source.h"
+#include "root_key_provider.h"
+
+/* Longer than any root key, so that a longer line shows as such. */
+#define MAX_FILE_SIZE 256
+
+static bool
+check(const char *location, Problem *problem)
+{
+	if (is_absolute_path(location))
+		return true;
+	problem->sqlstate = ERRCODE_ROOT_KEY_SETTING;
+	problem->message = pstrdup("root key file must be named by its absolute path");
+	problem->detail = NULL;
+	problem->hint = pstrdup("Write it as file:/path.");
+	return false;
+}
+
+static bool
+load(RootKey *key, const char *location, Problem *problem)
+{
+	char		text[MAX_FILE_SIZE];
+	size_t		len;
+	char	   *name = psprintf("root key file \"%s\"", location);
+
+	return secret_file_read("root key file", location, text, sizeof(text), &len, problem) &&
+		software_root_key_load(key, text, len, name, problem);
+}
+
+const RootKeyProvider root_key_file_provider = {
+	.scheme = "file:",
+	.check = check,
+	.load = load,
+	.seal = software_root_key_seal,
+	.open = software_root_key_open,
+	.forget = software_root_key_forget,
+};

@@ -1,0 +1,109 @@
+/*
+ * root_key_pkcs11.c
+ *	  Root keys in tokens, "pkcs11:..." (RFC 7512): AES keys that seal with
+ *	  CKM_AES_GCM and never leave the token.
+ *
+ * The key is named by object (its label), id or both.  It is known by its key
+ * check value, as the others are, so that one and the same key in a file and in a
+ * token is one root key.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "../common/errors.h"
+#include "../token/token_key.h"
+#include "root_key_provider.h"
+
+static void
+forget(RootKey *key)
+{
+	pfree(key->handle);
+	key->handle = NULL;
+}
+
+static bool
+parse(const char *location, TokenUri *uri, Problem *problem)
+{
+	if (!token_uri_parse(location, uri, problem))
+		return false;
+	if ((uri->object == NULL && uri->id_size == 0) || uri->id_size > TOKEN_KEY_MAX_ID)
+	{
+		problem->sqlstate = ERRCODE_TOKEN_URI;
+		problem->message = pstrdup("PKCS#11 URI of a root key does not name a key");
+		problem->detail = uri->id_size > TOKEN_KEY_MAX_ID ?
+			psprintf("An id has %d bytes at most.", TOKEN_KEY_MAX_ID) : NULL;
+		problem->hint = pstrdup("Add object=, the key's label, or id=, its id percent-encoded.");
+		return false;
+	}
+	return true;
+}
+
+static bool
+check(const char *location, Problem *problem)
+{
+	TokenUri	uri;
+
+	return parse(location, &uri, problem);
+}
+
+/* A copy that lasts, its label behind it. */
+static TokenKey *
+copy_key(const TokenKey *key)
+{
+	size_t		label_size = key->label != NULL ? strlen(key->label) + 1 : 0;
+	TokenKey   *copy = MemoryContextAlloc(TopMemoryContext, sizeof(TokenKey) + label_size);
+
+	*copy = *key;
+	if (key->label != NULL)
+		copy->label = memcpy(copy + 1, key->label, label_size);
+	return copy;
+}
+
+static bool
+load(RootKey *key, const char *location, Problem *problem)
+{
+	TokenUri	uri;
+	TokenKey	found = {0};
+
+	if (!parse(location, &uri, problem))
+		return false;
+	found.token = token_get(&uri);
+	found.label = uri.object;
+	found.id_size = uri.id_size;
+	if (uri.id_size > 0)
+		memcpy(found.id, uri.id, uri.id_size);
+	if (!token_key_find(&found, problem))
+		return false;
+
+	key->handle = copy_key(&found);
+	memcpy(key->id, found.kcv, KEY_CHECK_VALUE_SIZE);
+	return true;
+}
+
+static CryptoStatus
+seal(const RootKey *key, const uint8 *aad, size_t aad_len, const uint8 *plaintext,
+	 size_t plaintext_len, uint8 nonce[AEAD_NONCE_SIZE], uint8 *ciphertext,
+	 uint8 tag[AEAD_TAG_SIZE], Problem *problem)
+{
+	return token_key_seal(key->handle, aad, aad_len, plaintext, plaintext_len, nonce,
+						  ciphertext, tag, problem);
+}
+
+static CryptoStatus
+open_sealed(const RootKey *key, const uint8 nonce[AEAD_NONCE_SIZE], const uint8 *aad,
+			size_t aad_len, const uint8 *ciphertext, size_t ciphertext_len,
+			const uint8 tag[AEAD_TAG_SIZE], uint8 *plaintext, Problem *problem)
+{
+	return token_key_open(key->handle, nonce, aad, aad_len, ciphertext, ciphertext_len, tag,
+						  plaintext, problem);
+}
+
+const RootKeyProvider root_key_pkcs11_provider = {
+	.scheme = TOKEN_URI_SCHEME,
+	.check = check,
+	.load = load,
+	.seal = seal,
+	.open = open_sealed,
+	.forget = forget,
+};

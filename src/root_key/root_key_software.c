@@ -1,0 +1,97 @@
+/*
+ * root_key_software.c
+ *	  Root keys in this process's memory: what the providers that read a key
+ *	  from somewhere have in common.
+ *
+ * Invariant: the key is in secure memory only; the text it came in is wiped,
+ * after an error too.
+ */
+#include "postgres.h"
+
+#include "../common/bytes.h"
+#include "../common/crypto_error.h"
+#include "../common/errors.h"
+#include "../crypto/secure_memory.h"
+#include "root_key_provider.h"
+
+static bool
+load_text(RootKey *key, const char *text, size_t text_len, const char *source,
+		  Problem *problem)
+{
+	uint8	   *bytes = secure_alloc_or_raise(AEAD_KEY_SIZE);
+	size_t		line_len = text_len;
+	bool		decoded;
+	CryptoStatus status;
+
+	if (line_len > 0 && text[line_len - 1] == '\n')
+		line_len--;
+	if (line_len > 0 && text[line_len - 1] == '\r')
+		line_len--;
+	decoded = line_len == 2 * AEAD_KEY_SIZE && decode_hex(text, AEAD_KEY_SIZE, bytes);
+
+	if (!decoded)
+	{
+		secure_free(bytes);
+		problem->sqlstate = ERRCODE_ROOT_KEY_MALFORMED;
+		problem->message = psprintf("%s does not hold a root key", source);
+		problem->detail = line_len == 2 * AEAD_KEY_SIZE ?
+			pstrdup("A root key is one line of 64 hexadecimal digits; there are others among them.") :
+			psprintf("A root key is one line of 64 hexadecimal digits; there are %zu characters.", line_len);
+		problem->hint = pstrdup("A new root key is made by: openssl rand -hex 32");
+		return false;
+	}
+	status = key_check_value(bytes, AEAD_KEY_SIZE, key->id);
+	if (status != CRYPTO_OK)
+	{
+		secure_free(bytes);
+		crypto_error(status, "compute the key check value of a root key");
+	}
+	key->handle = bytes;
+	return true;
+}
+
+bool
+software_root_key_load(RootKey *key, char *text, size_t text_len,
+					   const char *source, Problem *problem)
+{
+	bool		loaded;
+
+	PG_TRY();
+	{
+		loaded = load_text(key, text, text_len, source, problem);
+	}
+	PG_FINALLY();
+	{
+		secure_wipe(text, text_len);
+	}
+	PG_END_TRY();
+	return loaded;
+}
+
+CryptoStatus
+software_root_key_seal(const RootKey *key, const uint8 *aad, size_t aad_len,
+					   const uint8 *plaintext, size_t plaintext_len,
+					   uint8 nonce[AEAD_NONCE_SIZE], uint8 *ciphertext,
+					   uint8 tag[AEAD_TAG_SIZE], Problem *problem)
+{
+	return aead_seal(key->handle, aad, aad_len, plaintext, plaintext_len,
+					 nonce, ciphertext, tag);
+}
+
+CryptoStatus
+software_root_key_open(const RootKey *key, const uint8 nonce[AEAD_NONCE_SIZE],
+					   const uint8 *aad, size_t aad_len,
+					   const uint8 *ciphertext, size_t ciphertext_len,
+					   const uint8 tag[AEAD_TAG_SIZE], uint8 *plaintext,
+					   Problem *problem)
+{
+	return aead_open(key->handle, nonce, aad, aad_len, ciphertext,
+					 ciphertext_len, tag, plaintext);
+}
+
+void
+software_root_key_forget(RootKey *key)
+{
+	secure_free(key->handle);
+	key->handle = NULL;
+}

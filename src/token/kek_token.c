@@ -1,0 +1,312 @@
+/*
+ * kek_token.c
+ *	  KEKs that live in tokens.
+ *
+ * A KEK's provider is a PKCS#11 URI that says in which token it is, and nothing
+ * else: how to get to the token, its module and PIN, is the server's own matter, and is
+ * in the setting key_vault.tokens.  Else whoever may make a KEK, or write to
+ * the publisher, could have the server load any library.  The key in the token
+ * has the kek_id as its id.
+ *
+ * Tokens know no transactions.  Invariants:
+ * - A key is destroyed in the token only after the transaction that destroys
+ *   the KEK has committed.
+ * - A key that was made for a transaction that does not commit is destroyed
+ *   again; if that fails, or the server does, it stays in the token and is of no use.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/memutils.h"
+
+#include "../catalog/kek_label.h"
+#include "../common/errors.h"
+#include "../common/pending_setting.h"
+#include "../common/uri_list.h"
+#include "kek_token.h"
+
+char	   *kek_token_setting = NULL;
+uint64		kek_token_generation = 1;
+
+/* A key that is to be destroyed when the transaction ends in one way. */
+typedef struct PendingKey
+{
+	struct PendingKey *next;
+	TokenKey	key;
+	bool		at_commit;		/* or at abort */
+	int			nest_level;
+	char		kek[FLEXIBLE_ARRAY_MEMBER]; /* for messages */
+} PendingKey;
+
+/* In TopTransactionContext; the newest first. */
+static PendingKey *pending_keys = NULL;
+
+void
+kek_token_assign(const char *newval, void *extra)
+{
+	kek_token_generation++;
+}
+
+static bool
+parse(const char *text, const char *what, TokenUri *uri, Problem *problem)
+{
+	if (strncmp(text, TOKEN_URI_SCHEME, strlen(TOKEN_URI_SCHEME)) != 0)
+	{
+		problem->sqlstate = ERRCODE_TOKEN_URI;
+		problem->message = psprintf(_("%s is not a PKCS#11 URI"), what);
+		problem->detail = NULL;
+		problem->hint = pstrdup(_("Write it as pkcs11:token=label, the token's label percent-encoded."));
+		return false;
+	}
+	if (token_uri_parse(text + strlen(TOKEN_URI_SCHEME), uri, problem))
+		return true;
+	problem->detail = problem->detail == NULL ? psprintf(_("It is %s."), what) :
+		psprintf(_("%s  It is %s."), problem->detail, what);
+	return false;
+}
+
+static bool
+fits(const char *wanted, const char *had)
+{
+	return wanted == NULL || (had != NULL && strcmp(wanted, had) == 0);
+}
+
+bool
+kek_token_check_setting(char **newval, void **extra, GucSource source)
+{
+	const char *list = *newval;
+	char	   *entry;
+	TokenUri	uri;
+	Problem		problem;
+
+	if (list == NULL)
+		return true;
+	if (!uri_list_check(list, "key_vault.tokens", ERRCODE_TOKEN_URI, &problem))
+		return problem_refuse_setting(&problem);
+	while ((entry = uri_list_next(&list)) != NULL)
+		if (!parse(entry, _("an entry of key_vault.tokens"), &uri, &problem))
+			return problem_refuse_setting(&problem);
+	return true;
+}
+
+/* The token of a setting that a provider means; NULL when there is none. */
+static Token *
+find_in_setting(const TokenUri *wanted, const char *list)
+{
+	TokenUri	uri;
+	char	   *entry;
+	Problem		problem;
+
+	while ((entry = uri_list_next(&list)) != NULL)
+	{
+		if (!parse(entry, _("an entry of key_vault.tokens"), &uri, &problem))
+			problem_report(&problem, NULL);
+		if (fits(wanted->token, uri.token) && fits(wanted->serial, uri.serial) &&
+			fits(wanted->manufacturer, uri.manufacturer) && fits(wanted->model, uri.model))
+			return token_get(&uri);
+	}
+	return NULL;
+}
+
+/*
+ * The token that a provider means; an error when the setting has none.  A KEK may
+ * have been made, after a reload that this session takes only when its statement
+ * has ended, in a token that the reload brought.
+ */
+static Token *
+find_token(const char *provider)
+{
+	const char *list = kek_token_setting ? kek_token_setting : "";
+	TokenUri	wanted;
+	Token	   *token;
+	Problem		problem;
+
+	if (!parse(provider, _("the provider of a KEK"), &wanted, &problem))
+		problem_report(&problem, NULL);
+	if (wanted.object != NULL || wanted.id != NULL || wanted.slot_id != NULL ||
+		wanted.module_path != NULL || wanted.pin_source != NULL ||
+		(wanted.token == NULL && wanted.serial == NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_TOKEN_URI),
+				 errmsg("provider of a KEK must name a token, and nothing else"),
+				 errdetail("It has token or serial, and may have manufacturer and model.  The key is made in the token; module and PIN are in the setting key_vault.tokens.")));
+
+	token = find_in_setting(&wanted, list);
+	if (token == NULL)
+		token = find_in_setting(&wanted, pending_setting("key_vault.tokens", list));
+	if (token == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOKEN_URI),
+				 errmsg("setting \"key_vault.tokens\" has no entry for \"%s\"", provider),
+				 errhint("Add one that has the same attributes, and after a question mark module-path and pin-source.")));
+	return token;
+}
+
+void
+kek_token_check_provider(const char *provider)
+{
+	for (const char *c = provider; *c != '\0'; c++)
+		if (IS_HIGHBIT_SET(*c))
+			ereport(ERROR,
+					(errcode(ERRCODE_TOKEN_URI),
+					 errmsg("provider of a KEK is not percent-encoded"),
+					 errdetail("Letters other than those of ASCII differ from one database encoding to another."),
+					 errhint("Write each byte of their UTF-8 form as a percent sign and two hexadecimal digits.")));
+	(void) find_token(provider);
+}
+
+void
+kek_token_key(const KekRow *row, TokenKey *key)
+{
+	memset(key, 0, sizeof(*key));
+	key->token = find_token(row->provider);
+	key->id_size = UUID_LEN;
+	memcpy(key->id, &row->kek_id, UUID_LEN);
+	key->has_kcv = true;
+	memcpy(key->kcv, row->kcv, KEY_CHECK_VALUE_SIZE);
+}
+
+void
+kek_token_report(const Problem *problem, const KekRow *row)
+{
+	problem_report(problem,
+				   psprintf(_("KEK label \"%s\" version %d is in that token."),
+							row->label, row->version));
+}
+
+/*
+ * Without the transaction that made or destroyed the KEK there is only a key
+ * left over in the token: a warning, since it is too late for an error.
+ */
+static void
+destroy_pending(PendingKey *pending)
+{
+	Problem		problem;
+
+	if (!token_key_destroy(&pending->key, &problem))
+	{
+		problem.hint = pstrdup("Delete it in the token by its id, which is the kek_id.");
+		problem_warn(&problem, psprintf(_("The key of %s stays in the token."), pending->kek));
+	}
+}
+
+static void
+end_transaction(XactEvent event, void *arg)
+{
+	PendingKey *pending;
+	bool		committed;
+
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+			committed = true;
+			break;
+		case XACT_EVENT_ABORT:
+			committed = false;
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			if (pending_keys != NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot PREPARE a transaction that has made or destroyed a KEK in a token")));
+			return;
+		default:
+			return;
+	}
+	pending = pending_keys;
+	pending_keys = NULL;
+	for (; pending != NULL; pending = pending->next)
+		if (pending->at_commit == committed)
+			destroy_pending(pending);
+}
+
+static void
+end_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	int			nest_level = GetCurrentTransactionNestLevel();
+	PendingKey **link = &pending_keys;
+
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	while (*link != NULL)
+	{
+		PendingKey *pending = *link;
+
+		if (pending->nest_level < nest_level)
+			break;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+		{
+			pending->nest_level = nest_level - 1;
+			link = &pending->next;
+			continue;
+		}
+		*link = pending->next;
+		if (!pending->at_commit)
+			destroy_pending(pending);
+	}
+}
+
+/* Made ready before what it is to undo is done. */
+static PendingKey *
+make_pending(const KekRow *row, bool at_commit)
+{
+	static bool registered = false;
+	char	   *kek = psprintf(_("KEK label \"%s\" version %d"), row->label, row->version);
+	PendingKey *pending = MemoryContextAllocZero(TopTransactionContext,
+												 offsetof(PendingKey, kek) + strlen(kek) + 1);
+
+	if (!registered)
+	{
+		RegisterXactCallback(end_transaction, NULL);
+		RegisterSubXactCallback(end_subtransaction, NULL);
+		registered = true;
+	}
+	strcpy(pending->kek, kek);
+	pending->at_commit = at_commit;
+	pending->nest_level = GetCurrentTransactionNestLevel();
+	return pending;
+}
+
+static void
+add_pending(PendingKey *pending, const TokenKey *key)
+{
+	pending->key = *key;
+	pending->key.label = NULL;
+	pending->next = pending_keys;
+	pending_keys = pending;
+}
+
+void
+kek_token_generate(KekRow *row)
+{
+	PendingKey *pending = make_pending(row, false);
+	TokenKey	key;
+	Problem		problem;
+
+	kek_token_key(row, &key);
+	key.has_kcv = false;
+	key.label = psprintf("key_vault %s %d", kek_label_utf8(row->label), row->version);
+	if (!token_key_generate(&key, row->key_bits / 8, &problem))
+		kek_token_report(&problem, row);
+	add_pending(pending, &key);
+	memcpy(row->kcv, key.kcv, KEY_CHECK_VALUE_SIZE);
+}
+
+void
+kek_token_destroy(const KekRow *row)
+{
+	PendingKey *pending = make_pending(row, true);
+	TokenKey	key;
+	Problem		problem;
+
+	/* A token that is lost for good must not keep its KEKs alive. */
+	kek_token_key(row, &key);
+	if (!token_key_find(&key, &problem))
+	{
+		problem_warn(&problem,
+					 psprintf(_("If the key of KEK label \"%s\" version %d is there, it stays in the token."),
+							  row->label, row->version));
+		return;
+	}
+	add_pending(pending, &key);
+}

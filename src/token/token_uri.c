@@ -1,0 +1,154 @@
+/*
+ * token_uri.c
+ *	  PKCS#11 URIs (RFC 7512), as far as they name tokens and AES keys in them.
+ *
+ * The path is attributes between semicolons, the query, after a question mark,
+ * attributes between ampersands; values are percent-encoded.
+ *
+ * Invariant: what is not understood is refused, not passed over: it could have
+ * told one key from another.
+ *
+ * Called by root_key_pkcs11.c and kek_token.c.
+ */
+#include "postgres.h"
+
+#include "../common/bytes.h"
+#include "../common/errors.h"
+#include "token_uri.h"
+
+static bool
+complain(Problem *problem, char *message, char *detail, char *hint)
+{
+	problem->sqlstate = ERRCODE_TOKEN_URI;
+	problem->message = message;
+	problem->detail = detail;
+	problem->hint = hint;
+	return false;
+}
+
+/* NULL when an escape is none; the result is terminated by a zero as well. */
+static char *
+decode(const char *text, size_t len, size_t *decoded_len)
+{
+	char	   *decoded = palloc(len + 1);
+	size_t		n = 0;
+
+	for (size_t i = 0; i < len; i++)
+	{
+		if (text[i] == '%')
+		{
+			int			high = i + 2 < len ? hex_digit(text[i + 1]) : -1;
+			int			low = i + 2 < len ? hex_digit(text[i + 2]) : -1;
+
+			if (high < 0 || low < 0)
+				return NULL;
+			decoded[n++] = (char) (high << 4 | low);
+			i += 2;
+		}
+		else
+			decoded[n++] = text[i];
+	}
+	decoded[n] = '\0';
+	*decoded_len = n;
+	return decoded;
+}
+
+/* One attribute, "name=value". */
+static bool
+take_attribute(const char *text, size_t len, bool in_query, TokenUri *uri, Problem *problem)
+{
+	struct
+	{
+		const char *name;
+		bool		in_query;
+		char	  **value;
+	}			known[] =
+
+	{
+		{"token", false, &uri->token},
+		{"manufacturer", false, &uri->manufacturer},
+		{"model", false, &uri->model},
+		{"serial", false, &uri->serial},
+		{"slot-id", false, &uri->slot_id},
+		{"object", false, &uri->object},
+		{"id", false, &uri->id},
+		{"type", false, &uri->type},
+		{"module-path", true, &uri->module_path},
+		{"pin-source", true, &uri->pin_source},
+	};
+	const char *equals = memchr(text, '=', len);
+	char	   *name;
+	char	   *value;
+	size_t		value_len;
+
+	if (equals == NULL)
+		return complain(problem, pstrdup("invalid PKCS#11 URI"),
+						pstrdup("An attribute is written name=value."), NULL);
+	name = pnstrdup(text, equals - text);
+
+	if (strcmp(name, "pin-value") == 0)
+		return complain(problem, pstrdup("PKCS#11 URI with a PIN in it is refused"),
+						pstrdup("Settings can be shown, and are in files and dumps."),
+						pstrdup("Use pin-source=file:/path, or pin-source=|command, in place of pin-value, and change the PIN."));
+
+	value = decode(equals + 1, len - (equals + 1 - text), &value_len);
+	if (value == NULL)
+		return complain(problem, psprintf("invalid PKCS#11 URI: attribute \"%s\" is not percent-encoded", name),
+						pstrdup("A percent sign is followed by two hexadecimal digits."), NULL);
+	if (strlen(value) != value_len && strcmp(name, "id") != 0)
+		return complain(problem, psprintf("invalid PKCS#11 URI: attribute \"%s\" has a zero byte in it", name),
+						NULL, NULL);
+
+	for (int i = 0; i < lengthof(known); i++)
+	{
+		if (strcmp(known[i].name, name) != 0 || known[i].in_query != in_query)
+			continue;
+		if (*known[i].value != NULL)
+			return complain(problem, psprintf("invalid PKCS#11 URI: attribute \"%s\" is there twice", name),
+							NULL, NULL);
+		*known[i].value = value;
+		if (known[i].value == &uri->id)
+			uri->id_size = value_len;
+		return true;
+	}
+	return complain(problem, psprintf("PKCS#11 URI with attribute \"%s\" is not supported", name),
+					pstrdup("Before the question mark there may be token, manufacturer, model, serial, slot-id, object, id and type, separated by semicolons; after it, module-path and pin-source, separated by an ampersand."),
+					NULL);
+}
+
+static bool
+take_attributes(const char *text, size_t len, char separator, bool in_query,
+				TokenUri *uri, Problem *problem)
+{
+	const char *end = text + len;
+
+	while (text < end)
+	{
+		const char *next = memchr(text, separator, end - text);
+		size_t		this_len = (next != NULL ? next : end) - text;
+
+		if (!take_attribute(text, this_len, in_query, uri, problem))
+			return false;
+		text += this_len + 1;
+	}
+	return true;
+}
+
+bool
+token_uri_parse(const char *location, TokenUri *uri, Problem *problem)
+{
+	const char *question_mark = strchr(location, '?');
+	size_t		path_len = question_mark ? question_mark - location : strlen(location);
+
+	memset(uri, 0, sizeof(*uri));
+	if (!take_attributes(location, path_len, ';', false, uri, problem))
+		return false;
+	if (question_mark != NULL &&
+		!take_attributes(question_mark + 1, strlen(question_mark + 1), '&', true, uri, problem))
+		return false;
+
+	if (uri->type != NULL && strcmp(uri->type, "secret-key") != 0)
+		return complain(problem, psprintf("PKCS#11 URI with type \"%s\" is not supported", uri->type),
+						pstrdup("The key is an AES key: type=secret-key."), NULL);
+	return true;
+}
