@@ -22,7 +22,7 @@ sub command
     open my $file, '>', $path or die "$path: $!";
     print $file "echo run >> $dir/$name.runs\necho \$\$ > $dir/$name.pid\n$text\n";
     close $file or die "$path: $!";
-    return "command:sh $path";
+    return "command:exec sh $path";
 }
 sub runs { my ($name) = @_; return -e "$dir/$name.runs" ? scalar(() = slurp_file("$dir/$name.runs") =~ /run/g) : 0 }
 
@@ -43,7 +43,7 @@ sub state_of
 sub comes_to
 {
     my ($wanted, @names) = @_;
-    for (1 .. 1800)
+    for (1 .. 300)
     {
         return 1 if !grep { state_of($_) ne $wanted } @names;
         sleep 0.1;
@@ -125,9 +125,9 @@ is(failure($decrypt), 'net payload', 'nor is it for one that is in another proce
 is(state_of('detached'), 'alive', 'which goes on') and kill 'KILL', slurp_file("$dir/detached.pid") =~ /(\d+)/;
 
 # What it begins with.
-set_list(command('looks', "cat; ls -l /proc/\$\$/fd | grep -c '[0-9] -> ' > $dir/looks.fds; ps -o pgid= -p \$\$ > $dir/looks.pgid; ps -o ppid= -p \$\$ > $dir/looks.ppid; grep SigIgn /proc/\$\$/status > $dir/looks.ignored; echo $key"));
+set_list(command('looks', "cat; ls -l /proc/\$\$/fd | grep -c '[0-9] -> ' > $dir/looks.fds; ps -o pgid= -p \$\$ > $dir/looks.pgid; grep SigIgn /proc/\$\$/status > $dir/looks.ignored; echo $key"));
 is(failure($decrypt), 'net payload', 'a command that looks about');
-is(slurp_file("$dir/looks.pgid") + 0, slurp_file("$dir/looks.ppid") + 0, 'it is in a process group of its own');
+is(slurp_file("$dir/looks.pgid") + 0, slurp_file("$dir/looks.pid") + 0, 'it is in a process group of its own');
 cmp_ok(slurp_file("$dir/looks.fds"), '<=', 5, 'it has no files of the server open');
 like(slurp_file("$dir/looks.ignored"), qr/SigIgn:\s*0+$/, 'it ignores no signals');
 
