@@ -13,6 +13,19 @@
 #include <stdbool.h>
 
 #include <openssl/err.h>
+#include <openssl/evp.h>
+
+/*
+ * EVP says no more than that it could not initialize where a provider gave it no
+ * context, which needs nothing but memory.
+ */
+static bool
+is_lack_of_memory(unsigned long error)
+{
+	return ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE ||
+		(ERR_GET_LIB(error) == ERR_LIB_EVP &&
+		 ERR_GET_REASON(error) == EVP_R_INITIALIZATION_ERROR);
+}
 
 CryptoStatus
 crypto_library_failure(void)
@@ -24,7 +37,7 @@ crypto_library_failure(void)
 	while ((error = ERR_get_error()) != 0)
 	{
 		has_reason = true;
-		lacks_memory |= ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
+		lacks_memory |= is_lack_of_memory(error);
 	}
 	return lacks_memory || !has_reason ? CRYPTO_NO_MEMORY : CRYPTO_LIBRARY;
 }
