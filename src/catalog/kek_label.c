@@ -65,8 +65,10 @@ add_spelling(List *spellings, char *spelling)
 	if (spelling == NULL)
 		return spellings;
 	foreach(cell, spellings)
+	{
 		if (strcmp(lfirst(cell), spelling) == 0)
 			return spellings;
+	}
 	return lappend(spellings, spelling);
 }
 

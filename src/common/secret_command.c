@@ -223,7 +223,7 @@ static CommandEnd
 wait_for_end(Command *command)
 {
 	TimestampTz end = secret_command_timeout == 0 ? 0 :
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), secret_command_timeout * 1000L);
+	TimestampTzPlusMilliseconds(GetCurrentTimestamp(), secret_command_timeout * 1000L);
 	long		look = FIRST_LOOK;
 
 	for (;;)

@@ -27,7 +27,8 @@ typedef struct Kek
 	AesCipher  *wrap_cipher;	/* NULL until needed */
 	AesCipher  *unwrap_cipher;	/* NULL until needed */
 	TokenKey	token_key;		/* of one in a token */
-	uint64		tokens_generation;	/* of the setting, when token_key was found; 0: never */
+	uint64		tokens_generation;	/* of the setting, when token_key was
+									 * found; 0: never */
 } Kek;
 
 /* kek_generation as it stood before the rows of the open KEKs were last read. */
