@@ -44,7 +44,7 @@ begin_administration(const char *label)
 
 	/* A label that is there was accepted before, here or in another database. */
 	if (kek_rows_by_label(label) == NIL)
-		check_new_kek_label(label);
+		kek_label_check_new(label);
 
 	/* Who may not does not wait; who may no more has waited in vain. */
 	access_require(label, KEK_ADMIN);
@@ -166,10 +166,10 @@ enter_version(const KekRow *row, List *rows, const char *event)
 	values[2] = Int32GetDatum(row->version);
 	values[3] = Int32GetDatum(row->key_bits);
 	values[4] = CStringGetTextDatum(is_local ? KEK_PROVIDER_LOCAL : row->provider);
-	values[5] = PointerGetDatum(make_bytea(row->root_key_id, KEY_CHECK_VALUE_SIZE));
+	values[5] = PointerGetDatum(bytea_from_bytes(row->root_key_id, KEY_CHECK_VALUE_SIZE));
 	values[6] = PointerGetDatum(row->sealed_material);
 	nulls[5] = nulls[6] = is_local ? ' ' : 'n';
-	values[7] = PointerGetDatum(make_bytea(row->kcv, KEY_CHECK_VALUE_SIZE));
+	values[7] = PointerGetDatum(bytea_from_bytes(row->kcv, KEY_CHECK_VALUE_SIZE));
 	owner_sql_begin(&owner);
 	owner_sql_execute("INSERT INTO key_vault.kek (kek_id, label, version, state, key_bits, "
 					  "provider, root_key_id, sealed_material, kcv) "

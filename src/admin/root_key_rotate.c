@@ -31,14 +31,14 @@
 
 /* False when it does not open. */
 static bool
-seal_anew(KekRow *row, Problem *problem)
+seal_anew(KekRow *row, DeferredError *error)
 {
 	uint8		material[KEK_MAX_SIZE];
 	bool		opened;
 
 	PG_TRY();
 	{
-		opened = root_key_try_open(row, material, problem);
+		opened = root_key_try_open(row, material, error);
 		if (opened)
 		{
 			root_key_seal(row, material);
@@ -61,7 +61,7 @@ write_row(const KekRow *row)
 	Datum		values[lengthof(types)];
 
 	values[0] = UUIDPGetDatum(&row->kek_id);
-	values[1] = PointerGetDatum(make_bytea(row->root_key_id, KEY_CHECK_VALUE_SIZE));
+	values[1] = PointerGetDatum(bytea_from_bytes(row->root_key_id, KEY_CHECK_VALUE_SIZE));
 	values[2] = PointerGetDatum(row->sealed_material);
 	owner_sql_begin(&owner);
 	owner_sql_execute("UPDATE key_vault.kek SET root_key_id = $2, sealed_material = $3 "
@@ -93,7 +93,7 @@ require_superuser(void)
 typedef struct Failure
 {
 	const KekRow *row;
-	Problem		problem;
+	DeferredError error;
 } Failure;
 
 /* Whether the root key that seals a KEK could not be had before. */
@@ -106,7 +106,7 @@ is_hopeless(const KekRow *row, const List *failures)
 	{
 		const Failure *failure = lfirst(cell);
 
-		if (failure->problem.sqlstate != ERRCODE_KEK_MATERIAL_DAMAGED &&
+		if (failure->error.sqlstate != ERRCODE_KEK_MATERIAL_DAMAGED &&
 			memcmp(failure->row->root_key_id, row->root_key_id, KEY_CHECK_VALUE_SIZE) == 0)
 			return true;
 	}
@@ -119,7 +119,7 @@ warn_of_failures(const List *failures, int skipped)
 	ListCell   *cell;
 
 	foreach(cell, failures)
-		problem_warn(&((Failure *) lfirst(cell))->problem, NULL);
+		deferred_error_warn(&((Failure *) lfirst(cell))->error, NULL);
 	ereport(WARNING,
 			(errmsg_plural("%d KEK is still sealed under another root key than the first",
 						   "%d KEKs are still sealed under another root key than the first",
@@ -150,7 +150,7 @@ root_key_rotate(void)
 	require_superuser();
 
 	/* A file may hold another key by now than when this backend read it. */
-	root_key_read_anew();
+	root_key_forget_all();
 	foreach(cell, kek_rows_all())
 	{
 		KekRow	   *row = lfirst(cell);
@@ -171,7 +171,7 @@ root_key_rotate(void)
 			continue;
 		}
 		memcpy(sealed_before, row->root_key_id, KEY_CHECK_VALUE_SIZE);
-		if (!seal_anew(row, &failure.problem))
+		if (!seal_anew(row, &failure.error))
 		{
 			failures = lappend(failures, memcpy(palloc(sizeof(Failure)), &failure, sizeof(Failure)));
 			continue;
@@ -181,7 +181,7 @@ root_key_rotate(void)
 		sealed++;
 	}
 	if (failures != NIL && sealed + sealed_before_this == 0)
-		problem_report(&((Failure *) linitial(failures))->problem, NULL);
+		deferred_error_raise(&((Failure *) linitial(failures))->error, NULL);
 	if (failures != NIL)
 		warn_of_failures(failures, skipped);
 	return sealed;

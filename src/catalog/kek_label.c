@@ -98,7 +98,7 @@ kek_label_spellings(const char *label)
 }
 
 void
-check_new_kek_label(const char *label)
+kek_label_check_new(const char *label)
 {
 	size_t		size = strlen(kek_label_utf8(label));
 	bool		has_control = false;

@@ -16,7 +16,7 @@
  * Raises unless a new KEK may have the label: 1 to KEK_LABEL_MAX_SIZE bytes in
  * UTF-8, no control characters.
  */
-extern void check_new_kek_label(const char *label);
+extern void kek_label_check_new(const char *label);
 
 /*
  * The label in UTF-8; the label itself where the database's encoding is SQL_ASCII,

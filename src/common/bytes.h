@@ -16,7 +16,7 @@
 
 /* A new bytea. */
 static inline bytea *
-make_bytea(const uint8 *bytes, size_t size)
+bytea_from_bytes(const uint8 *bytes, size_t size)
 {
 	bytea	   *value = palloc(VARHDRSZ + size);
 
@@ -40,7 +40,7 @@ hex_digit(char c)
 
 /* So many bytes from twice as many digits; false when there are others among them. */
 static inline bool
-decode_hex(const char *hex, size_t size, uint8 *bytes)
+hex_to_bytes(const char *hex, size_t size, uint8 *bytes)
 {
 	for (size_t i = 0; i < size; i++)
 	{

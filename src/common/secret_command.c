@@ -258,31 +258,31 @@ wait_for_end(Command *command)
 }
 
 static bool
-complain(Problem *problem, int sqlstate, char *message, char *detail, char *hint)
+complain(DeferredError *error, int sqlstate, char *message, char *detail, char *hint)
 {
-	problem->sqlstate = sqlstate;
-	problem->message = message;
-	problem->detail = detail;
-	problem->hint = hint;
+	error->sqlstate = sqlstate;
+	error->message = message;
+	error->detail = detail;
+	error->hint = hint;
 	return false;
 }
 
 /* Whether the command did what it was run for. */
 static bool
 check_end(const char *what, const Command *command, CommandEnd end, int status,
-		  Problem *problem)
+		  DeferredError *error)
 {
 	static const char see_log[] = "What the command wrote to its standard error is in the server log.";
 
 	switch (end)
 	{
 		case COMMAND_TIMED_OUT:
-			return complain(problem, ERRCODE_ROOT_KEY_UNREADABLE,
+			return complain(error, ERRCODE_ROOT_KEY_UNREADABLE,
 							psprintf("%s took longer than %d s", what, secret_command_timeout),
 							pstrdup("It was ended."),
 							psprintf("%s  The limit is key_vault.command_timeout.", see_log));
 		case COMMAND_WROTE_TOO_MUCH:
-			return complain(problem, ERRCODE_ROOT_KEY_MALFORMED,
+			return complain(error, ERRCODE_ROOT_KEY_MALFORMED,
 							psprintf("%s wrote too much", what),
 							psprintf("It wrote %zu bytes or more, and was ended.", command->size),
 							pstrdup("It must write one line, and nothing else, to its standard output."));
@@ -290,7 +290,7 @@ check_end(const char *what, const Command *command, CommandEnd end, int status,
 			break;
 	}
 	if (status != 0)
-		return complain(problem, ERRCODE_ROOT_KEY_UNREADABLE,
+		return complain(error, ERRCODE_ROOT_KEY_UNREADABLE,
 						psprintf("%s failed", what),
 						status == -1 ? NULL : wait_result_to_str(status),
 						pstrdup(see_log));
@@ -299,7 +299,7 @@ check_end(const char *what, const Command *command, CommandEnd end, int status,
 
 bool
 secret_command_read(const char *what, const char *shell_command, char *text, size_t size,
-					size_t *len, Problem *problem)
+					size_t *len, DeferredError *error)
 {
 	Command		command = {.output = -1,.text = text,.size = size};
 	CommandEnd	end;
@@ -314,14 +314,14 @@ secret_command_read(const char *what, const char *shell_command, char *text, siz
 		{
 			char	   *reason = psprintf("%s.", strerror(errno));
 
-			(void) complain(problem, ERRCODE_ROOT_KEY_UNREADABLE,
+			(void) complain(error, ERRCODE_ROOT_KEY_UNREADABLE,
 							psprintf("could not run the %s", what), reason, NULL);
 		}
 		else
 		{
 			end = wait_for_end(&command);
 			status = end_group(&command);
-			command.is_done = check_end(what, &command, end, status, problem);
+			command.is_done = check_end(what, &command, end, status, error);
 		}
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(clean_up, PointerGetDatum(&command));

@@ -66,7 +66,7 @@ is_in_base_backup(const char *path)
 }
 
 static bool
-check_file(const char *what, const char *path, int fd, Problem *problem)
+check_file(const char *what, const char *path, int fd, DeferredError *error)
 {
 	struct stat status;
 
@@ -74,36 +74,36 @@ check_file(const char *what, const char *path, int fd, Problem *problem)
 	{
 		int			error = fd < 0 ? errno : 0;
 
-		problem->sqlstate = ERRCODE_ROOT_KEY_UNREADABLE;
-		problem->message = psprintf("could not read %s \"%s\"", what, path);
-		problem->detail = error != 0 ? psprintf("%s.", strerror(error)) :
+		error->sqlstate = ERRCODE_ROOT_KEY_UNREADABLE;
+		error->message = psprintf("could not read %s \"%s\"", what, path);
+		error->detail = error != 0 ? psprintf("%s.", strerror(error)) :
 			pstrdup("It is not a regular file.");
-		problem->hint = pstrdup("The server's operating system user must be able to read the file.");
+		error->hint = pstrdup("The server's operating system user must be able to read the file.");
 		return false;
 	}
 	if (is_in_base_backup(path))
 	{
-		problem->sqlstate = ERRCODE_ROOT_KEY_IN_DATA;
-		problem->message = psprintf("%s \"%s\" is inside the data directory or a tablespace", what, path);
-		problem->detail = pstrdup("A base backup would contain the KEKs and the key that opens them.");
-		problem->hint = pstrdup("Move the file elsewhere and name it by its absolute path.");
+		error->sqlstate = ERRCODE_ROOT_KEY_IN_DATA;
+		error->message = psprintf("%s \"%s\" is inside the data directory or a tablespace", what, path);
+		error->detail = pstrdup("A base backup would contain the KEKs and the key that opens them.");
+		error->hint = pstrdup("Move the file elsewhere and name it by its absolute path.");
 		return false;
 	}
 	if (status.st_uid != geteuid() && status.st_uid != 0)
 	{
-		problem->sqlstate = ERRCODE_ROOT_KEY_TOO_OPEN;
-		problem->message = psprintf("%s \"%s\" must be owned by the database user or root", what, path);
-		problem->detail = NULL;
-		problem->hint = psprintf("Run chown on \"%s\".", path);
+		error->sqlstate = ERRCODE_ROOT_KEY_TOO_OPEN;
+		error->message = psprintf("%s \"%s\" must be owned by the database user or root", what, path);
+		error->detail = NULL;
+		error->hint = psprintf("Run chown on \"%s\".", path);
 		return false;
 	}
 	if ((status.st_uid == geteuid() && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0) ||
 		(status.st_uid == 0 && (status.st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) != 0))
 	{
-		problem->sqlstate = ERRCODE_ROOT_KEY_TOO_OPEN;
-		problem->message = psprintf("%s \"%s\" has group or world access", what, path);
-		problem->detail = psprintf("Its mode is %04o.", (unsigned int) (status.st_mode & 07777));
-		problem->hint = pstrdup("Permissions must be u=rw (0600) or less if owned by the database user, or u=rw,g=r (0640) or less if owned by root.");
+		error->sqlstate = ERRCODE_ROOT_KEY_TOO_OPEN;
+		error->message = psprintf("%s \"%s\" has group or world access", what, path);
+		error->detail = psprintf("Its mode is %04o.", (unsigned int) (status.st_mode & 07777));
+		error->hint = pstrdup("Permissions must be u=rw (0600) or less if owned by the database user, or u=rw,g=r (0640) or less if owned by root.");
 		return false;
 	}
 	return true;
@@ -111,12 +111,12 @@ check_file(const char *what, const char *path, int fd, Problem *problem)
 
 bool
 secret_file_read(const char *what, const char *path, char *text, size_t size,
-				 size_t *len, Problem *problem)
+				 size_t *len, DeferredError *error)
 {
 	ssize_t		got;
 	int			fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
 
-	if (!check_file(what, path, fd, problem))
+	if (!check_file(what, path, fd, error))
 	{
 		if (fd >= 0)
 			CloseTransientFile(fd);
@@ -126,10 +126,10 @@ secret_file_read(const char *what, const char *path, char *text, size_t size,
 	got = read(fd, text, size);
 	if (got < 0)
 	{
-		problem->sqlstate = ERRCODE_ROOT_KEY_UNREADABLE;
-		problem->message = psprintf("could not read %s \"%s\"", what, path);
-		problem->detail = psprintf("%s.", strerror(errno));
-		problem->hint = NULL;
+		error->sqlstate = ERRCODE_ROOT_KEY_UNREADABLE;
+		error->message = psprintf("could not read %s \"%s\"", what, path);
+		error->detail = psprintf("%s.", strerror(errno));
+		error->hint = NULL;
 		CloseTransientFile(fd);
 		return false;
 	}

@@ -7,13 +7,13 @@
 
 #include "postgres.h"
 
-#include "problem.h"
+#include "deferred_error.h"
 
 /*
- * Reads up to size bytes; false when there is a problem.  what names the file in
+ * Reads up to size bytes; false when there is an error.  what names the file in
  * messages, as in "root key file".  The caller wipes what was read.
  */
 extern bool secret_file_read(const char *what, const char *path, char *text,
-							 size_t size, size_t *len, Problem *problem);
+							 size_t size, size_t *len, DeferredError *error);
 
 #endif							/* SECRET_SOURCE_H */

@@ -89,13 +89,13 @@ find_fault(const char *list)
 }
 
 bool
-uri_list_check(const char *list, const char *setting, int sqlstate, Problem *problem)
+uri_list_check(const char *list, const char *setting, int sqlstate, DeferredError *error)
 {
-	problem->detail = find_fault(list);
-	if (problem->detail == NULL)
+	error->detail = find_fault(list);
+	if (error->detail == NULL)
 		return true;
-	problem->sqlstate = sqlstate;
-	problem->message = psprintf(_("setting \"%s\" is not a list of URIs"), setting);
-	problem->hint = pstrdup(_("Put a comma between two entries, and double quotes around an entry that contains a comma."));
+	error->sqlstate = sqlstate;
+	error->message = psprintf(_("setting \"%s\" is not a list of URIs"), setting);
+	error->hint = pstrdup(_("Put a comma between two entries, and double quotes around an entry that contains a comma."));
 	return false;
 }

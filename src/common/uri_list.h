@@ -7,7 +7,7 @@
 
 #include "postgres.h"
 
-#include "problem.h"
+#include "deferred_error.h"
 
 /*
  * Takes one URI off the list; NULL at the end.  Double quotes count only around
@@ -20,6 +20,6 @@ extern char *uri_list_next(const char **list);
  * quotes come in pairs.  A list of nothing is.
  */
 extern bool uri_list_check(const char *list, const char *setting, int sqlstate,
-						   Problem *problem);
+						   DeferredError *error);
 
 #endif							/* URI_LIST_H */

@@ -84,7 +84,7 @@ set_column(FrameRow *row, int column, Datum value)
 static void
 set_bytes(FrameRow *row, int column, const uint8 *bytes, size_t size)
 {
-	set_column(row, column, PointerGetDatum(make_bytea(bytes, size)));
+	set_column(row, column, PointerGetDatum(bytea_from_bytes(bytes, size)));
 }
 
 static void
@@ -161,7 +161,7 @@ key_vault_lorawan_parse(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_FRAME_MALFORMED),
 				 errmsg("malformed LoRaWAN frame: %s at offset %zu", fault.field, fault.offset),
-				 errdetail("It %s.", fault.problem)));
+				 errdetail("It %s.", fault.error)));
 
 	memset(row.nulls, true, sizeof(row.nulls));
 	set_column(&row, COL_M_TYPE, CStringGetTextDatum(m_type_names[fields.m_type]));
@@ -244,7 +244,7 @@ key_vault_lorawan_mac_commands(PG_FUNCTION_ARGS)
 			ereport(ERROR,
 					(errcode(ERRCODE_FRAME_MALFORMED),
 					 errmsg("malformed MAC commands: %s at offset %zu", fault.field, fault.offset),
-					 errdetail("It %s.", fault.problem),
+					 errdetail("It %s.", fault.error),
 					 errhint("MAC commands must be decrypted: in FRMPayload always, in FOpts from LoRaWAN 1.1 on.")));
 		fields = mac_fields_jsonb(command, payload);
 		values[0] = Int32GetDatum(++n);
@@ -294,8 +294,8 @@ built_message(const LorawanFrameFields *fields)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("no such LoRaWAN frame: %s at offset %zu", fault.field, fault.offset),
-				 errdetail("It %s.", fault.problem)));
-	PG_RETURN_BYTEA_P(make_bytea(message, len));
+				 errdetail("It %s.", fault.error)));
+	PG_RETURN_BYTEA_P(bytea_from_bytes(message, len));
 }
 
 /*
@@ -436,5 +436,5 @@ key_vault_lorawan_build_join_accept(PG_FUNCTION_ARGS)
 		dl_settings |= LORAWAN_OPT_NEG;
 	len = lorawan_join_accept_build(join_nonce, net_id, dev_addr, dl_settings,
 									rx_delay, cf_list, message);
-	PG_RETURN_BYTEA_P(make_bytea(message, len));
+	PG_RETURN_BYTEA_P(bytea_from_bytes(message, len));
 }

@@ -47,14 +47,14 @@ join_result(FunctionCallInfo fcinfo, const VaultJoin *join,
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	values[0] = Int32GetDatum(accept->join_nonce);
-	values[1] = PointerGetDatum(make_bytea(accept->net_id, LORAWAN_NET_ID_SIZE));
-	values[2] = PointerGetDatum(make_bytea(accept->dev_addr, LORAWAN_DEV_ADDR_SIZE));
+	values[1] = PointerGetDatum(bytea_from_bytes(accept->net_id, LORAWAN_NET_ID_SIZE));
+	values[2] = PointerGetDatum(bytea_from_bytes(accept->dev_addr, LORAWAN_DEV_ADDR_SIZE));
 	values[3] = Int32GetDatum(accept->dl_settings >> 4 & 0x07);
 	values[4] = Int32GetDatum(accept->dl_settings & 0x0f);
 	values[5] = Int32GetDatum(accept->rx_delay & 0x0f);
 	nulls[6] = !accept->has_cf_list;
 	if (accept->has_cf_list)
-		values[6] = PointerGetDatum(make_bytea(accept->cf_list, LORAWAN_CF_LIST_SIZE));
+		values[6] = PointerGetDatum(bytea_from_bytes(accept->cf_list, LORAWAN_CF_LIST_SIZE));
 	for (int i = 0; i < n_keys; i++)
 		values[ACCEPT_COLUMNS + i] = PointerGetDatum(join->keys[keys[i]]);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));

@@ -72,7 +72,7 @@ lorawan_join_request_mic(PG_FUNCTION_ARGS)
 
 	join_request_argument(fcinfo, 1, false, &frame);
 	message_mic(fcinfo, 0, NULL, NULL, frame.message, frame.message_size, mic);
-	PG_RETURN_BYTEA_P(make_bytea(mic, sizeof(mic)));
+	PG_RETURN_BYTEA_P(bytea_from_bytes(mic, sizeof(mic)));
 }
 
 Datum
@@ -94,7 +94,7 @@ lorawan_rejoin_request_mic(PG_FUNCTION_ARGS)
 
 	rejoin_request_argument(fcinfo, 1, false, &frame);
 	message_mic(fcinfo, 0, NULL, NULL, frame.message, frame.message_size, mic);
-	PG_RETURN_BYTEA_P(make_bytea(mic, sizeof(mic)));
+	PG_RETURN_BYTEA_P(bytea_from_bytes(mic, sizeof(mic)));
 }
 
 Datum
@@ -234,7 +234,7 @@ lorawan_join_accept_mic_1_0(PG_FUNCTION_ARGS)
 
 	join_accept_argument(fcinfo, 1, false, &frame);
 	message_mic(fcinfo, 0, NULL, frame.dev_addr, frame.message, frame.message_size, mic);
-	PG_RETURN_BYTEA_P(make_bytea(mic, sizeof(mic)));
+	PG_RETURN_BYTEA_P(bytea_from_bytes(mic, sizeof(mic)));
 }
 
 /* Arguments: js_int_key, join_req_type, join_eui, dev_nonce, message. */
@@ -248,7 +248,7 @@ lorawan_join_accept_mic_1_1(PG_FUNCTION_ARGS)
 	join_context_arguments(fcinfo, 1, &context);
 	join_accept_argument(fcinfo, 4, false, &frame);
 	message_mic(fcinfo, 0, &context, frame.dev_addr, frame.message, frame.message_size, mic);
-	PG_RETURN_BYTEA_P(make_bytea(mic, sizeof(mic)));
+	PG_RETURN_BYTEA_P(bytea_from_bytes(mic, sizeof(mic)));
 }
 
 /* Arguments: app_key, phy_payload. */

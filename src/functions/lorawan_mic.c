@@ -160,7 +160,7 @@ lorawan_uplink_mic(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	(void) mic_1_0(fcinfo, 0, false, LORAWAN_UPLINK, NULL, &frame, mic);
-	PG_RETURN_BYTEA_P(make_bytea(mic, sizeof(mic)));
+	PG_RETURN_BYTEA_P(bytea_from_bytes(mic, sizeof(mic)));
 }
 
 Datum
@@ -170,7 +170,7 @@ lorawan_downlink_mic(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	(void) mic_1_0(fcinfo, 0, false, LORAWAN_DOWNLINK, NULL, &frame, mic);
-	PG_RETURN_BYTEA_P(make_bytea(mic, sizeof(mic)));
+	PG_RETURN_BYTEA_P(bytea_from_bytes(mic, sizeof(mic)));
 }
 
 Datum
@@ -180,7 +180,7 @@ lorawan_uplink_mic_1_1(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	(void) uplink_mic_1_1(fcinfo, 0, false, NULL, &frame, mic);
-	PG_RETURN_BYTEA_P(make_bytea(mic, sizeof(mic)));
+	PG_RETURN_BYTEA_P(bytea_from_bytes(mic, sizeof(mic)));
 }
 
 Datum
@@ -190,7 +190,7 @@ lorawan_downlink_mic_1_1(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	downlink_mic_1_1(fcinfo, false, &frame, mic);
-	PG_RETURN_BYTEA_P(make_bytea(mic, sizeof(mic)));
+	PG_RETURN_BYTEA_P(bytea_from_bytes(mic, sizeof(mic)));
 }
 
 Datum

@@ -14,7 +14,7 @@
 
 PG_FUNCTION_INFO_V1(key_vault_root_keys);
 
-/* Columns: position, scheme, root_key_id, problem. */
+/* Columns: position, scheme, root_key_id, error. */
 Datum
 key_vault_root_keys(PG_FUNCTION_ARGS)
 {
@@ -24,7 +24,7 @@ key_vault_root_keys(PG_FUNCTION_ARGS)
 	access_require_stats_reader("look at the root keys",
 								"It takes the privileges of role \"pg_read_all_stats\".");
 	InitMaterializedSRF(fcinfo, 0);
-	root_key_read_anew();
+	root_key_forget_all();
 	for (int n = 0; root_key_status(n, &status); n++)
 	{
 		Datum		values[4];
@@ -34,7 +34,7 @@ key_vault_root_keys(PG_FUNCTION_ARGS)
 		values[1] = CStringGetTextDatum(status.scheme);
 		nulls[2] = status.sqlstate != 0;
 		if (!nulls[2])
-			values[2] = PointerGetDatum(make_bytea(status.id, KEY_CHECK_VALUE_SIZE));
+			values[2] = PointerGetDatum(bytea_from_bytes(status.id, KEY_CHECK_VALUE_SIZE));
 		nulls[3] = status.sqlstate == 0;
 		if (!nulls[3])
 			values[3] = CStringGetTextDatum(unpack_sql_state(status.sqlstate));

@@ -65,7 +65,7 @@ decode_uuid(const char *text, size_t len, pg_uuid_t *uuid)
 		else
 			hex[n++] = text[i];
 	}
-	return decode_hex(hex, UUID_LEN, uuid->data);
+	return hex_to_bytes(hex, UUID_LEN, uuid->data);
 }
 
 /* Reads the text form; returns NULL, or what is wrong with it as an errdetail. */
@@ -103,7 +103,7 @@ read_text(const char *text, struct varlena **value)
 		return "The wrapped bytes are too long.";
 
 	*value = wrapped_key_make(algorithm, &kek_id, lengths[3] / 2, &wrapped);
-	if (!decode_hex(fields[3], lengths[3] / 2, wrapped))
+	if (!hex_to_bytes(fields[3], lengths[3] / 2, wrapped))
 		return "The wrapped bytes are not hexadecimal digits.";
 	return wrapped_key_parse((uint8 *) VARDATA(*value), VARSIZE(*value) - VARHDRSZ,
 							 &wrapped_key);

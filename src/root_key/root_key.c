@@ -40,15 +40,15 @@ enum
 bool
 root_key_status(int n, RootKeyStatus *status)
 {
-	Problem		problem;
-	const RootKey *key = root_key_get(n, &problem);
+	DeferredError error;
+	const RootKey *key = root_key_get(n, &error);
 	const char *scheme;
 
 	if (key == NULL)
 		return false;
 	scheme = key->provider->scheme;
 	status->scheme = pnstrdup(scheme, strlen(scheme) - 1);
-	status->sqlstate = key->loaded ? 0 : problem.sqlstate;
+	status->sqlstate = key->loaded ? 0 : error.sqlstate;
 	memcpy(status->id, key->id, KEY_CHECK_VALUE_SIZE);
 	return true;
 }
@@ -72,25 +72,25 @@ additional_data(const KekRow *row, uint8 format, const char *label)
 
 /* Why a root key could not be used.  Next time it is loaded anew. */
 static void
-describe_failure(RootKey *key, const KekRow *row, CryptoStatus status, Problem *problem)
+describe_failure(RootKey *key, const KekRow *row, CryptoStatus status, DeferredError *error)
 {
 	root_key_forget(key);
-	if (problem->message == NULL)
+	if (error->message == NULL)
 		crypto_error(status, "use a root key");
-	problem->detail = psprintf(_("%s%sThe root key in it is for KEK label \"%s\" version %d."),
-							   problem->detail ? problem->detail : "",
-							   problem->detail ? "  " : "", row->label, row->version);
+	error->detail = psprintf(_("%s%sThe root key in it is for KEK label \"%s\" version %d."),
+							   error->detail ? error->detail : "",
+							   error->detail ? "  " : "", row->label, row->version);
 }
 
 /* The first of the list; an error, in the words of purpose, when it cannot be had. */
 static RootKey *
 first_root_key(const char *purpose)
 {
-	Problem		problem;
-	RootKey    *key = root_key_get(0, &problem);
+	DeferredError error;
+	RootKey    *key = root_key_get(0, &error);
 
 	if (!key->loaded)
-		problem_report(&problem, purpose);
+		deferred_error_raise(&error, purpose);
 	return key;
 }
 
@@ -138,7 +138,7 @@ root_key_seal(KekRow *row, const uint8 *material)
 {
 	size_t		len = row->key_bits / 8;
 	RootKey    *key = sealing_root_key(row);
-	Problem		problem = {0};
+	DeferredError error = {0};
 	StringInfo	aad = additional_data(row, SEALED_LABEL_UTF8, kek_label_utf8(row->label));
 	bytea	   *sealed_material = palloc(VARHDRSZ + SEALED_OVERHEAD + len);
 	uint8	   *sealed = (uint8 *) VARDATA(sealed_material);
@@ -149,11 +149,11 @@ root_key_seal(KekRow *row, const uint8 *material)
 	status = key->provider->seal(key, (uint8 *) aad->data, aad->len,
 								 material, len, sealed + 1,
 								 sealed + 1 + AEAD_NONCE_SIZE,
-								 sealed + 1 + AEAD_NONCE_SIZE + len, &problem);
+								 sealed + 1 + AEAD_NONCE_SIZE + len, &error);
 	if (status != CRYPTO_OK)
 	{
-		describe_failure(key, row, status, &problem);
-		problem_report(&problem, NULL);
+		describe_failure(key, row, status, &error);
+		deferred_error_raise(&error, NULL);
 	}
 	row->sealed_material = sealed_material;
 	memcpy(row->root_key_id, key->id, KEY_CHECK_VALUE_SIZE);
@@ -162,7 +162,7 @@ root_key_seal(KekRow *row, const uint8 *material)
 
 static CryptoStatus
 open_with_label(RootKey *key, const KekRow *row, const char *label, uint8 *material,
-				Problem *problem)
+				DeferredError *error)
 {
 	const uint8 *sealed = (const uint8 *) VARDATA(row->sealed_material);
 	size_t		len = row->key_bits / 8;
@@ -171,7 +171,7 @@ open_with_label(RootKey *key, const KekRow *row, const char *label, uint8 *mater
 
 	status = key->provider->open(key, sealed + 1, (uint8 *) aad->data, aad->len,
 								 sealed + 1 + AEAD_NONCE_SIZE, len,
-								 sealed + 1 + AEAD_NONCE_SIZE + len, material, problem);
+								 sealed + 1 + AEAD_NONCE_SIZE + len, material, error);
 	pfree(aad->data);
 	return status;
 }
@@ -181,7 +181,7 @@ open_with_label(RootKey *key, const KekRow *row, const char *label, uint8 *mater
  * that sealed: as bytes of another encoding.
  */
 static CryptoStatus
-open_material(RootKey *key, const KekRow *row, uint8 *material, Problem *problem)
+open_material(RootKey *key, const KekRow *row, uint8 *material, DeferredError *error)
 {
 	size_t		size = VARSIZE(row->sealed_material) - VARHDRSZ;
 	uint8		format = size > 0 ? *(uint8 *) VARDATA(row->sealed_material) : 0;
@@ -195,7 +195,7 @@ open_material(RootKey *key, const KekRow *row, uint8 *material, Problem *problem
 		return CRYPTO_INTEGRITY;
 
 	label = format == SEALED_LABEL_UTF8 ? kek_label_utf8(row->label) : row->label;
-	status = open_with_label(key, row, label, material, problem);
+	status = open_with_label(key, row, label, material, error);
 	if (status != CRYPTO_INTEGRITY)
 		return status;
 
@@ -204,7 +204,7 @@ open_material(RootKey *key, const KekRow *row, uint8 *material, Problem *problem
 	{
 		if (strcmp(lfirst(cell), label) == 0)
 			continue;
-		status = open_with_label(key, row, lfirst(cell), material, problem);
+		status = open_with_label(key, row, lfirst(cell), material, error);
 		if (status != CRYPTO_INTEGRITY)
 			break;
 	}
@@ -223,15 +223,15 @@ check_material(const KekRow *row, const uint8 *material)
 }
 
 bool
-root_key_try_open(const KekRow *row, uint8 *material, Problem *problem)
+root_key_try_open(const KekRow *row, uint8 *material, DeferredError *error)
 {
-	RootKey    *key = root_key_find(row, problem);
+	RootKey    *key = root_key_find(row, error);
 	CryptoStatus status;
 
 	if (key == NULL)
 		return false;
-	problem->message = problem->detail = problem->hint = NULL;
-	status = open_material(key, row, material, problem);
+	error->message = error->detail = error->hint = NULL;
+	status = open_material(key, row, material, error);
 	if (status == CRYPTO_OK)
 	{
 		status = check_material(row, material);
@@ -243,24 +243,24 @@ root_key_try_open(const KekRow *row, uint8 *material, Problem *problem)
 	}
 	if (status != CRYPTO_INTEGRITY)
 	{
-		describe_failure(key, row, status, problem);
+		describe_failure(key, row, status, error);
 		return false;
 	}
 
-	problem->sqlstate = ERRCODE_KEK_MATERIAL_DAMAGED;
-	problem->message = psprintf(_("sealed material of KEK label \"%s\" version %d is damaged"),
+	error->sqlstate = ERRCODE_KEK_MATERIAL_DAMAGED;
+	error->message = psprintf(_("sealed material of KEK label \"%s\" version %d is damaged"),
 								row->label, row->version);
-	problem->detail = psprintf(_("The root key with key check value %s is the right one, but the row's kek_id, label, version, material or key check value is not what was sealed."),
+	error->detail = psprintf(_("The root key with key check value %s is the right one, but the row's kek_id, label, version, material or key check value is not what was sealed."),
 							   check_value_text(row->root_key_id));
-	problem->hint = pstrdup(_("Restore the row of key_vault.kek from a backup."));
+	error->hint = pstrdup(_("Restore the row of key_vault.kek from a backup."));
 	return false;
 }
 
 void
 root_key_open(const KekRow *row, uint8 *material)
 {
-	Problem		problem;
+	DeferredError error;
 
-	if (!root_key_try_open(row, material, &problem))
-		problem_report(&problem, NULL);
+	if (!root_key_try_open(row, material, &error))
+		deferred_error_raise(&error, NULL);
 }

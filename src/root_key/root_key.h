@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 #include "../catalog/kek_row.h"
-#include "../common/problem.h"
+#include "../common/deferred_error.h"
 
 /* Whether the row's material is sealed under the first root key of the setting. */
 extern bool root_key_is_first(const KekRow *row);
@@ -38,9 +38,9 @@ extern void root_key_seal(KekRow *row, const uint8 *material);
 
 /*
  * Opens it; material takes row->key_bits / 8 bytes, and the material's key check
- * value fits the row's.  False when there is a problem, which names the KEK.
+ * value fits the row's.  False when there is an error, which names the KEK.
  */
-extern bool root_key_try_open(const KekRow *row, uint8 *material, Problem *problem);
+extern bool root_key_try_open(const KekRow *row, uint8 *material, DeferredError *error);
 
 /* The same, or an error. */
 extern void root_key_open(const KekRow *row, uint8 *material);

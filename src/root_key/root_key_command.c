@@ -17,25 +17,25 @@
 #define MAX_OUTPUT_SIZE 256
 
 static bool
-check(const char *location, Problem *problem)
+check(const char *location, DeferredError *error)
 {
 	if (location[strspn(location, " \t\r\n")] != '\0')
 		return true;
-	problem->sqlstate = ERRCODE_ROOT_KEY_SETTING;
-	problem->message = pstrdup("root key command is empty");
-	problem->detail = NULL;
-	problem->hint = pstrdup("Write it as command:shell command.");
+	error->sqlstate = ERRCODE_ROOT_KEY_SETTING;
+	error->message = pstrdup("root key command is empty");
+	error->detail = NULL;
+	error->hint = pstrdup("Write it as command:shell command.");
 	return false;
 }
 
 static bool
-load(RootKey *key, const char *location, Problem *problem)
+load(RootKey *key, const char *location, DeferredError *error)
 {
 	char		text[MAX_OUTPUT_SIZE];
 	size_t		len;
 
-	return secret_command_read("root key command", location, text, sizeof(text), &len, problem) &&
-		software_root_key_load(key, text, len, "the output of the root key command", problem);
+	return secret_command_read("root key command", location, text, sizeof(text), &len, error) &&
+		software_root_key_load(key, text, len, "the output of the root key command", error);
 }
 
 const RootKeyProvider root_key_command_provider = {

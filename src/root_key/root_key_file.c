@@ -14,26 +14,26 @@
 #define MAX_FILE_SIZE 256
 
 static bool
-check(const char *location, Problem *problem)
+check(const char *location, DeferredError *error)
 {
 	if (is_absolute_path(location))
 		return true;
-	problem->sqlstate = ERRCODE_ROOT_KEY_SETTING;
-	problem->message = pstrdup("root key file must be named by its absolute path");
-	problem->detail = NULL;
-	problem->hint = pstrdup("Write it as file:/path.");
+	error->sqlstate = ERRCODE_ROOT_KEY_SETTING;
+	error->message = pstrdup("root key file must be named by its absolute path");
+	error->detail = NULL;
+	error->hint = pstrdup("Write it as file:/path.");
 	return false;
 }
 
 static bool
-load(RootKey *key, const char *location, Problem *problem)
+load(RootKey *key, const char *location, DeferredError *error)
 {
 	char		text[MAX_FILE_SIZE];
 	size_t		len;
 	char	   *name = psprintf("root key file \"%s\"", location);
 
-	return secret_file_read("root key file", location, text, sizeof(text), &len, problem) &&
-		software_root_key_load(key, text, len, name, problem);
+	return secret_file_read("root key file", location, text, sizeof(text), &len, error) &&
+		software_root_key_load(key, text, len, name, error);
 }
 
 const RootKeyProvider root_key_file_provider = {

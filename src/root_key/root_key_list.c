@@ -51,7 +51,7 @@ root_key_forget(RootKey *key)
 }
 
 void
-root_key_read_anew(void)
+root_key_forget_all(void)
 {
 	RootKeyList *list = root_keys;
 
@@ -66,7 +66,7 @@ root_key_read_anew(void)
 void
 root_key_assign(const char *newval, void *extra)
 {
-	root_key_read_anew();
+	root_key_forget_all();
 }
 
 static const RootKeyProvider *
@@ -80,17 +80,17 @@ provider_of(const char *uri)
 
 /* No message repeats an entry: it may be a root key, or have a PIN in it. */
 static bool
-check_entry(const char *uri, int entry, Problem *problem)
+check_entry(const char *uri, int entry, DeferredError *error)
 {
 	const RootKeyProvider *provider = provider_of(uri);
 
 	if (provider != NULL)
-		return provider->check(uri + strlen(provider->scheme), problem);
-	problem->sqlstate = ERRCODE_ROOT_KEY_SETTING;
-	problem->message = _("setting \"key_vault.root_key\" has an entry without a known scheme");
-	problem->detail = psprintf(_("An entry is \"file:/path\", \"command:shell command\" or \"pkcs11:...\"; entry %d is none of them."),
+		return provider->check(uri + strlen(provider->scheme), error);
+	error->sqlstate = ERRCODE_ROOT_KEY_SETTING;
+	error->message = _("setting \"key_vault.root_key\" has an entry without a known scheme");
+	error->detail = psprintf(_("An entry is \"file:/path\", \"command:shell command\" or \"pkcs11:...\"; entry %d is none of them."),
 							   entry);
-	problem->hint = _("Put double quotes around an entry that contains a comma.");
+	error->hint = _("Put double quotes around an entry that contains a comma.");
 	return false;
 }
 
@@ -99,15 +99,15 @@ root_key_check_setting(char **newval, void **extra, GucSource source)
 {
 	const char *list = *newval;
 	char	   *uri;
-	Problem		problem;
+	DeferredError error;
 
 	if (list == NULL)
 		return true;
-	if (!uri_list_check(list, "key_vault.root_key", ERRCODE_ROOT_KEY_SETTING, &problem))
-		return problem_refuse_setting(&problem);
+	if (!uri_list_check(list, "key_vault.root_key", ERRCODE_ROOT_KEY_SETTING, &error))
+		return deferred_error_refuse_setting(&error);
 	for (int entry = 1; (uri = uri_list_next(&list)) != NULL; entry++)
-		if (!check_entry(uri, entry, &problem))
-			return problem_refuse_setting(&problem);
+		if (!check_entry(uri, entry, &error))
+			return deferred_error_refuse_setting(&error);
 	return true;
 }
 
@@ -156,20 +156,20 @@ ensure_list(void)
 }
 
 static bool
-ensure_loaded(RootKey *key, Problem *problem)
+ensure_loaded(RootKey *key, DeferredError *error)
 {
 	if (!key->loaded)
-		key->loaded = key->provider->load(key, key->location, problem);
+		key->loaded = key->provider->load(key, key->location, error);
 	return key->loaded;
 }
 
 RootKey *
-root_key_get(int n, Problem *problem)
+root_key_get(int n, DeferredError *error)
 {
 	ensure_list();
 	if (n >= root_keys->n)
 		return NULL;
-	(void) ensure_loaded(&root_keys->keys[n], problem);
+	(void) ensure_loaded(&root_keys->keys[n], error);
 	return &root_keys->keys[n];
 }
 
@@ -188,8 +188,8 @@ typedef struct Search
 {
 	const uint8 *id;			/* wanted */
 	bool	   *asked;			/* for each, whether it was loaded for this */
-	bool		has_problem;
-	Problem		problem;		/* the first of those that could not be had */
+	bool		has_error;
+	DeferredError error;		/* the first of those that could not be had */
 } Search;
 
 static RootKey *
@@ -215,20 +215,20 @@ find_by_loading(Search *search)
 	for (int i = 0; i < root_keys->n; i++)
 	{
 		RootKey    *key = &root_keys->keys[i];
-		Problem		problem;
+		DeferredError error;
 
 		if (key->loaded || search->asked[i])
 			continue;
 		search->asked[i] = true;
-		if (ensure_loaded(key, &problem))
+		if (ensure_loaded(key, &error))
 		{
 			if (memcmp(key->id, search->id, KEY_CHECK_VALUE_SIZE) == 0)
 				return key;
 		}
-		else if (!search->has_problem)
+		else if (!search->has_error)
 		{
-			search->problem = problem;
-			search->has_problem = true;
+			search->error = error;
+			search->has_error = true;
 		}
 	}
 	return NULL;
@@ -249,10 +249,10 @@ look_again(Search *search)
 		newer = make_list(setting);
 	if (newer != NULL && newer->n > 0)
 	{
-		root_key_read_anew();
+		root_key_forget_all();
 		root_keys = newer;
 		search->asked = palloc0(newer->n * sizeof(bool));
-		search->has_problem = false;
+		search->has_error = false;
 		return;
 	}
 	for (int i = 0; i < root_keys->n; i++)
@@ -273,27 +273,27 @@ ids_of_list(void)
 }
 
 static void
-describe_missing(const KekRow *row, const Search *search, Problem *problem)
+describe_missing(const KekRow *row, const Search *search, DeferredError *error)
 {
-	if (search->has_problem)
+	if (search->has_error)
 	{
-		*problem = search->problem;
-		problem->detail = psprintf(_("%s%sIt was tried for KEK label \"%s\" version %d, which is sealed under the root key with key check value %s."),
-								   problem->detail ? problem->detail : "",
-								   problem->detail ? "  " : "",
+		*error = search->error;
+		error->detail = psprintf(_("%s%sIt was tried for KEK label \"%s\" version %d, which is sealed under the root key with key check value %s."),
+								   error->detail ? error->detail : "",
+								   error->detail ? "  " : "",
 								   row->label, row->version, check_value_text(row->root_key_id));
 		return;
 	}
-	problem->sqlstate = ERRCODE_ROOT_KEY_WRONG;
-	problem->message = psprintf(_("KEK label \"%s\" version %d is sealed under another root key"),
+	error->sqlstate = ERRCODE_ROOT_KEY_WRONG;
+	error->message = psprintf(_("KEK label \"%s\" version %d is sealed under another root key"),
 								row->label, row->version);
-	problem->detail = psprintf(_("It is sealed under the root key with key check value %s; key_vault.root_key has %s."),
+	error->detail = psprintf(_("It is sealed under the root key with key check value %s; key_vault.root_key has %s."),
 							   check_value_text(row->root_key_id), ids_of_list());
-	problem->hint = pstrdup(_("Add the root key that it was sealed under to the list in key_vault.root_key."));
+	error->hint = pstrdup(_("Add the root key that it was sealed under to the list in key_vault.root_key."));
 }
 
 RootKey *
-root_key_find(const KekRow *row, Problem *problem)
+root_key_find(const KekRow *row, DeferredError *error)
 {
 	Search		search = {.id = row->root_key_id};
 	RootKey    *key;
@@ -309,6 +309,6 @@ root_key_find(const KekRow *row, Problem *problem)
 		key = find_by_loading(&search);
 	}
 	if (key == NULL)
-		describe_missing(row, &search, problem);
+		describe_missing(row, &search, error);
 	return key;
 }

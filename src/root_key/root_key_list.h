@@ -10,7 +10,7 @@
 #include "utils/guc.h"
 
 #include "../catalog/kek_row.h"
-#include "../common/problem.h"
+#include "../common/deferred_error.h"
 #include "root_key_provider.h"
 
 /* The setting key_vault.root_key. */
@@ -23,20 +23,20 @@ extern bool root_key_check_setting(char **newval, void **extra, GucSource source
 extern void root_key_assign(const char *newval, void *extra);
 
 /* The next use reads the root keys anew, whatever this backend has of them. */
-extern void root_key_read_anew(void);
+extern void root_key_forget_all(void);
 
 /*
  * The nth root key of the setting, from 0, loaded; NULL when there are no more.
  * Raises when the setting is empty.  One that cannot be had is returned with
- * loaded false, and the problem.
+ * loaded false, and the error.
  */
-extern RootKey *root_key_get(int n, Problem *problem);
+extern RootKey *root_key_get(int n, DeferredError *error);
 
 /*
  * The root key that a row's material is sealed under; NULL when there is a
- * problem, whose detail names the KEK.
+ * error, whose detail names the KEK.
  */
-extern RootKey *root_key_find(const KekRow *row, Problem *problem);
+extern RootKey *root_key_find(const KekRow *row, DeferredError *error);
 
 /* The root key could not be used: the next time it is loaded anew. */
 extern void root_key_forget(RootKey *key);

@@ -23,28 +23,28 @@ forget(RootKey *key)
 }
 
 static bool
-parse(const char *location, TokenUri *uri, Problem *problem)
+parse(const char *location, TokenUri *uri, DeferredError *error)
 {
-	if (!token_uri_parse(location, uri, problem))
+	if (!token_uri_parse(location, uri, error))
 		return false;
 	if ((uri->object == NULL && uri->id_size == 0) || uri->id_size > TOKEN_KEY_MAX_ID)
 	{
-		problem->sqlstate = ERRCODE_TOKEN_URI;
-		problem->message = pstrdup("PKCS#11 URI of a root key does not name a key");
-		problem->detail = uri->id_size > TOKEN_KEY_MAX_ID ?
+		error->sqlstate = ERRCODE_TOKEN_URI;
+		error->message = pstrdup("PKCS#11 URI of a root key does not name a key");
+		error->detail = uri->id_size > TOKEN_KEY_MAX_ID ?
 			psprintf("An id has %d bytes at most.", TOKEN_KEY_MAX_ID) : NULL;
-		problem->hint = pstrdup("Add object=, the key's label, or id=, its id percent-encoded.");
+		error->hint = pstrdup("Add object=, the key's label, or id=, its id percent-encoded.");
 		return false;
 	}
 	return true;
 }
 
 static bool
-check(const char *location, Problem *problem)
+check(const char *location, DeferredError *error)
 {
 	TokenUri	uri;
 
-	return parse(location, &uri, problem);
+	return parse(location, &uri, error);
 }
 
 /* A copy that lasts, its label behind it. */
@@ -61,19 +61,19 @@ copy_key(const TokenKey *key)
 }
 
 static bool
-load(RootKey *key, const char *location, Problem *problem)
+load(RootKey *key, const char *location, DeferredError *error)
 {
 	TokenUri	uri;
 	TokenKey	found = {0};
 
-	if (!parse(location, &uri, problem))
+	if (!parse(location, &uri, error))
 		return false;
 	found.token = token_get(&uri);
 	found.label = uri.object;
 	found.id_size = uri.id_size;
 	if (uri.id_size > 0)
 		memcpy(found.id, uri.id, uri.id_size);
-	if (!token_key_find(&found, problem))
+	if (!token_key_find(&found, error))
 		return false;
 
 	key->handle = copy_key(&found);
@@ -84,19 +84,19 @@ load(RootKey *key, const char *location, Problem *problem)
 static CryptoStatus
 seal(const RootKey *key, const uint8 *aad, size_t aad_len, const uint8 *plaintext,
 	 size_t plaintext_len, uint8 nonce[AEAD_NONCE_SIZE], uint8 *ciphertext,
-	 uint8 tag[AEAD_TAG_SIZE], Problem *problem)
+	 uint8 tag[AEAD_TAG_SIZE], DeferredError *error)
 {
 	return token_key_seal(key->handle, aad, aad_len, plaintext, plaintext_len, nonce,
-						  ciphertext, tag, problem);
+						  ciphertext, tag, error);
 }
 
 static CryptoStatus
 open_sealed(const RootKey *key, const uint8 nonce[AEAD_NONCE_SIZE], const uint8 *aad,
 			size_t aad_len, const uint8 *ciphertext, size_t ciphertext_len,
-			const uint8 tag[AEAD_TAG_SIZE], uint8 *plaintext, Problem *problem)
+			const uint8 tag[AEAD_TAG_SIZE], uint8 *plaintext, DeferredError *error)
 {
 	return token_key_open(key->handle, nonce, aad, aad_len, ciphertext, ciphertext_len, tag,
-						  plaintext, problem);
+						  plaintext, error);
 }
 
 const RootKeyProvider root_key_pkcs11_provider = {

@@ -16,7 +16,7 @@
 
 static bool
 load_text(RootKey *key, const char *text, size_t text_len, const char *source,
-		  Problem *problem)
+		  DeferredError *error)
 {
 	uint8	   *bytes = secure_alloc_or_raise(AEAD_KEY_SIZE);
 	size_t		line_len = text_len;
@@ -27,17 +27,17 @@ load_text(RootKey *key, const char *text, size_t text_len, const char *source,
 		line_len--;
 	if (line_len > 0 && text[line_len - 1] == '\r')
 		line_len--;
-	decoded = line_len == 2 * AEAD_KEY_SIZE && decode_hex(text, AEAD_KEY_SIZE, bytes);
+	decoded = line_len == 2 * AEAD_KEY_SIZE && hex_to_bytes(text, AEAD_KEY_SIZE, bytes);
 
 	if (!decoded)
 	{
 		secure_free(bytes);
-		problem->sqlstate = ERRCODE_ROOT_KEY_MALFORMED;
-		problem->message = psprintf("%s does not hold a root key", source);
-		problem->detail = line_len == 2 * AEAD_KEY_SIZE ?
+		error->sqlstate = ERRCODE_ROOT_KEY_MALFORMED;
+		error->message = psprintf("%s does not hold a root key", source);
+		error->detail = line_len == 2 * AEAD_KEY_SIZE ?
 			pstrdup("A root key is one line of 64 hexadecimal digits; there are others among them.") :
 			psprintf("A root key is one line of 64 hexadecimal digits; there are %zu characters.", line_len);
-		problem->hint = pstrdup("A new root key is made by: openssl rand -hex 32");
+		error->hint = pstrdup("A new root key is made by: openssl rand -hex 32");
 		return false;
 	}
 	status = key_check_value(bytes, AEAD_KEY_SIZE, key->id);
@@ -52,13 +52,13 @@ load_text(RootKey *key, const char *text, size_t text_len, const char *source,
 
 bool
 software_root_key_load(RootKey *key, char *text, size_t text_len,
-					   const char *source, Problem *problem)
+					   const char *source, DeferredError *error)
 {
 	bool		loaded;
 
 	PG_TRY();
 	{
-		loaded = load_text(key, text, text_len, source, problem);
+		loaded = load_text(key, text, text_len, source, error);
 	}
 	PG_FINALLY();
 	{
@@ -72,7 +72,7 @@ CryptoStatus
 software_root_key_seal(const RootKey *key, const uint8 *aad, size_t aad_len,
 					   const uint8 *plaintext, size_t plaintext_len,
 					   uint8 nonce[AEAD_NONCE_SIZE], uint8 *ciphertext,
-					   uint8 tag[AEAD_TAG_SIZE], Problem *problem)
+					   uint8 tag[AEAD_TAG_SIZE], DeferredError *error)
 {
 	return aead_seal(key->handle, aad, aad_len, plaintext, plaintext_len,
 					 nonce, ciphertext, tag);
@@ -83,7 +83,7 @@ software_root_key_open(const RootKey *key, const uint8 nonce[AEAD_NONCE_SIZE],
 					   const uint8 *aad, size_t aad_len,
 					   const uint8 *ciphertext, size_t ciphertext_len,
 					   const uint8 tag[AEAD_TAG_SIZE], uint8 *plaintext,
-					   Problem *problem)
+					   DeferredError *error)
 {
 	return aead_open(key->handle, nonce, aad, aad_len, ciphertext,
 					 ciphertext_len, tag, plaintext);

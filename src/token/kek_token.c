@@ -48,20 +48,20 @@ kek_token_assign(const char *newval, void *extra)
 }
 
 static bool
-parse(const char *text, const char *what, TokenUri *uri, Problem *problem)
+parse(const char *text, const char *what, TokenUri *uri, DeferredError *error)
 {
 	if (strncmp(text, TOKEN_URI_SCHEME, strlen(TOKEN_URI_SCHEME)) != 0)
 	{
-		problem->sqlstate = ERRCODE_TOKEN_URI;
-		problem->message = psprintf(_("%s is not a PKCS#11 URI"), what);
-		problem->detail = NULL;
-		problem->hint = pstrdup(_("Write it as pkcs11:token=label, the token's label percent-encoded."));
+		error->sqlstate = ERRCODE_TOKEN_URI;
+		error->message = psprintf(_("%s is not a PKCS#11 URI"), what);
+		error->detail = NULL;
+		error->hint = pstrdup(_("Write it as pkcs11:token=label, the token's label percent-encoded."));
 		return false;
 	}
-	if (token_uri_parse(text + strlen(TOKEN_URI_SCHEME), uri, problem))
+	if (token_uri_parse(text + strlen(TOKEN_URI_SCHEME), uri, error))
 		return true;
-	problem->detail = problem->detail == NULL ? psprintf(_("It is %s."), what) :
-		psprintf(_("%s  It is %s."), problem->detail, what);
+	error->detail = error->detail == NULL ? psprintf(_("It is %s."), what) :
+		psprintf(_("%s  It is %s."), error->detail, what);
 	return false;
 }
 
@@ -77,15 +77,15 @@ kek_token_check_setting(char **newval, void **extra, GucSource source)
 	const char *list = *newval;
 	char	   *entry;
 	TokenUri	uri;
-	Problem		problem;
+	DeferredError error;
 
 	if (list == NULL)
 		return true;
-	if (!uri_list_check(list, "key_vault.tokens", ERRCODE_TOKEN_URI, &problem))
-		return problem_refuse_setting(&problem);
+	if (!uri_list_check(list, "key_vault.tokens", ERRCODE_TOKEN_URI, &error))
+		return deferred_error_refuse_setting(&error);
 	while ((entry = uri_list_next(&list)) != NULL)
-		if (!parse(entry, _("an entry of key_vault.tokens"), &uri, &problem))
-			return problem_refuse_setting(&problem);
+		if (!parse(entry, _("an entry of key_vault.tokens"), &uri, &error))
+			return deferred_error_refuse_setting(&error);
 	return true;
 }
 
@@ -95,12 +95,12 @@ find_in_setting(const TokenUri *wanted, const char *list)
 {
 	TokenUri	uri;
 	char	   *entry;
-	Problem		problem;
+	DeferredError error;
 
 	while ((entry = uri_list_next(&list)) != NULL)
 	{
-		if (!parse(entry, _("an entry of key_vault.tokens"), &uri, &problem))
-			problem_report(&problem, NULL);
+		if (!parse(entry, _("an entry of key_vault.tokens"), &uri, &error))
+			deferred_error_raise(&error, NULL);
 		if (fits(wanted->token, uri.token) && fits(wanted->serial, uri.serial) &&
 			fits(wanted->manufacturer, uri.manufacturer) && fits(wanted->model, uri.model))
 			return token_get(&uri);
@@ -119,10 +119,10 @@ find_token(const char *provider)
 	const char *list = kek_token_setting ? kek_token_setting : "";
 	TokenUri	wanted;
 	Token	   *token;
-	Problem		problem;
+	DeferredError error;
 
-	if (!parse(provider, _("the provider of a KEK"), &wanted, &problem))
-		problem_report(&problem, NULL);
+	if (!parse(provider, _("the provider of a KEK"), &wanted, &error))
+		deferred_error_raise(&error, NULL);
 	if (wanted.object != NULL || wanted.id != NULL || wanted.slot_id != NULL ||
 		wanted.module_path != NULL || wanted.pin_source != NULL ||
 		(wanted.token == NULL && wanted.serial == NULL))
@@ -167,9 +167,9 @@ kek_token_key(const KekRow *row, TokenKey *key)
 }
 
 void
-kek_token_report(const Problem *problem, const KekRow *row)
+kek_token_report(const DeferredError *error, const KekRow *row)
 {
-	problem_report(problem,
+	deferred_error_raise(error,
 				   psprintf(_("KEK label \"%s\" version %d is in that token."),
 							row->label, row->version));
 }
@@ -181,12 +181,12 @@ kek_token_report(const Problem *problem, const KekRow *row)
 static void
 destroy_pending(PendingKey *pending)
 {
-	Problem		problem;
+	DeferredError error;
 
-	if (!token_key_destroy(&pending->key, &problem))
+	if (!token_key_destroy(&pending->key, &error))
 	{
-		problem.hint = pstrdup("Delete it in the token by its id, which is the kek_id.");
-		problem_warn(&problem, psprintf(_("The key of %s stays in the token."), pending->kek));
+		error.hint = pstrdup("Delete it in the token by its id, which is the kek_id.");
+		deferred_error_warn(&error, psprintf(_("The key of %s stays in the token."), pending->kek));
 	}
 }
 
@@ -281,13 +281,13 @@ kek_token_generate(KekRow *row)
 {
 	PendingKey *pending = make_pending(row, false);
 	TokenKey	key;
-	Problem		problem;
+	DeferredError error;
 
 	kek_token_key(row, &key);
 	key.has_kcv = false;
 	key.label = psprintf("key_vault %s %d", kek_label_utf8(row->label), row->version);
-	if (!token_key_generate(&key, row->key_bits / 8, &problem))
-		kek_token_report(&problem, row);
+	if (!token_key_generate(&key, row->key_bits / 8, &error))
+		kek_token_report(&error, row);
 	add_pending(pending, &key);
 	memcpy(row->kcv, key.kcv, KEY_CHECK_VALUE_SIZE);
 }
@@ -297,13 +297,13 @@ kek_token_destroy(const KekRow *row)
 {
 	PendingKey *pending = make_pending(row, true);
 	TokenKey	key;
-	Problem		problem;
+	DeferredError error;
 
 	/* A token that is lost for good must not keep its KEKs alive. */
 	kek_token_key(row, &key);
-	if (!token_key_find(&key, &problem))
+	if (!token_key_find(&key, &error))
 	{
-		problem_warn(&problem,
+		deferred_error_warn(&error,
 					 psprintf(_("If the key of KEK label \"%s\" version %d is there, it stays in the token."),
 							  row->label, row->version));
 		return;

@@ -31,7 +31,7 @@ extern void kek_token_check_provider(const char *provider);
 extern void kek_token_key(const KekRow *row, TokenKey *key);
 
 /* Why a token could not be used, as an error that names the KEK. */
-extern void kek_token_report(const Problem *problem, const KekRow *row);
+extern void kek_token_report(const DeferredError *error, const KekRow *row);
 
 /*
  * Makes the KEK that the row describes, in its provider's token, and fills in its

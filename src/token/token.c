@@ -48,12 +48,12 @@ static Token *tokens = NULL;
 static uint64 last_session_number = 0;
 
 static bool
-complain(Problem *problem, int sqlstate, char *message, char *detail, char *hint)
+complain(DeferredError *error, int sqlstate, char *message, char *detail, char *hint)
 {
-	problem->sqlstate = sqlstate;
-	problem->message = message;
-	problem->detail = detail;
-	problem->hint = hint;
+	error->sqlstate = sqlstate;
+	error->message = message;
+	error->detail = detail;
+	error->hint = hint;
 	return false;
 }
 
@@ -147,9 +147,9 @@ rv_name(CK_RV rv)
 }
 
 void
-token_describe_failure(const Token *token, const char *function, CK_RV rv, Problem *problem)
+token_describe_failure(const Token *token, const char *function, CK_RV rv, DeferredError *error)
 {
-	complain(problem, ERRCODE_TOKEN_FAILED,
+	complain(error, ERRCODE_TOKEN_FAILED,
 			 psprintf("token \"%s\" failed", token_name(token)),
 			 psprintf("%s answered %s.", function, rv_name(rv)), NULL);
 }
@@ -191,7 +191,7 @@ finalize_modules(int code, Datum arg)
 }
 
 static TokenModule *
-load_module(const char *path, Problem *problem)
+load_module(const char *path, DeferredError *error)
 {
 	TokenModule *module;
 	MemoryContext outer;
@@ -215,7 +215,7 @@ load_module(const char *path, Problem *problem)
 	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (library == NULL)
 	{
-		complain(problem, ERRCODE_TOKEN_MODULE,
+		complain(error, ERRCODE_TOKEN_MODULE,
 				 psprintf("could not load PKCS#11 module \"%s\"", path),
 				 psprintf("%s.", dlerror()),
 				 pstrdup("Name the module by module-path=/path in the URI; without it, p11-kit's is used."));
@@ -226,7 +226,7 @@ load_module(const char *path, Problem *problem)
 	if (rv != CKR_OK)
 	{
 		dlclose(library);
-		complain(problem, ERRCODE_TOKEN_MODULE,
+		complain(error, ERRCODE_TOKEN_MODULE,
 				 psprintf("\"%s\" is not a PKCS#11 module", path),
 				 psprintf("C_GetFunctionList answered %s.", rv_name(rv)), NULL);
 		return NULL;
@@ -240,7 +240,7 @@ load_module(const char *path, Problem *problem)
 }
 
 static bool
-initialize_module(TokenModule *module, Problem *problem)
+initialize_module(TokenModule *module, DeferredError *error)
 {
 	sigset_t	all;
 	sigset_t	before;
@@ -256,7 +256,7 @@ initialize_module(TokenModule *module, Problem *problem)
 	sigprocmask(SIG_SETMASK, &before, NULL);
 
 	if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
-		return complain(problem, ERRCODE_TOKEN_MODULE,
+		return complain(error, ERRCODE_TOKEN_MODULE,
 						psprintf("could not initialize PKCS#11 module \"%s\"", module->path),
 						psprintf("C_Initialize answered %s.", rv_name(rv)),
 						pstrdup("The module's own configuration must be readable to the server's operating system user."));
@@ -306,7 +306,7 @@ is_wanted(const TokenUri *uri, CK_SLOT_ID slot, const CK_TOKEN_INFO *info)
 }
 
 static bool
-find_slot(Token *token, Problem *problem)
+find_slot(Token *token, DeferredError *error)
 {
 	CK_FUNCTION_LIST_PTR api = token->module->api;
 	CK_ULONG	n = 0;
@@ -321,7 +321,7 @@ find_slot(Token *token, Problem *problem)
 		rv = api->C_GetSlotList(CK_TRUE, slots, &n);
 	if (rv != CKR_OK)
 	{
-		token_describe_failure(token, "C_GetSlotList", rv, problem);
+		token_describe_failure(token, "C_GetSlotList", rv, error);
 		return false;
 	}
 	for (CK_ULONG i = 0; i < n; i++)
@@ -342,37 +342,37 @@ find_slot(Token *token, Problem *problem)
 	if (found == 1)
 		return true;
 	if (found == 0)
-		return complain(problem, ERRCODE_TOKEN_MISSING,
+		return complain(error, ERRCODE_TOKEN_MISSING,
 						psprintf("token \"%s\" is not there", token_name(token)),
 						psprintf("Other tokens of PKCS#11 module \"%s\": %d.",
 								 token->module->path, others),
 						pstrdup("Connect the token; it is looked for again at the next use.  Label and serial number in the URI must be the token's."));
-	return complain(problem, ERRCODE_TOKEN_URI,
+	return complain(error, ERRCODE_TOKEN_URI,
 					psprintf("token \"%s\" is there %d times", token_name(token), found), NULL,
 					pstrdup("Add serial= to the URI, to tell them apart."));
 }
 
 static bool
-read_pin(Token *token, char *pin, size_t *pin_size, Problem *problem)
+read_pin(Token *token, char *pin, size_t *pin_size, DeferredError *error)
 {
 	const char *source = token->uri.pin_source;
 	bool		done;
 
 	if (source == NULL)
-		return complain(problem, ERRCODE_TOKEN_PIN,
+		return complain(error, ERRCODE_TOKEN_PIN,
 						psprintf("token \"%s\" asks for a PIN", token_name(token)), NULL,
 						pstrdup("Add pin-source=file:/path or pin-source=|command to its URI."));
 
 	if (*source == '|')
 		done = secret_command_read("PIN command", source + 1, pin, MAX_PIN_SIZE, pin_size,
-								   problem);
+								   error);
 	else
 		done = secret_file_read("PIN file",
 								strncmp(source, "file:", 5) == 0 ? source + 5 : source,
-								pin, MAX_PIN_SIZE, pin_size, problem);
+								pin, MAX_PIN_SIZE, pin_size, error);
 	if (!done)
 	{
-		problem->sqlstate = ERRCODE_TOKEN_PIN;
+		error->sqlstate = ERRCODE_TOKEN_PIN;
 		return false;
 	}
 	if (*pin_size > 0 && pin[*pin_size - 1] == '\n')
@@ -384,13 +384,13 @@ read_pin(Token *token, char *pin, size_t *pin_size, Problem *problem)
 
 /* With a PIN that was just read; no other backend logs in meanwhile. */
 static bool
-try_pin(Token *token, const CK_TOKEN_INFO *info, char *pin, size_t pin_size, Problem *problem)
+try_pin(Token *token, const CK_TOKEN_INFO *info, char *pin, size_t pin_size, DeferredError *error)
 {
 	uint64		hash = hash_bytes_extended((const unsigned char *) pin, pin_size, 0);
 	CK_RV		rv;
 
 	if (token->has_refused_pin && token->refused_pin == hash)
-		return complain(problem, ERRCODE_TOKEN_PIN,
+		return complain(error, ERRCODE_TOKEN_PIN,
 						psprintf("PIN of token \"%s\" is wrong", token_name(token)),
 						pstrdup("The token refused it before, and it is not tried again: that could lock the token."),
 						pstrdup("Correct the PIN where pin-source says."));
@@ -398,7 +398,7 @@ try_pin(Token *token, const CK_TOKEN_INFO *info, char *pin, size_t pin_size, Pro
 	if ((info->flags & CKF_USER_PIN_LOCKED) != 0)
 		rv = CKR_PIN_LOCKED;
 	else if ((info->flags & CKF_USER_PIN_FINAL_TRY) != 0)
-		return complain(problem, ERRCODE_TOKEN_PIN,
+		return complain(error, ERRCODE_TOKEN_PIN,
 						psprintf("PIN of token \"%s\" is not tried", token_name(token)),
 						pstrdup("Wrong PINs were tried before; one more would lock the token."),
 						pstrdup("Correct the PIN where pin-source says, then log in once by hand with the right one: pkcs11-tool --login --list-objects."));
@@ -417,25 +417,25 @@ try_pin(Token *token, const CK_TOKEN_INFO *info, char *pin, size_t pin_size, Pro
 		case CKR_PIN_LEN_RANGE:
 			token->has_refused_pin = true;
 			token->refused_pin = hash;
-			return complain(problem, ERRCODE_TOKEN_PIN,
+			return complain(error, ERRCODE_TOKEN_PIN,
 							psprintf("PIN of token \"%s\" is wrong", token_name(token)),
 							psprintf("C_Login answered %s.", rv_name(rv)),
 							pstrdup("Correct the PIN where pin-source says."));
 		case CKR_PIN_LOCKED:
 		case CKR_PIN_EXPIRED:
 		case CKR_USER_PIN_NOT_INITIALIZED:
-			return complain(problem, ERRCODE_TOKEN_PIN,
+			return complain(error, ERRCODE_TOKEN_PIN,
 							psprintf("PIN of token \"%s\" cannot be used", token_name(token)),
 							psprintf("C_Login answered %s.", rv_name(rv)),
 							pstrdup("The token's security officer can set a new PIN."));
 		default:
-			token_describe_failure(token, "C_Login", rv, problem);
+			token_describe_failure(token, "C_Login", rv, error);
 			return false;
 	}
 }
 
 static bool
-log_in(Token *token, Problem *problem)
+log_in(Token *token, DeferredError *error)
 {
 	CK_TOKEN_INFO info;
 	char		pin[MAX_PIN_SIZE];
@@ -445,7 +445,7 @@ log_in(Token *token, Problem *problem)
 
 	if (rv != CKR_OK)
 	{
-		token_describe_failure(token, "C_GetTokenInfo", rv, problem);
+		token_describe_failure(token, "C_GetTokenInfo", rv, error);
 		return false;
 	}
 	if ((info.flags & CKF_LOGIN_REQUIRED) == 0)
@@ -453,8 +453,8 @@ log_in(Token *token, Problem *problem)
 
 	PG_TRY();
 	{
-		done = read_pin(token, pin, &pin_size, problem) &&
-			try_pin(token, &info, pin, pin_size, problem);
+		done = read_pin(token, pin, &pin_size, error) &&
+			try_pin(token, &info, pin, pin_size, error);
 	}
 	PG_FINALLY();
 	{
@@ -465,14 +465,14 @@ log_in(Token *token, Problem *problem)
 }
 
 static bool
-open_session(Token *token, Problem *problem)
+open_session(Token *token, DeferredError *error)
 {
 	CK_RV		rv = token->module->api->C_OpenSession(token->slot, CKF_SERIAL_SESSION, NULL,
 													   NULL, &token->session);
 
 	if (rv == CKR_OK)
 		return true;
-	token_describe_failure(token, "C_OpenSession", rv, problem);
+	token_describe_failure(token, "C_OpenSession", rv, error);
 	return false;
 }
 
@@ -491,7 +491,7 @@ lock_module(const TokenModule *module, LOCKTAG *tag)
 }
 
 bool
-token_connect(Token *token, Problem *problem)
+token_connect(Token *token, DeferredError *error)
 {
 	LOCKTAG		tag;
 
@@ -501,13 +501,13 @@ token_connect(Token *token, Problem *problem)
 	if (token->module == NULL)
 	{
 		token->module = load_module(token->uri.module_path ? token->uri.module_path :
-									DEFAULT_MODULE, problem);
+									DEFAULT_MODULE, error);
 		if (token->module == NULL)
 			return false;
 	}
 
 	lock_module(token->module, &tag);
-	if (initialize_module(token->module, problem))
+	if (initialize_module(token->module, error))
 	{
 		/* From here on the way back is token_disconnect(). */
 		token->module->sessions++;
@@ -515,8 +515,8 @@ token_connect(Token *token, Problem *problem)
 		token->session = CK_INVALID_HANDLE;
 		PG_TRY();
 		{
-			if (find_slot(token, problem) && open_session(token, problem) &&
-				log_in(token, problem))
+			if (find_slot(token, error) && open_session(token, error) &&
+				log_in(token, error))
 				token->session_number = ++last_session_number;
 			else
 				token_disconnect(token);

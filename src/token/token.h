@@ -9,7 +9,7 @@
 
 #include <p11-kit/pkcs11.h>
 
-#include "../common/problem.h"
+#include "../common/deferred_error.h"
 #include "token_uri.h"
 
 typedef struct TokenModule
@@ -38,7 +38,7 @@ typedef struct Token
 extern Token *token_get(const TokenUri *uri);
 
 /* Sees to a session with the token, logged in. */
-extern bool token_connect(Token *token, Problem *problem);
+extern bool token_connect(Token *token, DeferredError *error);
 
 /* Gives the session up; the next token_connect() opens another. */
 extern void token_disconnect(Token *token);
@@ -51,6 +51,6 @@ extern bool token_is_lost(CK_RV rv);
 
 /* Fills in that a function of the token failed. */
 extern void token_describe_failure(const Token *token, const char *function, CK_RV rv,
-								   Problem *problem);
+								   DeferredError *error);
 
 #endif							/* TOKEN_H */

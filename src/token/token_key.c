@@ -63,13 +63,13 @@ key_name(const TokenKey *key)
 }
 
 static bool
-complain_key(const TokenKey *key, const char *what, char *detail, char *hint, Problem *problem)
+complain_key(const TokenKey *key, const char *what, char *detail, char *hint, DeferredError *error)
 {
-	problem->sqlstate = ERRCODE_TOKEN_KEY;
-	problem->message = psprintf("key %s %s token \"%s\"", key_name(key), what,
+	error->sqlstate = ERRCODE_TOKEN_KEY;
+	error->message = psprintf("key %s %s token \"%s\"", key_name(key), what,
 								token_name(key->token));
-	problem->detail = detail;
-	problem->hint = hint;
+	error->detail = detail;
+	error->hint = hint;
 	return false;
 }
 
@@ -112,7 +112,7 @@ look_for(TokenKey *key, CK_OBJECT_HANDLE handles[2], CK_ULONG *found, uint8 mac[
 
 /* With a session; once more with a new one if the session turns out to be lost. */
 static bool
-find_once(TokenKey *key, bool *lost, Problem *problem)
+find_once(TokenKey *key, bool *lost, DeferredError *error)
 {
 	CK_OBJECT_HANDLE handles[2];
 	CK_ULONG	found;
@@ -120,31 +120,31 @@ find_once(TokenKey *key, bool *lost, Problem *problem)
 	Answer		to;
 
 	*lost = false;
-	if (!token_connect(key->token, problem))
+	if (!token_connect(key->token, error))
 		return false;
 	if (key->session_number == key->token->session_number)
 		return true;
 	if (!look_for(key, handles, &found, mac, &to))
 	{
 		*lost = token_is_lost(to.rv);
-		token_describe_failure(key->token, to.function, to.rv, problem);
+		token_describe_failure(key->token, to.function, to.rv, error);
 		if (!*lost && strncmp(to.function, "C_Sign", 6) == 0)
-			problem->hint = pstrdup("The key must be an AES key that may sign (CKA_SIGN) with CKM_AES_CMAC: its key check value tells it from others.");
+			error->hint = pstrdup("The key must be an AES key that may sign (CKA_SIGN) with CKM_AES_CMAC: its key check value tells it from others.");
 		return false;
 	}
 	if (found == 0)
 		return complain_key(key, "is not in", NULL,
 							pstrdup("It is looked for again at the next use.  Restore it from the token's backup."),
-							problem);
+							error);
 	if (found > 1)
 		return complain_key(key, "is more than once in", NULL,
-							pstrdup("Name it by its id as well: id=%01 in the URI."), problem);
+							pstrdup("Name it by its id as well: id=%01 in the URI."), error);
 	if (key->has_kcv && memcmp(key->kcv, mac, KEY_CHECK_VALUE_SIZE) != 0)
 		return complain_key(key, "is another one in",
 							psprintf("Its key check value is %02x%02x%02x%02x%02x, not %02x%02x%02x%02x%02x.",
 									 mac[0], mac[1], mac[2], mac[3], mac[4], key->kcv[0],
 									 key->kcv[1], key->kcv[2], key->kcv[3], key->kcv[4]),
-							pstrdup("Restore the key from the token's backup."), problem);
+							pstrdup("Restore the key from the token's backup."), error);
 
 	memcpy(key->kcv, mac, KEY_CHECK_VALUE_SIZE);
 	key->has_kcv = true;
@@ -154,16 +154,16 @@ find_once(TokenKey *key, bool *lost, Problem *problem)
 }
 
 bool
-token_key_find(TokenKey *key, Problem *problem)
+token_key_find(TokenKey *key, DeferredError *error)
 {
 	bool		lost;
 
-	if (find_once(key, &lost, problem))
+	if (find_once(key, &lost, error))
 		return true;
 	if (!lost)
 		return false;
 	token_disconnect(key->token);
-	return find_once(key, &lost, problem);
+	return find_once(key, &lost, error);
 }
 
 /* What is done with a key, for with_key(). */
@@ -181,16 +181,16 @@ typedef struct Operation
 
 /* Finds the key and runs an operation; twice if the session was lost since. */
 static bool
-with_key(TokenKey *key, Operation *operation, Answer *to, Problem *problem)
+with_key(TokenKey *key, Operation *operation, Answer *to, DeferredError *error)
 {
 	for (int attempt = 0; attempt < 2; attempt++)
 	{
 		to->rv = CKR_OK;
-		if (!token_key_find(key, problem))
+		if (!token_key_find(key, error))
 			return false;
 		if (operation->run(key, operation, to))
 			return true;
-		token_describe_failure(key->token, to->function, to->rv, problem);
+		token_describe_failure(key->token, to->function, to->rv, error);
 		if (!token_is_lost(to->rv))
 			break;
 		token_disconnect(key->token);
@@ -245,7 +245,7 @@ run_open(TokenKey *key, Operation *operation, Answer *to)
 CryptoStatus
 token_key_seal(TokenKey *key, const uint8 *aad, size_t aad_len, const uint8 *plaintext,
 			   size_t plaintext_len, uint8 nonce[AEAD_NONCE_SIZE], uint8 *ciphertext,
-			   uint8 tag[AEAD_TAG_SIZE], Problem *problem)
+			   uint8 tag[AEAD_TAG_SIZE], DeferredError *error)
 {
 	uint8		sealed[MAX_SEALED + AEAD_TAG_SIZE];
 	Operation	operation = {
@@ -263,10 +263,10 @@ token_key_seal(TokenKey *key, const uint8 *aad, size_t aad_len, const uint8 *pla
 	Assert(plaintext_len <= MAX_SEALED);
 	if (!secure_random(nonce, AEAD_NONCE_SIZE))
 	{
-		token_describe_failure(key->token, "the random generator", CKR_FUNCTION_FAILED, problem);
+		token_describe_failure(key->token, "the random generator", CKR_FUNCTION_FAILED, error);
 		return CRYPTO_LIBRARY;
 	}
-	if (!with_key(key, &operation, &to, problem))
+	if (!with_key(key, &operation, &to, error))
 		return CRYPTO_LIBRARY;
 	memcpy(ciphertext, sealed, plaintext_len);
 	memcpy(tag, sealed + plaintext_len, AEAD_TAG_SIZE);
@@ -289,19 +289,19 @@ seals_and_opens(TokenKey *key)
 		.out = opened,
 		.out_size = sizeof(plaintext),
 	};
-	Problem		problem;
+	DeferredError error;
 	Answer		to;
 
 	return token_key_seal(key, NULL, 0, plaintext, sizeof(plaintext), nonce, sealed,
-						  sealed + sizeof(plaintext), &problem) == CRYPTO_OK &&
-		with_key(key, &operation, &to, &problem) &&
+						  sealed + sizeof(plaintext), &error) == CRYPTO_OK &&
+		with_key(key, &operation, &to, &error) &&
 		memcmp(opened, plaintext, sizeof(plaintext)) == 0;
 }
 
 CryptoStatus
 token_key_open(TokenKey *key, const uint8 nonce[AEAD_NONCE_SIZE], const uint8 *aad,
 			   size_t aad_len, const uint8 *ciphertext, size_t ciphertext_len,
-			   const uint8 tag[AEAD_TAG_SIZE], uint8 *plaintext, Problem *problem)
+			   const uint8 tag[AEAD_TAG_SIZE], uint8 *plaintext, DeferredError *error)
 {
 	uint8		sealed[MAX_SEALED + AEAD_TAG_SIZE];
 	uint8		opened[MAX_SEALED + AEAD_TAG_SIZE];
@@ -323,7 +323,7 @@ token_key_open(TokenKey *key, const uint8 nonce[AEAD_NONCE_SIZE], const uint8 *a
 	memcpy(used_nonce, nonce, AEAD_NONCE_SIZE);
 	memcpy(sealed, ciphertext, ciphertext_len);
 	memcpy(sealed + ciphertext_len, tag, AEAD_TAG_SIZE);
-	if (with_key(key, &operation, &to, problem))
+	if (with_key(key, &operation, &to, error))
 		memcpy(plaintext, opened, ciphertext_len);
 	else
 		status = may_be_integrity(to.rv) && seals_and_opens(key) ? CRYPTO_INTEGRITY :
@@ -388,7 +388,7 @@ run_unwrap(TokenKey *key, Operation *operation, Answer *to)
 
 CryptoStatus
 token_key_wrap(TokenKey *key, const uint8 *wrapped_key, size_t size, uint8 *wrapped,
-			   Problem *problem)
+			   DeferredError *error)
 {
 	Operation	operation = {
 		.run = run_wrap,
@@ -399,7 +399,7 @@ token_key_wrap(TokenKey *key, const uint8 *wrapped_key, size_t size, uint8 *wrap
 	};
 	Answer		to;
 
-	return with_key(key, &operation, &to, problem) ? CRYPTO_OK : CRYPTO_LIBRARY;
+	return with_key(key, &operation, &to, error) ? CRYPTO_OK : CRYPTO_LIBRARY;
 }
 
 /* Whether the token unwraps what it has wrapped itself. */
@@ -416,17 +416,17 @@ wraps_and_unwraps(TokenKey *key)
 		.out = unwrapped,
 		.out_size = sizeof(unwrapped),
 	};
-	Problem		problem;
+	DeferredError error;
 	Answer		to;
 
-	return token_key_wrap(key, zeros, sizeof(zeros), wrapped, &problem) == CRYPTO_OK &&
-		with_key(key, &operation, &to, &problem) &&
+	return token_key_wrap(key, zeros, sizeof(zeros), wrapped, &error) == CRYPTO_OK &&
+		with_key(key, &operation, &to, &error) &&
 		memcmp(unwrapped, zeros, sizeof(zeros)) == 0;
 }
 
 CryptoStatus
 token_key_unwrap(TokenKey *key, const uint8 *wrapped, size_t wrapped_size, uint8 *unwrapped,
-				 Problem *problem)
+				 DeferredError *error)
 {
 	Operation	operation = {
 		.run = run_unwrap,
@@ -437,7 +437,7 @@ token_key_unwrap(TokenKey *key, const uint8 *wrapped, size_t wrapped_size, uint8
 	};
 	Answer		to;
 
-	if (with_key(key, &operation, &to, problem))
+	if (with_key(key, &operation, &to, error))
 		return CRYPTO_OK;
 	return may_be_integrity(to.rv) && wraps_and_unwraps(key) ? CRYPTO_INTEGRITY : CRYPTO_LIBRARY;
 }
@@ -488,17 +488,17 @@ generate(TokenKey *key, size_t size, Answer *to)
 }
 
 bool
-token_key_generate(TokenKey *key, size_t size, Problem *problem)
+token_key_generate(TokenKey *key, size_t size, DeferredError *error)
 {
 	Answer		to;
 
 	for (int attempt = 0; attempt < 2; attempt++)
 	{
-		if (!token_connect(key->token, problem))
+		if (!token_connect(key->token, error))
 			return false;
 		if (generate(key, size, &to))
-			return token_key_find(key, problem);
-		token_describe_failure(key->token, to.function, to.rv, problem);
+			return token_key_find(key, error);
+		token_describe_failure(key->token, to.function, to.rv, error);
 		if (!token_is_lost(to.rv))
 			break;
 		token_disconnect(key->token);
@@ -507,7 +507,7 @@ token_key_generate(TokenKey *key, size_t size, Problem *problem)
 }
 
 bool
-token_key_destroy(TokenKey *key, Problem *problem)
+token_key_destroy(TokenKey *key, DeferredError *error)
 {
 	CK_SESSION_HANDLE session;
 	Answer		to = {CKR_SESSION_CLOSED, "C_DestroyObject"};
@@ -520,6 +520,6 @@ token_key_destroy(TokenKey *key, Problem *problem)
 	}
 	if (to.rv == CKR_OK)
 		return true;
-	token_describe_failure(key->token, to.function, to.rv, problem);
+	token_describe_failure(key->token, to.function, to.rv, error);
 	return false;
 }

@@ -28,38 +28,38 @@ typedef struct TokenKey
 } TokenKey;
 
 /*
- * The functions that answer a CryptoStatus fill in the problem where it is
+ * The functions that answer a CryptoStatus fill in the error where it is
  * neither CRYPTO_OK nor CRYPTO_INTEGRITY.  A session that was lost they open again.
  */
 
 /*
  * Looks for the key; fills kcv, or if it has one, checks it.  False when there is
- * a problem.
+ * an error.
  */
-extern bool token_key_find(TokenKey *key, Problem *problem);
+extern bool token_key_find(TokenKey *key, DeferredError *error);
 
 /* AES-GCM, with a nonce of the token's if it chooses one. */
 extern CryptoStatus token_key_seal(TokenKey *key, const uint8 *aad, size_t aad_len,
 								   const uint8 *plaintext, size_t plaintext_len,
 								   uint8 nonce[AEAD_NONCE_SIZE], uint8 *ciphertext,
-								   uint8 tag[AEAD_TAG_SIZE], Problem *problem);
+								   uint8 tag[AEAD_TAG_SIZE], DeferredError *error);
 extern CryptoStatus token_key_open(TokenKey *key, const uint8 nonce[AEAD_NONCE_SIZE],
 								   const uint8 *aad, size_t aad_len,
 								   const uint8 *ciphertext, size_t ciphertext_len,
 								   const uint8 tag[AEAD_TAG_SIZE], uint8 *plaintext,
-								   Problem *problem);
+								   DeferredError *error);
 
 /* AES-KW (RFC 3394), lengths as for key_wrap() and key_unwrap(). */
 extern CryptoStatus token_key_wrap(TokenKey *key, const uint8 *wrapped_key, size_t size,
-								   uint8 *wrapped, Problem *problem);
+								   uint8 *wrapped, DeferredError *error);
 extern CryptoStatus token_key_unwrap(TokenKey *key, const uint8 *wrapped,
 									 size_t wrapped_size, uint8 *unwrapped,
-									 Problem *problem);
+									 DeferredError *error);
 
 /* Makes a key of this id and label, for AES-KW, that never leaves the token. */
-extern bool token_key_generate(TokenKey *key, size_t size, Problem *problem);
+extern bool token_key_generate(TokenKey *key, size_t size, DeferredError *error);
 
 /* Destroys it, in the session that there is; opens none. */
-extern bool token_key_destroy(TokenKey *key, Problem *problem);
+extern bool token_key_destroy(TokenKey *key, DeferredError *error);
 
 #endif							/* TOKEN_KEY_H */

@@ -17,12 +17,12 @@
 #include "token_uri.h"
 
 static bool
-complain(Problem *problem, char *message, char *detail, char *hint)
+complain(DeferredError *error, char *message, char *detail, char *hint)
 {
-	problem->sqlstate = ERRCODE_TOKEN_URI;
-	problem->message = message;
-	problem->detail = detail;
-	problem->hint = hint;
+	error->sqlstate = ERRCODE_TOKEN_URI;
+	error->message = message;
+	error->detail = detail;
+	error->hint = hint;
 	return false;
 }
 
@@ -55,7 +55,7 @@ decode(const char *text, size_t len, size_t *decoded_len)
 
 /* One attribute, "name=value". */
 static bool
-take_attribute(const char *text, size_t len, bool in_query, TokenUri *uri, Problem *problem)
+take_attribute(const char *text, size_t len, bool in_query, TokenUri *uri, DeferredError *error)
 {
 	struct
 	{
@@ -82,21 +82,21 @@ take_attribute(const char *text, size_t len, bool in_query, TokenUri *uri, Probl
 	size_t		value_len;
 
 	if (equals == NULL)
-		return complain(problem, pstrdup("invalid PKCS#11 URI"),
+		return complain(error, pstrdup("invalid PKCS#11 URI"),
 						pstrdup("An attribute is written name=value."), NULL);
 	name = pnstrdup(text, equals - text);
 
 	if (strcmp(name, "pin-value") == 0)
-		return complain(problem, pstrdup("PKCS#11 URI with a PIN in it is refused"),
+		return complain(error, pstrdup("PKCS#11 URI with a PIN in it is refused"),
 						pstrdup("Settings can be shown, and are in files and dumps."),
 						pstrdup("Use pin-source=file:/path, or pin-source=|command, in place of pin-value, and change the PIN."));
 
 	value = decode(equals + 1, len - (equals + 1 - text), &value_len);
 	if (value == NULL)
-		return complain(problem, psprintf("invalid PKCS#11 URI: attribute \"%s\" is not percent-encoded", name),
+		return complain(error, psprintf("invalid PKCS#11 URI: attribute \"%s\" is not percent-encoded", name),
 						pstrdup("A percent sign is followed by two hexadecimal digits."), NULL);
 	if (strlen(value) != value_len && strcmp(name, "id") != 0)
-		return complain(problem, psprintf("invalid PKCS#11 URI: attribute \"%s\" has a zero byte in it", name),
+		return complain(error, psprintf("invalid PKCS#11 URI: attribute \"%s\" has a zero byte in it", name),
 						NULL, NULL);
 
 	for (int i = 0; i < lengthof(known); i++)
@@ -104,21 +104,21 @@ take_attribute(const char *text, size_t len, bool in_query, TokenUri *uri, Probl
 		if (strcmp(known[i].name, name) != 0 || known[i].in_query != in_query)
 			continue;
 		if (*known[i].value != NULL)
-			return complain(problem, psprintf("invalid PKCS#11 URI: attribute \"%s\" is there twice", name),
+			return complain(error, psprintf("invalid PKCS#11 URI: attribute \"%s\" is there twice", name),
 							NULL, NULL);
 		*known[i].value = value;
 		if (known[i].value == &uri->id)
 			uri->id_size = value_len;
 		return true;
 	}
-	return complain(problem, psprintf("PKCS#11 URI with attribute \"%s\" is not supported", name),
+	return complain(error, psprintf("PKCS#11 URI with attribute \"%s\" is not supported", name),
 					pstrdup("Before the question mark there may be token, manufacturer, model, serial, slot-id, object, id and type, separated by semicolons; after it, module-path and pin-source, separated by an ampersand."),
 					NULL);
 }
 
 static bool
 take_attributes(const char *text, size_t len, char separator, bool in_query,
-				TokenUri *uri, Problem *problem)
+				TokenUri *uri, DeferredError *error)
 {
 	const char *end = text + len;
 
@@ -127,7 +127,7 @@ take_attributes(const char *text, size_t len, char separator, bool in_query,
 		const char *next = memchr(text, separator, end - text);
 		size_t		this_len = (next != NULL ? next : end) - text;
 
-		if (!take_attribute(text, this_len, in_query, uri, problem))
+		if (!take_attribute(text, this_len, in_query, uri, error))
 			return false;
 		text += this_len + 1;
 	}
@@ -135,20 +135,20 @@ take_attributes(const char *text, size_t len, char separator, bool in_query,
 }
 
 bool
-token_uri_parse(const char *location, TokenUri *uri, Problem *problem)
+token_uri_parse(const char *location, TokenUri *uri, DeferredError *error)
 {
 	const char *question_mark = strchr(location, '?');
 	size_t		path_len = question_mark ? question_mark - location : strlen(location);
 
 	memset(uri, 0, sizeof(*uri));
-	if (!take_attributes(location, path_len, ';', false, uri, problem))
+	if (!take_attributes(location, path_len, ';', false, uri, error))
 		return false;
 	if (question_mark != NULL &&
-		!take_attributes(question_mark + 1, strlen(question_mark + 1), '&', true, uri, problem))
+		!take_attributes(question_mark + 1, strlen(question_mark + 1), '&', true, uri, error))
 		return false;
 
 	if (uri->type != NULL && strcmp(uri->type, "secret-key") != 0)
-		return complain(problem, psprintf("PKCS#11 URI with type \"%s\" is not supported", uri->type),
+		return complain(error, psprintf("PKCS#11 URI with type \"%s\" is not supported", uri->type),
 						pstrdup("The key is an AES key: type=secret-key."), NULL);
 	return true;
 }

@@ -7,7 +7,7 @@
 
 #include "postgres.h"
 
-#include "../common/problem.h"
+#include "../common/deferred_error.h"
 
 #define TOKEN_URI_SCHEME "pkcs11:"
 
@@ -34,8 +34,8 @@ typedef struct TokenUri
 
 /*
  * Takes a URI apart; what is after the scheme, that is.  False when there is
- * a problem.  Allocates in the current context.
+ * an error.  Allocates in the current context.
  */
-extern bool token_uri_parse(const char *location, TokenUri *uri, Problem *problem);
+extern bool token_uri_parse(const char *location, TokenUri *uri, DeferredError *error);
 
 #endif							/* TOKEN_URI_H */

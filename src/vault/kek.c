@@ -291,33 +291,33 @@ token_key(Kek *kek)
 }
 
 static CryptoStatus
-check_token(CryptoStatus status, const Kek *kek, const Problem *problem)
+check_token(CryptoStatus status, const Kek *kek, const DeferredError *error)
 {
 	if (unlikely(status != CRYPTO_OK && status != CRYPTO_INTEGRITY))
-		kek_token_report(problem, &kek->row);
+		kek_token_report(error, &kek->row);
 	return status;
 }
 
 CryptoStatus
 kek_wrap(Kek *kek, const uint8 *key, size_t key_size, uint8 *wrapped)
 {
-	Problem		problem;
+	DeferredError error;
 
 	if (kek->row.provider == NULL)
 		return key_wrap(wrap_cipher(kek), key, key_size, wrapped);
-	return check_token(token_key_wrap(token_key(kek), key, key_size, wrapped, &problem), kek,
-					   &problem);
+	return check_token(token_key_wrap(token_key(kek), key, key_size, wrapped, &error), kek,
+					   &error);
 }
 
 CryptoStatus
 kek_unwrap(Kek *kek, const uint8 *wrapped, size_t wrapped_size, uint8 *key)
 {
-	Problem		problem;
+	DeferredError error;
 
 	if (kek->row.provider == NULL)
 		return key_unwrap(unwrap_cipher(kek), wrapped, wrapped_size, key);
-	return check_token(token_key_unwrap(token_key(kek), wrapped, wrapped_size, key, &problem),
-					   kek, &problem);
+	return check_token(token_key_unwrap(token_key(kek), wrapped, wrapped_size, key, &error),
+					   kek, &error);
 }
 
 CryptoStatus
