@@ -10,26 +10,13 @@ topics=(
 # What is not installed is only unpacked here: installed, mosquitto would stay
 # as a service.
 install_broker() {
-    local package libraries
-    broker_path=$bin:/usr/sbin:/usr/bin:/bin
-    broker_libraries=
     if ! is_installed mosquitto || ! is_installed mosquitto-clients; then
-        as_root mkdir -p "$dir/packages/partial"
-        quietly 'apt-get install --download-only' as_root env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -y --no-install-recommends --download-only \
-            -o "Dir::Cache::archives=$dir/packages" mosquitto mosquitto-clients
-        for package in "$dir"/packages/*.deb; do
-            quietly 'dpkg-deb' dpkg-deb -x "$package" "$dir/broker"
-        done
-        libraries=/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
-        # Links that installing would make.
-        find "$dir/broker" -name "*.so.*" -printf '%h\n' | sort -u | xargs -r /sbin/ldconfig -n
-        broker_path=$dir/broker/usr/sbin:$dir/broker/usr/bin:$broker_path
-        broker_libraries=$dir/broker$libraries:$dir/broker${libraries#/usr}
+        quietly 'fetching mosquitto' unpack_packages "$dir/broker" mosquitto mosquitto-clients
+        use_unpacked "$dir/broker"
     fi
     as_root install -m 755 "$root/integration/mqtt/key_vault_ingest" "$server"
     # Each change is saved: a broker that is killed knows its subscribers when it is back.
-    as_postgres tee "$server/mosquitto.conf" >/dev/null <<END
+    as_server tee "$server/mosquitto.conf" >/dev/null <<END
 listener 0 $server/broker
 allow_anonymous true
 persistence true
@@ -41,12 +28,12 @@ END
 }
 
 with_broker() {
-    as_postgres env -C "$server" "PATH=$broker_path" ${broker_libraries:+"LD_LIBRARY_PATH=$broker_libraries"} "$@"
+    as_server env -C "$server" "PATH=$bindir:$PATH:/usr/sbin" "$@"
 }
 
 # Runs a command in the background; its process id goes to NAME.pid.
 start_process() { # NAME COMMAND...
-    with_broker PGHOST="$server" PGDATABASE="$database" sh -c 'echo $$ >"$0.pid"; exec "$@"' "$@" >>"$dir/broker.log" 2>&1 &
+    with_broker PGHOST="$server" PGUSER=postgres PGDATABASE="$database" sh -c 'echo $$ >"$0.pid"; exec "$@"' "$@" >>"$dir/broker.log" 2>&1 &
 }
 
 # Ends it, and waits until it is gone.
@@ -60,7 +47,7 @@ stop_process() { # NAME SIGNAL
 }
 
 start_broker() {
-    as_postgres rm -f "$server/broker"
+    as_server rm -f "$server/broker"
     start_process broker mosquitto -c mosquitto.conf
     wait_until 'the broker does not answer' as_root test -S "$server/broker"
 }
@@ -87,13 +74,13 @@ wait_until() { # MESSAGE COMMAND...
 publish() { # FIRST LAST
     local topic
     for topic in "${topics[@]}"; do
-        as_postgres sed -n "$1,$2p" "$server/${topic%%/*}.lines" |
+        as_server sed -n "$1,$2p" "$server/${topic%%/*}.lines" |
             with_broker mosquitto_pub --unix broker -q 1 -t "$topic" -l >>"$dir/broker.log" 2>&1 ||
             die "the broker did not take the messages"
     done
 }
 
 stored() { # COUNT
-    [[ $(as_postgres "$bin/psql" -XAtqh "$server" -d "$database" \
+    [[ $(as_server "$bindir/psql" -XAtqh "$server" -U postgres -d "$database" \
         -c 'SELECT count(*) FROM stream JOIN lorawan.uplink USING (dev_eui, received_at)' 2>/dev/null) == "$1" ]]
 }

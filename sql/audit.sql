@@ -16,7 +16,7 @@ SELECT key_vault.kek_create('audit'), key_vault.kek_grant('audit', 'regress_kv_o
 SET ROLE regress_kv_operator;
 SELECT key_vault.kek_rotate('audit'), key_vault.kek_import('audit', '\x000102030405060708090a0b0c0d0e0f');
 SELECT key_vault.kek_suspend('audit', 2), key_vault.kek_resume('audit', 2), key_vault.kek_compromise('audit', 2);
-SELECT key_vault.kek_erase('audit', 1);
+SELECT key_vault_internal.kek_erase('audit', 1);
 SELECT key_vault.kek_suspend('audit', 3);
 SELECT key_vault.kek_rotate('audit');
 SELECT key_vault.kek_resume('audit', 3);

@@ -40,7 +40,7 @@ SELECT label, version, state FROM key_vault.keks WHERE label = 'guard' ORDER BY 
 SELECT privileges FROM key_vault.kek_privileges WHERE label = 'guard';
 -- Every table of the extension that has rows of its own is guarded.
 SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = 'key_vault'::regnamespace AND c.relkind = 'r'
-   AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgfoid = 'key_vault.guard_owner'::regproc AND t.tgenabled = 'O' AND t.tgtype & 28 = 28);
+   AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgfoid = 'key_vault_internal.guard_owner'::regproc AND t.tgenabled = 'O' AND t.tgtype & 28 = 28);
 
 SELECT key_vault.kek_revoke('guard', 'regress_kv_writer', 'admin'), key_vault.kek_revoke('guard', 'regress_kv_writer', 'wrap');
 DROP TABLE guard_table;

@@ -121,8 +121,8 @@ SELECT failure($$SELECT key_vault.generate_key('keks random 192')$$);
 SELECT key_vault.kek_rotate('keks random 192');
 SELECT * FROM keks_seen WHERE label = 'keks random 192';
 -- no such version
-SELECT function, failure(format('SELECT key_vault.%s(%L, %s)', function, label, version))
-  FROM (VALUES ('kek_suspend'), ('kek_resume'), ('kek_compromise'), ('kek_destroy'), ('kek_erase')) f (function),
+SELECT function, failure(format('SELECT %s(%L, %s)', function, label, version))
+  FROM (VALUES ('key_vault.kek_suspend'), ('key_vault.kek_resume'), ('key_vault.kek_compromise'), ('key_vault.kek_destroy'), ('key_vault_internal.kek_erase')) f (function),
        (VALUES ('keks nowhere', 1), ('keks random', 0), ('keks random', 2), ('keks random', -1)) v (label, version);
 
 --
@@ -175,6 +175,7 @@ CREATE TYPE keks_session AS (dev_addr bytea, key key_vault.wrapped_key);
 CREATE TABLE keks_composite (session keks_session);
 SELECT key_vault.kek_create('keks composite');
 INSERT INTO keks_composite SELECT ROW('\x260B1234', key_vault.generate_key('keks composite'))::keks_session;
+SELECT key_vault.kek_rotate('keks composite');
 SELECT failure($$SELECT key_vault.kek_destroy('keks composite', 1)$$) LIKE 'KV008 / %';
 SELECT state FROM keks_seen WHERE label = 'keks composite';
 SELECT length(key_vault.unwrap((session).key)) FROM keks_composite;
@@ -185,10 +186,12 @@ CREATE DOMAIN keks_keyring AS key_vault.wrapped_key[];
 CREATE TABLE keks_nested (range keks_range, keyrings keks_keyring[]);
 SELECT key_vault.kek_create('keks range'), key_vault.kek_create('keks keyring');
 INSERT INTO keks_nested VALUES (keks_range(key_vault.generate_key('keks range'), NULL), ARRAY[ARRAY[key_vault.generate_key('keks keyring'), key_vault.generate_key('keks keyring')]::keks_keyring]);
+SELECT key_vault.kek_rotate('keks range'), key_vault.kek_rotate('keks keyring');
 SELECT failure($$SELECT key_vault.kek_destroy('keks range', 1)$$);
 SELECT failure($$SELECT key_vault.kek_destroy('keks keyring', 1)$$);
 
 -- Only in so many words are keys lost.
+SELECT key_vault.kek_suspend('keks random', 2);
 SELECT failure($$SELECT key_vault.kek_destroy('keks random', 2)$$) LIKE 'KV008 / KEK label "keks random" version 2 still wraps 38 keys / %';
 SELECT key_vault.kek_destroy('keks random', 2, force => true);
 SELECT DISTINCT failure(format('SELECT key_vault.unwrap(%L)', key)) FROM keks_domains;
@@ -196,6 +199,13 @@ SELECT DISTINCT failure(format('SELECT key_vault.unwrap(%L)', key)) FROM keks_do
 SELECT key_vault.kek_rotate('keks random');
 -- An older snapshot would not show keys written since.
 BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT failure($$SELECT key_vault.kek_destroy('keks random', 3)$$);
+COMMIT;
+-- Others can wrap keys with the active version at any moment, and use a version as it was before
+-- until the change is committed.
+SELECT failure($$SELECT key_vault.kek_destroy('keks random', 3)$$);
+BEGIN;
+SELECT key_vault.kek_suspend('keks random', 3);
 SELECT failure($$SELECT key_vault.kek_destroy('keks random', 3)$$);
 COMMIT;
 SELECT key_vault.kek_destroy('keks random', 3);
@@ -224,6 +234,8 @@ SET session_replication_role = replica;
 UPDATE key_vault.kek t SET sealed_material = f.sealed_material, kcv = f.kcv
   FROM key_vault.kek f WHERE f.label = 'keks moved' AND t.label = 'keks moved to';
 RESET session_replication_role;
+-- The session that ends may have its temporary tables for a moment still.
+DROP TABLE keks_temp;
 \c
 SELECT regexp_replace(failure(format('SELECT key_vault.unwrap(%L)', key)), 'key check value [0-9a-f]{10}', 'key check value KCV') FROM keks_moved;
 SELECT regexp_replace(failure($$SELECT key_vault.generate_key('keks moved to')$$), 'key check value [0-9a-f]{10}', 'key check value KCV');
@@ -242,6 +254,7 @@ SET session_replication_role = replica;
 UPDATE key_vault.kek SET sealed_material = set_bit(sealed_material, 200, 1 - get_bit(sealed_material, 200)) WHERE label = 'keks moved';
 RESET session_replication_role;
 SELECT regexp_replace(failure($$SELECT key_vault.generate_key('keks moved')$$), 'key check value [0-9a-f]{10}', 'key check value KCV');
+SELECT key_vault.kek_suspend('keks moved', 1), key_vault.kek_suspend('keks moved to', 1);
 SELECT key_vault.kek_destroy('keks moved', 1);
 DELETE FROM keks_moved;
 SELECT key_vault.kek_destroy('keks moved to', 1);

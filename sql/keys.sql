@@ -56,7 +56,7 @@ SELECT size, encode(sha256(wrapped), 'hex') = expected AS wrapped, key_vault.unw
                (4095, 'e4aceb3fc3b04dfc72c5073931334885235e6e0d93ec1c8ad89b23290f91a432'),
                (4096, '2a8b5fa754097fff1afa5ee8e90c7120ebc234cdb9cad262a42adaee67c3d294')) v (size, expected),
        LATERAL (SELECT key_vault.wrap(counting(size), 'keys rfc3394 256') AS key OFFSET 0) k,
-       LATERAL (SELECT substr(key_vault.wrapped_key_send(key), 19) AS wrapped) w
+       LATERAL (SELECT substr(key_vault_internal.wrapped_key_send(key), 19) AS wrapped) w
  ORDER BY size;
 SELECT size, failure(format('SELECT key_vault.wrap(%L, %L)', counting(size), 'keys rfc3394 256')) FROM (VALUES (0), (4097), (5000)) v (size);
 SELECT bool_and(key_vault.unwrap(key_vault.wrap(counting(size), 'keys rfc3394 128')) = counting(size)) FROM generate_series(1, 100) size;

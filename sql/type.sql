@@ -6,7 +6,7 @@
 \pset format unaligned
 \pset tuples_only
 \pset null (null)
-SET search_path = public, key_vault;
+SET search_path = public, key_vault, key_vault_internal;
 
 -- The wrapped bytes of RFC 3394, section 4.1.
 \set w 'kv1:aes-kw:00112233-4455-6677-8899-aabbccddeeff:1fa68b0a8112b447aef34bd8fb5a7b829d3e862371d2cfe5'

@@ -1,6 +1,9 @@
 /*
  * key_vault.c
  *	  Loading of the library: settings and callbacks.
+ *
+ * Invariant: nothing here reads a table or a root key, since the library may be
+ * loaded in the postmaster.
  */
 #include "postgres.h"
 
@@ -9,6 +12,7 @@
 #include "fmgr.h"
 #include "utils/guc.h"
 
+#include "catalog/drop_guard.h"
 #include "catalog/invalidation.h"
 #include "common/secret_command.h"
 #include "root_key/root_key.h"
@@ -35,13 +39,19 @@ static const struct config_enum_entry cache_modes[] = {
 };
 
 static void
+assign_root_key(const char *newval, void *extra)
+{
+	root_key_forget_all();
+}
+
+static void
 define_settings(void)
 {
 	DefineCustomStringVariable("key_vault.root_key",
 							   "Where the root keys come from that seal the KEKs.",
 							   "A comma-separated list of URIs, file:/path, command:shell command or pkcs11:...; the first seals, all open.",
 							   &root_key_setting, "", PGC_SIGHUP,
-							   GUC_SUPERUSER_ONLY, root_key_check_setting, root_key_assign, NULL);
+							   GUC_SUPERUSER_ONLY, root_key_check_setting, assign_root_key, NULL);
 	DefineCustomStringVariable("key_vault.tokens",
 							   "The tokens in which KEKs may be, and how to get to them.",
 							   "A comma-separated list of PKCS#11 URIs, with module-path and pin-source.",
@@ -83,6 +93,7 @@ define_settings(void)
 void
 _PG_init(void)
 {
+	drop_guard_init();
 	define_settings();
 	invalidation_init();
 	key_cache_init();

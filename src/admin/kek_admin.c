@@ -2,21 +2,22 @@
  * kek_admin.c
  *	  Making KEKs and changing their state.
  *
- * Each function checks the current role, takes a lock that lets one
- * administrator at a time write to the kek table (readers are not blocked), looks at
- * the rows as they are then, and writes as the extension's owner.  The row
+ * Each function checks the current role, takes the label's lock (label_lock.c) and
+ * a lock on the table kek, locks the rows that it changes, looks at
+ * them as they are then, and writes as the extension's owner.  Readers are not blocked.  The row
  * triggers do the rest: other sessions hear of it when it commits.
  *
  * Invariants: a label has one active version at most (a unique index says so
  * too); versions count up from 1 and are never used again; a state changes only
- * along the arrows of NIST SP 800-57 part 1, section 7.
- *
- * Called by src/functions.
+ * along the arrows of NIST SP 800-57 part 1, section 7; a KEK in the clear is wiped
+ * from the buffers of this file on every way out.
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -35,10 +36,11 @@
 #include "../root_key/root_key.h"
 #include "../token/kek_token.h"
 #include "../vault/wrapping.h"
+#include "destroy_wait.h"
 #include "kek_admin.h"
 
 static void
-begin_administration(const char *label)
+begin_work_on(const char *label, LabelLock kind)
 {
 	PreventCommandDuringRecovery("administration of KEKs");
 
@@ -48,8 +50,16 @@ begin_administration(const char *label)
 
 	/* Who may not does not wait; who may no more has waited in vain. */
 	access_require(label, KEK_ADMIN);
-	kek_rows_lock();
+	label_lock(label, kind);
+	LockRelationOid(vault_tables_index_oid("kek"), RowExclusiveLock);
 	access_require(label, KEK_ADMIN);
+}
+
+/* For what depends on all versions of the label, or on its privileges. */
+static void
+begin_administration(const char *label)
+{
+	begin_work_on(label, LABEL_LOCK_VERSIONS);
 }
 
 /* The versions of a label, newest first; an error when there are none. */
@@ -84,6 +94,35 @@ existing_version(const char *label, int32 version)
 			 errhint("The view key_vault.keks lists the versions.")));
 }
 
+/*
+ * Locks the row of a version, which waits for whoever has changed it and not
+ * committed, unless nowait is true; returns it as it is then.
+ */
+static KekRow *
+lock_version(const char *label, int32 version, bool nowait)
+{
+	KekRow	   *row = existing_version(label, version);
+	ExtensionOwner owner;
+	Oid			types[] = {UUIDOID};
+	Datum		values[] = {UUIDPGetDatum(&row->kek_id)};
+
+	extension_owner_begin(&owner);
+	extension_owner_execute(nowait ?
+							"SELECT FROM key_vault.kek WHERE kek_id = $1 FOR NO KEY UPDATE NOWAIT" :
+							"SELECT FROM key_vault.kek WHERE kek_id = $1 FOR NO KEY UPDATE",
+							lengthof(types), types, values, NULL);
+	extension_owner_end(&owner);
+	return existing_version(label, version);
+}
+
+/* One version, whatever the others are: waits for no other administrator. */
+static KekRow *
+begin_state_change(const char *label, int32 version)
+{
+	begin_work_on(label, LABEL_LOCK_STATE);
+	return lock_version(label, version, false);
+}
+
 static KekRow *
 active_version(List *rows)
 {
@@ -102,20 +141,27 @@ active_version(List *rows)
 static void
 set_state(const KekRow *row, KekState state)
 {
-	OwnerSql	owner;
+	ExtensionOwner owner;
 	Oid			types[] = {UUIDOID, TEXTOID};
 	Datum		values[] = {UUIDPGetDatum(&row->kek_id),
 	CStringGetTextDatum(kek_state_name(state))};
 
-	owner_sql_begin(&owner);
-	owner_sql_execute("UPDATE key_vault.kek SET state = $2, "
-					  "suspended_from = CASE WHEN $2 = 'suspended' THEN state END, "
-					  "root_key_id = CASE WHEN $2 <> 'destroyed' THEN root_key_id END, "
-					  "sealed_material = CASE WHEN $2 <> 'destroyed' THEN sealed_material END, "
-					  "state_changed_at = clock_timestamp() "
-					  "WHERE kek_id = $1",
-					  lengthof(types), types, values, NULL);
-	owner_sql_end(&owner);
+	extension_owner_begin(&owner);
+	extension_owner_execute("UPDATE key_vault.kek SET state = $2, "
+							"suspended_from = CASE WHEN $2 = 'suspended' THEN state END, "
+							"root_key_id = CASE WHEN $2 <> 'destroyed' THEN root_key_id END, "
+							"sealed_material = CASE WHEN $2 <> 'destroyed' THEN sealed_material END, "
+							"state_changed_at = clock_timestamp() "
+							"WHERE kek_id = $1",
+							lengthof(types), types, values, NULL);
+	extension_owner_end(&owner);
+}
+
+static char *
+state_details(const KekRow *row, KekState state)
+{
+	return psprintf("{\"from\": \"%s\", \"to\": \"%s\"}", kek_state_name(row->state),
+					kek_state_name(state));
 }
 
 /* The same by an administrator's wish, which is to be seen later. */
@@ -123,9 +169,15 @@ static void
 change_state(const KekRow *row, KekState state, const char *event)
 {
 	set_state(row, state);
-	audit_log_write(event, row->label, row->version,
-					psprintf("{\"from\": \"%s\", \"to\": \"%s\"}",
-							 kek_state_name(row->state), kek_state_name(state)));
+	audit_log_write(event, row->label, row->version, state_details(row, state));
+}
+
+/* An emergency goes on where there is no space for a row of the audit log. */
+static void
+change_state_in_emergency(const KekRow *row, KekState state, const char *event)
+{
+	set_state(row, state);
+	audit_log_try_write(event, row->label, row->version, state_details(row, state));
 }
 
 /* A version yet to be entered. */
@@ -153,12 +205,15 @@ enter_version(const KekRow *row, List *rows, const char *event)
 {
 	const KekRow *active = active_version(rows);
 	bool		is_local = row->provider == NULL;
-	OwnerSql	owner;
+	ExtensionOwner owner;
 	Oid			types[] = {UUIDOID, TEXTOID, INT4OID, INT4OID, TEXTOID, BYTEAOID, BYTEAOID, BYTEAOID};
 	Datum		values[lengthof(types)];
 	char		nulls[] = "        ";
 
+	/* It may have been suspended meanwhile. */
 	if (active != NULL)
+		active = lock_version(active->label, active->version, false);
+	if (active != NULL && active->state == KEK_ACTIVE)
 		set_state(active, KEK_DEACTIVATED);
 
 	values[0] = UUIDPGetDatum(&row->kek_id);
@@ -283,6 +338,26 @@ kek_import(const char *label, const uint8 *material, size_t size)
 }
 
 int32
+kek_import_wrapped(const char *label, const uint8 *wrapped, size_t wrapped_size,
+				   const char *transport_label)
+{
+	uint8		material[KEY_WRAP_MAX_KEY];
+	int32		version;
+
+	PG_TRY();
+	{
+		vault_open_envelope(transport_label, wrapped, wrapped_size, material);
+		version = kek_import(label, material, wrapped_size - KEY_WRAP_OVERHEAD);
+	}
+	PG_FINALLY();
+	{
+		secure_wipe(material, sizeof(material));
+	}
+	PG_END_TRY();
+	return version;
+}
+
+int32
 kek_rotate(const char *label, const char *provider)
 {
 	List	   *rows;
@@ -320,11 +395,10 @@ kek_suspend(const char *label, int32 version)
 {
 	KekRow	   *row;
 
-	begin_administration(label);
-	row = existing_version(label, version);
+	row = begin_state_change(label, version);
 	if (row->state == KEK_SUSPENDED || row->state == KEK_DESTROYED)
 		refuse_state(row);
-	change_state(row, KEK_SUSPENDED, "suspended");
+	change_state_in_emergency(row, KEK_SUSPENDED, "suspended");
 	notice_no_active_version(row);
 }
 
@@ -335,7 +409,7 @@ kek_resume(const char *label, int32 version)
 	KekState	state;
 
 	begin_administration(label);
-	row = existing_version(label, version);
+	row = lock_version(label, version, false);
 	if (row->state != KEK_SUSPENDED)
 		refuse_state(row);
 	state = row->suspended_from;
@@ -351,38 +425,31 @@ kek_compromise(const char *label, int32 version)
 {
 	KekRow	   *row;
 
-	begin_administration(label);
-	row = existing_version(label, version);
+	row = begin_state_change(label, version);
 	if (row->state == KEK_COMPROMISED || row->state == KEK_DESTROYED)
 		refuse_state(row);
-	change_state(row, KEK_COMPROMISED, "compromised");
+	change_state_in_emergency(row, KEK_COMPROMISED, "compromised");
 	notice_no_active_version(row);
 }
 
 static bool
 forget_schedule(const KekRow *row)
 {
-	OwnerSql	owner;
+	ExtensionOwner owner;
 	Oid			types[] = {UUIDOID};
 	Datum		values[] = {UUIDPGetDatum(&row->kek_id)};
 	bool		found;
 
-	owner_sql_begin(&owner);
-	found = owner_sql_execute("DELETE FROM key_vault.kek_destruction WHERE kek_id = $1",
-							  lengthof(types), types, values, NULL) > 0;
-	owner_sql_end(&owner);
+	extension_owner_begin(&owner);
+	found = extension_owner_execute("DELETE FROM key_vault.kek_destruction WHERE kek_id = $1",
+									lengthof(types), types, values, NULL) > 0;
+	extension_owner_end(&owner);
 	return found;
 }
 
-void
-kek_erase(const char *label, int32 version)
+static void
+erase(const KekRow *row)
 {
-	KekRow	   *row;
-
-	begin_administration(label);
-	row = existing_version(label, version);
-	if (row->state == KEK_DESTROYED)
-		refuse_state(row);
 	if (row->provider != NULL)
 		kek_token_destroy(row);
 	change_state(row, KEK_DESTROYED, "destroyed");
@@ -390,17 +457,44 @@ kek_erase(const char *label, int32 version)
 	notice_no_active_version(row);
 }
 
+void
+kek_erase(const char *label, int32 version)
+{
+	KekRow	   *row = begin_state_change(label, version);
+
+	if (row->state == KEK_DESTROYED)
+		refuse_state(row);
+	erase(row);
+}
+
+void
+kek_erase_unused(const char *label, int32 version)
+{
+	KekRow	   *row;
+
+	/* It holds locks on others' tables: see destroy_wait.c. */
+	begin_work_on(label, LABEL_LOCK_STATE);
+	row = lock_version(label, version, true);
+	destroy_check_unchanged(row);
+	erase(row);
+}
+
+void
+kek_require_admin(const char *label)
+{
+	access_require(label, KEK_ADMIN);
+}
+
 TimestampTz
 kek_schedule_destroy(const char *label, int32 version, const Interval *after)
 {
 	KekRow	   *row;
-	OwnerSql	owner;
+	ExtensionOwner owner;
 	Oid			types[] = {UUIDOID, TIMESTAMPTZOID};
 	Datum		values[lengthof(types)];
 	TimestampTz now = GetCurrentTimestamp();
 
-	begin_administration(label);
-	row = existing_version(label, version);
+	row = begin_state_change(label, version);
 	if (row->state == KEK_DESTROYED)
 		refuse_state(row);
 	values[0] = UUIDPGetDatum(&row->kek_id);
@@ -411,12 +505,12 @@ kek_schedule_destroy(const char *label, int32 version, const Interval *after)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("waiting time must not be negative")));
 
-	owner_sql_begin(&owner);
-	owner_sql_execute("INSERT INTO key_vault.kek_destruction (kek_id, destroy_at) VALUES ($1, $2) "
-					  "ON CONFLICT (kek_id) DO UPDATE SET destroy_at = $2, "
-					  "scheduled_at = clock_timestamp()",
-					  lengthof(types), types, values, NULL);
-	owner_sql_end(&owner);
+	extension_owner_begin(&owner);
+	extension_owner_execute("INSERT INTO key_vault.kek_destruction (kek_id, destroy_at) VALUES ($1, $2) "
+							"ON CONFLICT (kek_id) DO UPDATE SET destroy_at = $2, "
+							"scheduled_at = clock_timestamp()",
+							lengthof(types), types, values, NULL);
+	extension_owner_end(&owner);
 	audit_log_write("scheduled", row->label, row->version,
 					psprintf("{\"destroy_at\": \"%s\"}",
 							 timestamptz_to_str(DatumGetTimestampTz(values[1]))));
@@ -429,8 +523,7 @@ kek_cancel_destroy(const char *label, int32 version)
 	KekRow	   *row;
 	bool		found;
 
-	begin_administration(label);
-	row = existing_version(label, version);
+	row = begin_state_change(label, version);
 	found = forget_schedule(row);
 	if (found)
 		audit_log_write("unscheduled", row->label, row->version, NULL);
@@ -444,42 +537,31 @@ change_privilege(const char *label, Oid role, const char *privilege, const char 
 	Datum		values[] = {CStringGetTextDatum(label), ObjectIdGetDatum(role),
 	CStringGetTextDatum(privilege)};
 
-	return owner_sql_execute(sql, lengthof(types), types, values, NULL);
+	return extension_owner_execute(sql, lengthof(types), types, values, NULL);
 }
 
 /*
- * Whoever holds a privilege on some label may call the extension's functions,
- * which ask for the label's privilege at each use; nobody else may.
+ * The script of version 1.0 lets only those call the functions to whom EXECUTE is
+ * granted.  A grant here would be of no use to its role, and not say so.
  */
 static void
-change_execute(const char *command, const char *preposition, Oid role)
+require_public_functions(void)
 {
-	char	   *sql = psprintf("%s EXECUTE ON ALL ROUTINES IN SCHEMA key_vault %s %s",
-							   command, preposition,
-							   quote_identifier(GetUserNameFromId(role, false)));
-
-	owner_sql_execute(sql, 0, NULL, NULL, NULL);
-}
-
-/* By name: what it has by membership or as a superuser it may lose. */
-static bool
-lacks_execute(Oid role)
-{
-	Oid			types[] = {OIDOID};
-	Datum		values[] = {ObjectIdGetDatum(role)};
-
-	return owner_sql_execute("SELECT FROM pg_proc WHERE pronamespace = 'key_vault'::regnamespace "
-							 "AND NOT EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = $1) "
-							 "LIMIT 1", lengthof(types), types, values, NULL) > 0;
+	if (!OidIsValid(get_namespace_oid("key_vault_internal", true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"key_vault\" is older in this database than its library"),
+				 errdetail("Privileges on KEK labels can be granted from version 1.1 on."),
+				 errhint("Run ALTER EXTENSION key_vault UPDATE.")));
 }
 
 /* A dropped role's oid may one day be another's. */
 static void
 forget_dropped_roles(void)
 {
-	owner_sql_execute("DELETE FROM key_vault.kek_privilege p WHERE NOT EXISTS "
-					  "(SELECT FROM pg_roles r WHERE r.oid = p.role)",
-					  0, NULL, NULL, NULL);
+	extension_owner_execute("DELETE FROM key_vault.kek_privilege p WHERE NOT EXISTS "
+							"(SELECT FROM pg_roles r WHERE r.oid = p.role)",
+							0, NULL, NULL, NULL);
 }
 
 static void
@@ -500,23 +582,21 @@ log_privilege(const char *event, const char *label, Oid role, const char *privil
 bool
 kek_privilege_grant(const char *label, Oid role, const char *privilege)
 {
-	OwnerSql	owner;
+	ExtensionOwner owner;
 	bool		changed;
 
 	begin_administration(label);
+	require_public_functions();
 	(void) access_privilege_from_name(privilege);
 	(void) GetUserNameFromId(role, false);	/* raises when there is no such
 											 * role */
 
-	owner_sql_begin(&owner);
+	extension_owner_begin(&owner);
 	forget_dropped_roles();
 	changed = change_privilege(label, role, privilege,
 							   "INSERT INTO key_vault.kek_privilege (label, role, privilege) "
 							   "VALUES ($1, $2, lower($3)) ON CONFLICT DO NOTHING") > 0;
-
-	if (lacks_execute(role))
-		change_execute("GRANT", "TO", role);
-	owner_sql_end(&owner);
+	extension_owner_end(&owner);
 	if (changed)
 		log_privilege("granted", label, role, privilege);
 	return changed;
@@ -525,21 +605,18 @@ kek_privilege_grant(const char *label, Oid role, const char *privilege)
 bool
 kek_privilege_revoke(const char *label, Oid role, const char *privilege)
 {
-	OwnerSql	owner;
+	ExtensionOwner owner;
 	bool		changed;
 
 	begin_administration(label);
 	(void) access_privilege_from_name(privilege);
 
-	owner_sql_begin(&owner);
+	extension_owner_begin(&owner);
 	changed = change_privilege(label, role, privilege,
 							   "DELETE FROM key_vault.kek_privilege "
 							   "WHERE label = $1 AND role = $2 AND privilege = lower($3)") > 0;
 	forget_dropped_roles();
-	if (changed && GetUserNameFromId(role, true) != NULL &&
-		!access_is_granted(role))
-		change_execute("REVOKE", "FROM", role);
-	owner_sql_end(&owner);
+	extension_owner_end(&owner);
 	if (changed)
 		log_privilege("revoked", label, role, privilege);
 	return changed;

@@ -24,6 +24,13 @@ extern int32 kek_create(const char *label, int32 key_bits, const char *provider)
 extern int32 kek_import(const char *label, const uint8 *material, size_t size);
 
 /*
+ * The same for a KEK that comes wrapped (AES-KW, RFC 3394) with some version of
+ * transport_label, on which it takes the privilege unwrap besides.
+ */
+extern int32 kek_import_wrapped(const char *label, const uint8 *wrapped,
+								size_t wrapped_size, const char *transport_label);
+
+/*
  * A new random version of a label, which becomes the active one; returns it.
  * provider: as for kek_create(), or NULL for that of the newest version.
  */
@@ -35,6 +42,12 @@ extern void kek_compromise(const char *label, int32 version);
 
 /* Erases the material.  Whether keys still need it is for the caller to know. */
 extern void kek_erase(const char *label, int32 version);
+
+/* The same after destroy_hold_keys_still(), and after the keys were counted. */
+extern void kek_erase_unused(const char *label, int32 version);
+
+/* An error for a role that does not hold the privilege. */
+extern void kek_require_admin(const char *label);
 
 /*
  * Notes when kek_destroy_due() is to destroy it, and returns that; takes it

@@ -12,8 +12,6 @@
  *   progress: see rewrap_batch.c.
  * - What cannot be rewrapped is told, and passed by; a pass that leaves only such
  *   rows is the last.
- *
- * Called by src/functions.
  */
 #include "postgres.h"
 

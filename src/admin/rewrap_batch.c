@@ -2,11 +2,7 @@
  * rewrap_batch.c
  *	  Rewraps some rows of one table, as the table's owner.
  *
- * A table's triggers, rules, CHECKs and index expressions are code of its
- * owner's, who need not be as trusted as the caller.  So all that touches the table runs
- * as VACUUM and REFRESH MATERIALIZED VIEW run such code: as the owner, in a
- * security-restricted operation, which cannot leave that role, and settings
- * that the code changes are set back.  Deferred triggers would fire at the commit,
+ * All that touches the table runs as its owner (table_owner.c).  Deferred triggers would fire at the commit,
  * with the caller's rights: so all constraints are made immediate first, and
  * what is deferred all the same PostgreSQL refuses in such an operation.  That step
  * takes a transaction in which nothing was queued before: rewrap_all() begins
@@ -18,8 +14,6 @@
  * Invariants: a row is locked, in the order of the table, before it is read; rows that
  * others have locked are passed over, so that a batch waits for no row while it
  * holds some.  It is a subtransaction: after an error nothing of it is left.
- *
- * Called by rewrap_all.c.
  */
 #include "postgres.h"
 
@@ -46,6 +40,7 @@
 #include "utils/tuplestore.h"
 
 #include "../catalog/key_columns.h"
+#include "../catalog/table_owner.h"
 #include "../vault/wrapping.h"
 #include "rewrap_batch.h"
 
@@ -74,24 +69,22 @@ typedef struct TableWork
 	const char *name;			/* quoted, with its schema */
 	List	   *columns;		/* of KeyColumn */
 	Oid			caller;
-	int			caller_context;
+	TableOwner	owner;
 	volatile Phase phase;
 	int64	   *rows;			/* for rewrap_count() */
 	int64	   *unwritable;
 } TableWork;
 
 static void
-become_owner(const TableWork *work)
+become_owner(TableWork *work)
 {
-	SetUserIdAndSecContext(work->table->rd_rel->relowner,
-						   work->caller_context | SECURITY_RESTRICTED_OPERATION |
-						   SECURITY_NOFORCE_RLS);
+	table_owner_become(&work->owner, work->table);
 }
 
 static void
-become_caller(const TableWork *work)
+become_caller(TableWork *work)
 {
-	SetUserIdAndSecContext(work->caller, work->caller_context);
+	table_owner_leave(&work->owner);
 }
 
 static void
@@ -494,7 +487,7 @@ with_table(TableWork *work, LOCKMODE lock, void (*function) (TableWork *))
 	RewrapBatch *batch = work->batch;
 	volatile RewrapOutcome outcome = REWRAP_OK;
 
-	GetUserIdAndSecContext(&work->caller, &work->caller_context);
+	work->caller = GetUserId();
 	work->phase = OPENING;
 	BeginInternalSubTransaction(NULL);
 	PG_TRY();

@@ -1,13 +1,13 @@
 /*
  * rewrap_progress.c
- *	  How far the rewrapping of a table has come, for others to see and for the
- *	  next run to go on from; and the lock that keeps two runs apart.
+ *	  How far rewrap_all() has come with a table, for others to see and for the
+ *	  next run to go on from; and the lock that lets one run at a time work on a table.
  *
- * The rows are written in the transactions of the batches, so they say what
- * is done and never more.  Whether somebody is at it now is told by the lock alone,
- * which ends with its session, however that ends.
- *
- * Called by rewrap_all.c.
+ * Invariants:
+ * - The progress is written in the transaction of the batch that it tells of, so
+ *   it is never ahead of what was rewrapped.
+ * - Whether a run is at work is told by the lock alone, which ends with the session
+ *   of the run, however that ends.
  */
 #include "postgres.h"
 
@@ -31,7 +31,7 @@
 #include "utils/timestamp.h"
 
 #include "../catalog/audit_log.h"
-#include "../catalog/owner_sql.h"
+#include "../catalog/extension_owner.h"
 #include "rewrap_progress.h"
 
 /* Not 1 or 2, which are pg_advisory_lock()'s; the view rewrap_progress knows it. */
@@ -117,7 +117,7 @@ audit(const RewrapProgress *progress, int64 rows, int64 keys, bool finished)
 bool
 rewrap_progress_begin(RewrapProgress *progress)
 {
-	OwnerSql	owner;
+	ExtensionOwner owner;
 	bool		resumed = false;
 	bool		stopped;
 	int64		rows = 0;
@@ -128,10 +128,10 @@ rewrap_progress_begin(RewrapProgress *progress)
 	ObjectIdGetDatum(label_hash(progress->label))};
 
 	progress->started_at = GetCurrentTimestamp();
-	owner_sql_begin(&owner);
-	stopped = owner_sql_execute("SELECT kek_id = $3, pass, next_row, end_block, rows, keys "
-								"FROM key_vault.rewrap_state WHERE label = $1 AND relation = $2 "
-								"AND finished_at IS NULL", 3, types, values, NULL) > 0;
+	extension_owner_begin(&owner);
+	stopped = extension_owner_execute("SELECT kek_id = $3, pass, next_row, end_block, rows, keys "
+									  "FROM key_vault.rewrap_state WHERE label = $1 AND relation = $2 "
+									  "AND finished_at IS NULL", 3, types, values, NULL) > 0;
 	if (stopped)
 	{
 		HeapTuple	row = SPI_tuptable->vals[0];
@@ -149,15 +149,15 @@ rewrap_progress_begin(RewrapProgress *progress)
 			progress->first_block = ItemPointerGetBlockNumberNoCheck(&progress->next);
 		}
 	}
-	owner_sql_execute("INSERT INTO key_vault.rewrap_state "
-					  "(label, relation, kek_id, lock_id, pass, next_row, first_block, end_block) "
-					  "VALUES ($1, $2, $3, $4, 1, '(0,1)', 0, 0) "
-					  "ON CONFLICT (label, relation) DO UPDATE SET kek_id = $3, "
-					  "rows = 0, keys = 0, rows_failed = 0, rows_left = NULL, "
-					  "started_at = clock_timestamp(), updated_at = clock_timestamp(), "
-					  "finished_at = NULL",
-					  lengthof(types), types, values, NULL);
-	owner_sql_end(&owner);
+	extension_owner_execute("INSERT INTO key_vault.rewrap_state "
+							"(label, relation, kek_id, lock_id, pass, next_row, first_block, end_block) "
+							"VALUES ($1, $2, $3, $4, 1, '(0,1)', 0, 0) "
+							"ON CONFLICT (label, relation) DO UPDATE SET kek_id = $3, "
+							"rows = 0, keys = 0, rows_failed = 0, rows_left = NULL, "
+							"started_at = clock_timestamp(), updated_at = clock_timestamp(), "
+							"finished_at = NULL",
+							lengthof(types), types, values, NULL);
+	extension_owner_end(&owner);
 	if (stopped && rows > 0)
 		audit(progress, rows, keys, false);
 	return resumed;
@@ -166,7 +166,7 @@ rewrap_progress_begin(RewrapProgress *progress)
 void
 rewrap_progress_write(const RewrapProgress *progress, bool finished)
 {
-	OwnerSql	owner;
+	ExtensionOwner owner;
 	Oid			types[] = {TEXTOID, OIDOID, INT4OID, TIDOID, INT8OID, INT8OID, INT8OID,
 	INT8OID, INT8OID, INT8OID, BOOLOID, UUIDOID};
 	Datum		values[] = {CStringGetTextDatum(progress->label),
@@ -177,15 +177,15 @@ rewrap_progress_write(const RewrapProgress *progress, bool finished)
 		Int64GetDatum(progress->rows_left), BoolGetDatum(finished),
 	UUIDPGetDatum(&progress->kek_id)};
 
-	owner_sql_begin(&owner);
-	owner_sql_execute("UPDATE key_vault.rewrap_state SET pass = $3, next_row = $4, "
-					  "first_block = $5, end_block = $6, rows = $7, keys = $8, "
-					  "rows_failed = $9, rows_left = nullif($10, -1), "
-					  "finished_at = CASE WHEN $11 THEN clock_timestamp() END, "
-					  "updated_at = clock_timestamp(), kek_id = $12 "
-					  "WHERE label = $1 AND relation = $2",
-					  lengthof(types), types, values, NULL);
-	owner_sql_end(&owner);
+	extension_owner_begin(&owner);
+	extension_owner_execute("UPDATE key_vault.rewrap_state SET pass = $3, next_row = $4, "
+							"first_block = $5, end_block = $6, rows = $7, keys = $8, "
+							"rows_failed = $9, rows_left = nullif($10, -1), "
+							"finished_at = CASE WHEN $11 THEN clock_timestamp() END, "
+							"updated_at = clock_timestamp(), kek_id = $12 "
+							"WHERE label = $1 AND relation = $2",
+							lengthof(types), types, values, NULL);
+	extension_owner_end(&owner);
 	if (finished && progress->rows > 0)
 		audit(progress, progress->rows, progress->keys, true);
 }
@@ -207,11 +207,11 @@ rewrap_progress_figures(const RewrapProgress *progress, double *percent,
 void
 rewrap_progress_forget_dropped(void)
 {
-	OwnerSql	owner;
+	ExtensionOwner owner;
 
-	owner_sql_begin(&owner);
-	owner_sql_execute("DELETE FROM key_vault.rewrap_state s WHERE NOT EXISTS "
-					  "(SELECT FROM pg_class c WHERE c.oid = s.relation)",
-					  0, NULL, NULL, NULL);
-	owner_sql_end(&owner);
+	extension_owner_begin(&owner);
+	extension_owner_execute("DELETE FROM key_vault.rewrap_state s WHERE NOT EXISTS "
+							"(SELECT FROM pg_class c WHERE c.oid = s.relation)",
+							0, NULL, NULL, NULL);
+	extension_owner_end(&owner);
 }

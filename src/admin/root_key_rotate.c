@@ -20,6 +20,7 @@
 
 #include "../catalog/access.h"
 #include "../catalog/audit_log.h"
+#include "../catalog/extension_owner.h"
 #include "../catalog/kek_row.h"
 #include "../catalog/owner_sql.h"
 #include "../common/bytes.h"
@@ -56,18 +57,18 @@ seal_anew(KekRow *row, DeferredError *error)
 static void
 write_row(const KekRow *row)
 {
-	OwnerSql	owner;
+	ExtensionOwner owner;
 	Oid			types[] = {UUIDOID, BYTEAOID, BYTEAOID};
 	Datum		values[lengthof(types)];
 
 	values[0] = UUIDPGetDatum(&row->kek_id);
 	values[1] = PointerGetDatum(bytea_from_bytes(row->root_key_id, KEY_CHECK_VALUE_SIZE));
 	values[2] = PointerGetDatum(row->sealed_material);
-	owner_sql_begin(&owner);
-	owner_sql_execute("UPDATE key_vault.kek SET root_key_id = $2, sealed_material = $3 "
-					  "WHERE kek_id = $1",
-					  lengthof(types), types, values, NULL);
-	owner_sql_end(&owner);
+	extension_owner_begin(&owner);
+	extension_owner_execute("UPDATE key_vault.kek SET root_key_id = $2, sealed_material = $3 "
+							"WHERE kek_id = $1",
+							lengthof(types), types, values, NULL);
+	extension_owner_end(&owner);
 }
 
 static void

@@ -1,14 +1,15 @@
 /*
  * access.c
- *	  Who may do what with the KEKs of a label, and what goes by no label.
+ *	  Who may do what with the KEKs of a label, and what takes no privilege on a label.
  *
- * The question is asked for the current role at every use of a key, also when
- * the cache has it.  Role membership is PostgreSQL's to answer; an answer is
- * remembered only while access_generation stands still, which counts every
- * message about grants, memberships and roles.  PostgreSQL remembers its own
- * answers too: each question accepts the messages that came first.
- *
- * Called by the vault's door and by the administrative functions.
+ * Invariants:
+ * - The question is asked for the current role at every use of a key, also when the
+ *   key is in the cache.
+ * - Role membership is PostgreSQL's to answer.  An answer is remembered only while
+ *   access_generation stands still, which counts every message about grants,
+ *   memberships and roles.
+ * - PostgreSQL remembers its own answers too, so each question first accepts the
+ *   messages that have come.
  */
 #include "postgres.h"
 
@@ -25,6 +26,7 @@
 #include "utils/syscache.h"
 
 #include "access.h"
+#include "vault_tables.h"
 
 /* The columns of kek_privilege, in the order of the install script. */
 #define Anum_kek_privilege_label 1
@@ -88,12 +90,12 @@ access_held(const char *label)
 	if (superuser_arg(role))
 		return KEK_ALL_PRIVILEGES;
 
-	table = open_kek_privilege_table();
+	table = vault_tables_open_kek_privilege();
 	ScanKeyInit(&key, Anum_kek_privilege_label, BTEqualStrategyNumber, F_TEXTEQ,
 				CStringGetTextDatum(label));
 
 	/* No snapshot: one that is older than the message must not be used. */
-	scan = systable_beginscan(table, vault_index_oid("kek_privilege_pkey"), true,
+	scan = systable_beginscan(table, vault_tables_index_oid("kek_privilege_pkey"), true,
 							  NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
@@ -111,26 +113,6 @@ access_held(const char *label)
 	systable_endscan(scan);
 	table_close(table, AccessShareLock);
 	return held;
-}
-
-bool
-access_is_granted(Oid role)
-{
-	Relation	table = open_kek_privilege_table();
-	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple;
-	bool		found = false;
-
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		bool		isnull;
-
-		found = role == DatumGetObjectId(heap_getattr(tuple, Anum_kek_privilege_role,
-													  RelationGetDescr(table), &isnull));
-	}
-	systable_endscan(scan);
-	table_close(table, AccessShareLock);
-	return found;
 }
 
 static void

@@ -36,9 +36,6 @@ typedef struct AccessMemo
 /* What the current role holds on a label. */
 extern KekPrivileges access_held(const char *label);
 
-/* Whether a role holds any privilege by name. */
-extern bool access_is_granted(Oid role);
-
 /* An error unless the current role holds any of these on the label. */
 extern void access_require(const char *label, KekPrivileges any_of);
 

@@ -15,12 +15,19 @@
 
 /*
  * Appends one row.  Time, roles and client are found here: the role is the current
- * one, so it must not be called between owner_sql_begin() and owner_sql_end().
+ * one, so it must not be called between extension_owner_begin() and extension_owner_end().
  * version: 0 when the event is about the label as a whole.  details: a JSON
  * object in the database's encoding (escape_json() helps), or NULL; never
  * a key.
  */
 extern void audit_log_write(const char *event, const char *label, int32 version,
 							const char *details);
+
+/*
+ * The same, but where the row cannot be written for lack of resources, such as disk space,
+ * that is a warning.  For what must not fail for it.
+ */
+extern void audit_log_try_write(const char *event, const char *label, int32 version,
+								const char *details);
 
 #endif							/* AUDIT_LOG_H */

@@ -7,8 +7,6 @@
 
 #include "postgres.h"
 
-#include "utils/relcache.h"
-
 /*
  * Each counts up when a message says that its subject may have changed: the
  * rows of the kek table; the grants on labels, role memberships and
@@ -21,11 +19,11 @@ extern uint64 access_generation;
 /* Registers the callbacks; once, from _PG_init. */
 extern void invalidation_init(void);
 
-/* Opens one of the extension's tables for reading; an error if it is gone. */
-extern Relation open_kek_table(void);
-extern Relation open_kek_privilege_table(void);
-
-/* The oid of an index of the extension's schema, by name. */
-extern Oid	vault_index_oid(const char *name);
+/*
+ * The tables whose messages count.  Whoever opens one writes its oid here before
+ * it is read, so that no message about what is read goes uncounted.
+ */
+extern Oid	invalidation_kek_table;
+extern Oid	invalidation_kek_privilege_table;
 
 #endif							/* INVALIDATION_H */

@@ -5,21 +5,22 @@
  * Invariant: rows are read with a catalog snapshot, which is taken anew for
  * each read.  The transaction's own snapshot may be older than a message that was
  * already accepted; what it shows would then be remembered for ever.
- *
- * Called by kek.c, kek_admin.c, root_key_rotate.c and rewrap_all.c.
  */
 #include "postgres.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
-#include "invalidation.h"
 #include "kek_row.h"
+#include "lock_wait.h"
+#include "vault_tables.h"
 
 /* The columns of kek, in the order of the install script. */
 enum
@@ -33,7 +34,9 @@ enum
 	Anum_kek_provider,
 	Anum_kek_root_key_id,
 	Anum_kek_sealed_material,
-	Anum_kek_kcv
+	Anum_kek_kcv,
+	Anum_kek_created_at,
+	Anum_kek_state_changed_at
 };
 
 static const char *const state_names[] = {
@@ -48,6 +51,23 @@ const char *
 kek_state_name(KekState state)
 {
 	return state_names[state];
+}
+
+void
+kek_label_check(const char *label)
+{
+	size_t		len = strlen(label);
+	bool		has_control = false;
+
+	for (const char *c = label; *c != '\0'; c++)
+		has_control |= (unsigned char) *c < ' ' || *c == 0x7f;
+
+	if (len == 0 || len > KEK_LABEL_MAX_SIZE || has_control)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid KEK label"),
+				 errdetail("A KEK label has 1 to %d bytes and no control characters.",
+						   KEK_LABEL_MAX_SIZE)));
 }
 
 static KekState
@@ -98,6 +118,9 @@ read_row(HeapTuple tuple, TupleDesc desc, KekRow *row)
 	if (!IS_NULL(sealed_material))
 		row->sealed_material = DatumGetByteaPCopy(COLUMN(sealed_material));
 	copy_check_value(row->kcv, COLUMN(kcv));
+	row->state_changed_at = DatumGetTimestampTz(COLUMN(state_changed_at));
+	row->is_own_change =
+		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
 
 #undef COLUMN
 #undef IS_NULL
@@ -109,7 +132,7 @@ read_row(HeapTuple tuple, TupleDesc desc, KekRow *row)
 bool
 kek_row_by_id(const pg_uuid_t *kek_id, KekRow *row)
 {
-	Relation	table = open_kek_table();
+	Relation	table = vault_tables_open_kek();
 	SysScanDesc scan;
 	ScanKeyData key;
 	HeapTuple	tuple;
@@ -117,7 +140,7 @@ kek_row_by_id(const pg_uuid_t *kek_id, KekRow *row)
 
 	ScanKeyInit(&key, Anum_kek_kek_id, BTEqualStrategyNumber, F_UUID_EQ,
 				UUIDPGetDatum(kek_id));
-	scan = systable_beginscan(table, vault_index_oid("kek_pkey"), true, NULL, 1, &key);
+	scan = systable_beginscan(table, vault_tables_index_oid("kek_pkey"), true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	found = HeapTupleIsValid(tuple);
 	if (found)
@@ -140,12 +163,12 @@ newest_first(const ListCell *a, const ListCell *b)
 static List *
 scan_label_index(int nkeys, ScanKeyData *keys)
 {
-	Relation	table = open_kek_table();
+	Relation	table = vault_tables_open_kek();
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	List	   *rows = NIL;
 
-	scan = systable_beginscan(table, vault_index_oid("kek_label_version_key"), true,
+	scan = systable_beginscan(table, vault_tables_index_oid("kek_label_version_key"), true,
 							  NULL, nkeys, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
@@ -172,6 +195,29 @@ kek_rows_by_label(const char *label)
 	return rows;
 }
 
+int
+kek_rows_left(Oid table_id, KekRow **example)
+{
+	Relation	table = table_open(table_id, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+	int			left = 0;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		KekRow	   *row = palloc(sizeof(KekRow));
+
+		read_row(tuple, RelationGetDescr(table), row);
+		if (row->state == KEK_DESTROYED)
+			continue;
+		left++;
+		*example = row;
+	}
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	return left;
+}
+
 static int
 by_label_and_version(const ListCell *a, const ListCell *b)
 {
@@ -192,8 +238,16 @@ kek_rows_all(void)
 void
 kek_rows_lock(void)
 {
-	Relation	table = open_kek_table();
+	Relation	table = vault_tables_open_kek();
+	LockWait	wait = {.relation = RelationGetRelid(table),.mode = ShareRowExclusiveLock};
+	LockPatience patience;
 
-	LockRelation(table, ShareRowExclusiveLock);
+	/* In slices, so that an emergency does not queue behind it for long. */
+	lock_patience_begin(&patience);
+	if (lock_wait(&patience, &wait, 0) == LOCK_WAIT_BLOCKED)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
+				 errmsg("cannot wait for %s, which waits for this transaction",
+						lock_wait_name(&wait))));
 	table_close(table, AccessShareLock);
 }

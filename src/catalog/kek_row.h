@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "utils/uuid.h"
 #if PG_VERSION_NUM >= 160000
@@ -31,6 +32,9 @@ typedef enum KekState
 /* The longest KEK, in bytes. */
 #define KEK_MAX_SIZE 32
 
+/* The longest label, in bytes. */
+#define KEK_LABEL_MAX_SIZE 255
+
 typedef struct KekRow
 {
 	pg_uuid_t	kek_id;
@@ -43,6 +47,8 @@ typedef struct KekRow
 	uint8		root_key_id[KEY_CHECK_VALUE_SIZE];
 	bytea	   *sealed_material;	/* NULL when destroyed or in a token */
 	uint8		kcv[KEY_CHECK_VALUE_SIZE];
+	TimestampTz state_changed_at;
+	bool		is_own_change;	/* written by the current transaction */
 } KekRow;
 
 /* False when there is no such row.  Allocates in the current context. */
@@ -51,15 +57,24 @@ extern bool kek_row_by_id(const pg_uuid_t *kek_id, KekRow *row);
 /* All versions of a label, in descending order; a list of KekRow pointers. */
 extern List *kek_rows_by_label(const char *label);
 
+/*
+ * How many KEKs of the table are not destroyed, and one of them.  Uses no index, so it
+ * works while the table is being dropped.
+ */
+extern int	kek_rows_left(Oid table, KekRow **example);
+
 /* All rows, in the order of label and version; a list of KekRow pointers. */
 extern List *kek_rows_all(void);
 
 /*
- * One administrator at a time writes rows, to the end of its transaction; readers
+ * Locks all rows against administrators, to the end of the transaction; readers
  * go on.
  */
 extern void kek_rows_lock(void);
 
 extern const char *kek_state_name(KekState state);
+
+/* An error unless the label is one that a KEK may have. */
+extern void kek_label_check(const char *label);
 
 #endif							/* KEK_ROW_H */

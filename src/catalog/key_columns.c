@@ -1,10 +1,11 @@
 /*
  * key_columns.c
- *	  Wrapped keys inside the columns of tables, and inside values of other
- *	  types that are made of them.
+ *	  Which columns of a table hold wrapped keys, and the wrapped keys inside of a
+ *	  value of any type.
  *
- * Nothing here opens a key.  The view wrapped_key_columns finds the same columns
- * by SQL, of all tables at once.  Called by rewrap_batch.c and src/functions.
+ * Invariant: nothing here opens a key.
+ *
+ * The view wrapped_key_columns finds the same columns of all tables in SQL.
  */
 #include "postgres.h"
 

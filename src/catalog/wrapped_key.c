@@ -4,7 +4,7 @@
  *
  * Invariant: a WrappedKey that wrapped_key_parse() accepted has lengths that
  * its algorithm can unwrap, so nothing behind it checks them again.  Nothing
- * here opens a key.  Called by the type's functions and by the vault.
+ * here opens a key.
  */
 #include "postgres.h"
 

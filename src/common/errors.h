@@ -1,6 +1,7 @@
 /*
  * errors.h
- *	  The SQLSTATEs of the project's own, one for each kind of error.
+ *	  The SQLSTATEs of the project's own, one for each kind of error, and the one place
+ *	  that raises "out of memory".
  *
  * Where PostgreSQL has a fitting one (a wrong argument, a missing privilege),
  * that one is used.
@@ -8,7 +9,7 @@
 #ifndef KEY_VAULT_ERRORS_H
 #define KEY_VAULT_ERRORS_H
 
-#include "utils/elog.h"
+#include "postgres.h"
 
 /* KEKs and wrapped keys */
 #define ERRCODE_KEK_UNKNOWN				MAKE_SQLSTATE('K','V','0','0','1')
@@ -18,8 +19,7 @@
 #define ERRCODE_KEY_CONTEXT				MAKE_SQLSTATE('K','V','0','0','5')
 #define ERRCODE_KEY_LENGTH				MAKE_SQLSTATE('K','V','0','0','6')
 #define ERRCODE_KEK_NOT_ACTIVE			MAKE_SQLSTATE('K','V','0','0','7')
-#define ERRCODE_KEK_IN_USE				MAKE_SQLSTATE('K','V','0','0','8')
-
+/* KV008, "KEK in use", is raised in SQL by key_vault.kek_destroy(). */
 #define ERRCODE_JOIN_MISMATCH			MAKE_SQLSTATE('K','V','0','0','9')
 
 /* root keys */
@@ -48,5 +48,17 @@
 
 /* sealed values */
 #define ERRCODE_SEALED_INTEGRITY		MAKE_SQLSTATE('K','V','5','0','1')
+
+/*
+ * Returns what an allocator outside of PostgreSQL's memory contexts returned, and
+ * raises where that is NULL.
+ */
+static inline void *
+check_allocated(void *memory)
+{
+	if (unlikely(memory == NULL))
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	return memory;
+}
 
 #endif							/* KEY_VAULT_ERRORS_H */

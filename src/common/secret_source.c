@@ -72,7 +72,7 @@ check_file(const char *what, const char *path, int fd, DeferredError *error)
 
 	if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
 	{
-		int			error = fd < 0 ? errno : 0;
+		int			open_error = fd < 0 ? errno : 0;
 
 		error->sqlstate = ERRCODE_ROOT_KEY_UNREADABLE;
 		error->message = psprintf("could not read %s \"%s\"", what, path);
@@ -114,6 +114,7 @@ secret_file_read(const char *what, const char *path, char *text, size_t size,
 				 size_t *len, DeferredError *error)
 {
 	ssize_t		got;
+	int			read_error;
 	int			fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
 
 	if (!check_file(what, path, fd, error))
@@ -134,6 +135,11 @@ secret_file_read(const char *what, const char *path, char *text, size_t size,
 		return false;
 	}
 	CloseTransientFile(fd);
+	if (got < 0)
+		return deferred_error_set(error, ERRCODE_ROOT_KEY_UNREADABLE,
+								  psprintf("could not read %s \"%s\"", what, path),
+								  psprintf("%s.", strerror(read_error)),
+								  NULL);
 	*len = got;
 	return true;
 }

@@ -1,9 +1,9 @@
 /*
  * crypto_status.h
- *	  What the functions of the crypto storey answer.
+ *	  What the functions of src/crypto and src/lorawan return.
  *
- * The storey raises no errors of its own and knows nothing of PostgreSQL:
- * whoever calls it turns a status into an error.
+ * They raise no errors, and know nothing of PostgreSQL: the caller turns a status
+ * into an error.
  */
 #ifndef CRYPTO_STATUS_H
 #define CRYPTO_STATUS_H

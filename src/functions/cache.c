@@ -1,6 +1,9 @@
 /*
  * cache.c
  *	  SQL functions about the key caches.
+ *
+ * Invariant: counters of other sessions are shown to roles with the privileges of
+ * pg_read_all_stats only.
  */
 #include "postgres.h"
 

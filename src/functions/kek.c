@@ -1,8 +1,12 @@
 /*
  * kek.c
- *	  SQL functions that administer KEKs and the privileges on their labels.
+ *	  SQL functions that administer KEKs and the privileges on their labels, and the
+ *	  trigger of their tables.
  *
- * Thin: what they do is in src/admin/kek_admin.c, root_key_rotate.c and access.c.
+ * These functions only unpack arguments; the work is done in src/admin/kek_admin.c,
+ * root_key_rotate.c and src/catalog/access.c.
+ *
+ * Invariant: no KEK in the clear is made or copied here.
  */
 #include "postgres.h"
 
@@ -15,9 +19,6 @@
 #include "../admin/kek_admin.h"
 #include "../admin/root_key_rotate.h"
 #include "../catalog/access.h"
-#include "../crypto/secure_memory.h"
-#include "../vault/kek.h"
-#include "../vault/wrapping.h"
 #include "arguments.h"
 
 PG_FUNCTION_INFO_V1(key_vault_kek_create);
@@ -34,6 +35,7 @@ PG_FUNCTION_INFO_V1(key_vault_kek_grant);
 PG_FUNCTION_INFO_V1(key_vault_kek_revoke);
 PG_FUNCTION_INFO_V1(key_vault_root_key_rotate);
 PG_FUNCTION_INFO_V1(key_vault_has_kek_privilege);
+PG_FUNCTION_INFO_V1(key_vault_require_kek_privilege);
 PG_FUNCTION_INFO_V1(key_vault_invalidate);
 
 /* A NULL would otherwise do nothing, and not say so. */
@@ -78,25 +80,13 @@ Datum
 key_vault_kek_import_wrapped(PG_FUNCTION_ARGS)
 {
 	const bytea *wrapped;
-	uint8		material[KEY_WRAP_MAX_KEY];
-	int32		version;
 
 	refuse_nulls(fcinfo);
 	wrapped = PG_GETARG_BYTEA_PP(1);
-	kek_accept_changes();
-	PG_TRY();
-	{
-		vault_open_envelope(label_argument(fcinfo, 2), (const uint8 *) VARDATA_ANY(wrapped),
-							VARSIZE_ANY_EXHDR(wrapped), material);
-		version = kek_import(label_argument(fcinfo, 0), material,
-							 VARSIZE_ANY_EXHDR(wrapped) - KEY_WRAP_OVERHEAD);
-	}
-	PG_FINALLY();
-	{
-		secure_wipe(material, sizeof(material));
-	}
-	PG_END_TRY();
-	PG_RETURN_INT32(version);
+	PG_RETURN_INT32(kek_import_wrapped(label_argument(fcinfo, 0),
+									   (const uint8 *) VARDATA_ANY(wrapped),
+									   VARSIZE_ANY_EXHDR(wrapped),
+									   label_argument(fcinfo, 2)));
 }
 
 Datum
@@ -184,6 +174,18 @@ key_vault_has_kek_privilege(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL((access_held(label_argument(fcinfo, 0)) & privilege) != 0);
 }
 
+/* Arguments: label, privilege.  Raises unless the current role holds it. */
+Datum
+key_vault_require_kek_privilege(PG_FUNCTION_ARGS)
+{
+	KekPrivileges privilege;
+
+	refuse_nulls(fcinfo);
+	privilege = access_privilege_from_name(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	access_require(label_argument(fcinfo, 0), privilege);
+	PG_RETURN_VOID();
+}
+
 /*
  * Trigger of the tables kek and kek_privilege: every backend hears of the change when
  * this transaction commits, this one at its next command.
@@ -197,7 +199,7 @@ key_vault_invalidate(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called as an AFTER trigger",
-						"key_vault.invalidate")));
+						"key_vault_internal.invalidate")));
 	CacheInvalidateRelcacheByRelid(RelationGetRelid(trigger->tg_relation));
 	return PointerGetDatum(NULL);
 }

@@ -2,7 +2,9 @@
  * key.c
  *	  SQL functions that bring keys under KEKs and out again.
  *
- * Thin: what they do is in src/vault/wrapping.c.
+ * These functions only unpack arguments; the work is done in src/vault/wrapping.c.
+ *
+ * Invariant: key_vault.unwrap() alone copies a key in the clear, into its result.
  */
 #include "postgres.h"
 

@@ -2,8 +2,9 @@
  * lorawan.c
  *	  SQL functions that encrypt and decrypt LoRaWAN payloads and FOpts.
  *
- * Hot: called once a row.  Everything that can fail comes before the key is
- * borrowed.
+ * These functions are called once for each row, so they must be fast.
+ *
+ * Invariant: whatever can raise an error comes before the key is borrowed.
  */
 #include "postgres.h"
 
@@ -37,7 +38,7 @@ crypt_payload(FunctionCallInfo fcinfo, LorawanDirection direction, VaultFailure 
 	CryptoStatus status;
 
 	wrapped_key_argument(fcinfo, 0, &wrapped_key);
-	vault_expect(&wrapped_key);
+	vault_prefetch(&wrapped_key);
 	dev_addr = dev_addr_argument(fcinfo, 1);
 	f_cnt = f_cnt_argument(fcinfo, 2);
 	payload = PG_GETARG_BYTEA_PP(3);

@@ -1,10 +1,10 @@
 /*
  * lorawan_counter.c
- *	  SQL functions that find the full frame counter of frames, which carry
- *	  its low half.
+ *	  SQL functions that find the full frame counter of a frame, which carries its
+ *	  low half.
  *
- * For everyone.  lorawan_f_cnt() is a window function and not an aggregate: over
- * rows with the same ORDER BY value, or a frame clause of its own, an aggregate
+ * They use no key.  lorawan_f_cnt() is a window function and not an aggregate: over
+ * rows with the same ORDER BY value, or with a frame clause, an aggregate
  * would answer for another row than its own, and a wrong counter decrypts to garbage.
  */
 #include "postgres.h"

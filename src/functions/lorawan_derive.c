@@ -2,9 +2,11 @@
  * lorawan_derive.c
  *	  SQL functions that derive one LoRaWAN key from another.
  *
- * Thin: what they do is in src/vault/derivation.c.  They differ in the first byte of
- * the block, and in what follows it: nothing, a DevEUI, or the address that the
- * derived key is bound to.
+ * These functions only make the block that is encrypted; the work is done in
+ * src/vault/derivation.c.  They differ in the first byte of the block, and in what follows
+ * it: nothing, a DevEUI, or the address that the derived key is bound to.
+ *
+ * Invariant: no key in the clear is here.
  */
 #include "postgres.h"
 

@@ -3,7 +3,7 @@
  *	  SQL functions that take LoRaWAN frames and lists of MAC commands apart, and
  *	  put frames together.
  *
- * For everyone: no key is involved, and nothing is read but the arguments.
+ * Invariant: they use no key, and read nothing but their arguments.
  */
 #include "postgres.h"
 
@@ -15,6 +15,7 @@
 #include "varatt.h"
 #endif
 
+#include "../common/bytea.h"
 #include "../common/errors.h"
 #include "../lorawan/frame.h"
 #include "../lorawan/mac_command.h"

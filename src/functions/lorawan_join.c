@@ -2,13 +2,17 @@
  * lorawan_join.c
  *	  SQL functions that open join-accepts and derive their session keys.
  *
- * Thin: what they do is in src/vault/derivation.c.
+ * These functions only unpack arguments and make the row; the work is done in
+ * src/vault/derivation.c.
+ *
+ * Invariant: no key in the clear is here.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
 #include "funcapi.h"
 
+#include "../common/bytea.h"
 #include "../vault/derivation.h"
 #include "arguments.h"
 #include "mic_frames.h"

@@ -83,7 +83,7 @@ lorawan_verify_join_request(PG_FUNCTION_ARGS)
 
 	join_request_argument(fcinfo, 1, true, &frame);
 	message_mic(fcinfo, 0, NULL, NULL, frame.message, frame.message_size, mic);
-	PG_RETURN_BOOL(mic_fits(frame.mic, mic));
+	PG_RETURN_BOOL(lorawan_mic_fits(frame.mic, mic));
 }
 
 Datum
@@ -105,7 +105,7 @@ lorawan_verify_rejoin_request(PG_FUNCTION_ARGS)
 
 	rejoin_request_argument(fcinfo, 1, true, &frame);
 	message_mic(fcinfo, 0, NULL, NULL, frame.message, frame.message_size, mic);
-	PG_RETURN_BOOL(mic_fits(frame.mic, mic));
+	PG_RETURN_BOOL(lorawan_mic_fits(frame.mic, mic));
 }
 
 /* From argument first on: join_req_type, join_eui, dev_nonce. */
@@ -138,33 +138,34 @@ verify_join_accept(FunctionCallInfo fcinfo, int n_mic_key, int n_frame,
 				   const JoinContext *context)
 {
 	MicFrame	frame;
-	size_t		size;
-	uint8		opened[LORAWAN_JOIN_ACCEPT_MAX_SIZE];
-	uint8		dev_addr[LORAWAN_DEV_ADDR_SIZE];
+	LorawanFrame accept;
+	LorawanOpenedAccept opened;
+	LorawanJoinAccept fields;
 	uint8		mic[LORAWAN_MIC_SIZE];
 	WrappedKey	wrapped_key;
 	bool		fits;
 
 	join_accept_argument(fcinfo, n_frame, true, &frame);
-	size = frame.message_size;
+	accept.bytes = frame.message;
+	accept.len = frame.message_size + LORAWAN_MIC_SIZE;
 	wrapped_key_argument(fcinfo, 0, &wrapped_key);
 
 	PG_TRY();
 	{
 		CryptoStatus status;
 
-		opened[0] = frame.message[0];
-		status = aes_cipher_run(vault_borrow_cipher(&wrapped_key, KEK_DERIVE, NULL, NULL),
-								frame.message + 1, opened + 1, size - 1 + LORAWAN_MIC_SIZE);
+		status = lorawan_join_accept_open(vault_borrow_cipher(&wrapped_key, KEK_DERIVE, NULL, NULL),
+										  accept, &opened);
 		vault_release();
 		check_status(status);
-		message_mic(fcinfo, n_mic_key, context, NULL, opened, size, mic);
-		fits = mic_fits(opened + size, mic);
-		join_accept_dev_addr(opened, dev_addr);
+		message_mic(fcinfo, n_mic_key, context, NULL, opened.frame, opened.len, mic);
+		fits = lorawan_mic_fits(opened.frame + opened.len, mic);
+		if (fits)
+			lorawan_join_accept_read(opened.frame, opened.len, &fields);
 	}
 	PG_FINALLY();
 	{
-		secure_wipe(opened, sizeof(opened));
+		secure_wipe(&opened, sizeof(opened));
 	}
 	PG_END_TRY();
 
@@ -174,9 +175,9 @@ verify_join_accept(FunctionCallInfo fcinfo, int n_mic_key, int n_frame,
 	 */
 	if (fits)
 	{
-		(void) vault_borrow_cipher(&wrapped_key, KEK_DERIVE, dev_addr, NULL);
+		(void) vault_borrow_cipher(&wrapped_key, KEK_DERIVE, fields.dev_addr, NULL);
 		wrapped_key_argument(fcinfo, n_mic_key, &wrapped_key);
-		(void) vault_borrow_cipher(&wrapped_key, KEK_DERIVE, dev_addr, NULL);
+		(void) vault_borrow_cipher(&wrapped_key, KEK_DERIVE, fields.dev_addr, NULL);
 		vault_release();
 	}
 	return fits;
@@ -207,7 +208,7 @@ encrypt_join_accept(FunctionCallInfo fcinfo, int n_mic_key, int n_message,
 				frame.message_size, bytes + frame.message_size);
 
 	/*
-	 * The vault lends contexts that encrypt; this also checks key and
+	 * The contexts that the vault gives encrypt; this also checks key and
 	 * binding.
 	 */
 	wrapped_key_argument(fcinfo, 0, &wrapped_key);

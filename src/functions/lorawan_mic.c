@@ -69,10 +69,10 @@ read_message(FunctionCallInfo fcinfo, int n_f_cnt, int n_frame, bool has_mic,
 
 /* A key that is looked for once the frame has been read. */
 static void
-expected_key_argument(FunctionCallInfo fcinfo, int n, WrappedKey *wrapped_key)
+prefetched_key_argument(FunctionCallInfo fcinfo, int n, WrappedKey *wrapped_key)
 {
 	wrapped_key_argument(fcinfo, n, wrapped_key);
-	vault_expect(wrapped_key);
+	vault_prefetch(wrapped_key);
 }
 
 /* One CMAC with one key; false after a failure that was told. */
@@ -103,7 +103,7 @@ mic_1_0(FunctionCallInfo fcinfo, int first, bool has_mic, LorawanDirection direc
 	WrappedKey	key;
 	LorawanMicBlock block;
 
-	expected_key_argument(fcinfo, first, &key);
+	prefetched_key_argument(fcinfo, first, &key);
 	read_message(fcinfo, first + 1, first + 2, has_mic, direction, frame, &block);
 	return make_mic(&key, &block, frame, failure, mic);
 }
@@ -124,8 +124,8 @@ uplink_mic_1_1(FunctionCallInfo fcinfo, int first, bool has_mic,
 	uint8		tx_dr = byte_argument(fcinfo, first + 4, "tx_dr");
 	uint8		tx_ch = byte_argument(fcinfo, first + 5, "tx_ch");
 
-	expected_key_argument(fcinfo, first, &f_key);
-	expected_key_argument(fcinfo, first + 1, &s_key);
+	prefetched_key_argument(fcinfo, first, &f_key);
+	prefetched_key_argument(fcinfo, first + 1, &s_key);
 	read_message(fcinfo, first + 2, first + 6, has_mic, LORAWAN_UPLINK, frame, &block);
 	if (!make_mic(&f_key, &block, frame, failure, mic_f))
 		return false;
@@ -147,7 +147,7 @@ downlink_mic_1_1(FunctionCallInfo fcinfo, bool has_mic, MicFrame *frame,
 	LorawanMicBlock block;
 	uint32		conf_f_cnt = counter_argument(fcinfo, 2, "conf_f_cnt");
 
-	expected_key_argument(fcinfo, 0, &key);
+	prefetched_key_argument(fcinfo, 0, &key);
 	read_message(fcinfo, 1, 3, has_mic, LORAWAN_DOWNLINK, frame, &block);
 	block.conf_f_cnt = frame->ack ? (uint16) conf_f_cnt : 0;
 	(void) make_mic(&key, &block, frame, NULL, mic);
@@ -200,7 +200,7 @@ lorawan_verify_uplink(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	(void) mic_1_0(fcinfo, 0, true, LORAWAN_UPLINK, NULL, &frame, mic);
-	PG_RETURN_BOOL(mic_fits(frame.mic, mic));
+	PG_RETURN_BOOL(lorawan_mic_fits(frame.mic, mic));
 }
 
 Datum
@@ -210,7 +210,7 @@ lorawan_verify_downlink(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	(void) mic_1_0(fcinfo, 0, true, LORAWAN_DOWNLINK, NULL, &frame, mic);
-	PG_RETURN_BOOL(mic_fits(frame.mic, mic));
+	PG_RETURN_BOOL(lorawan_mic_fits(frame.mic, mic));
 }
 
 Datum
@@ -220,7 +220,7 @@ lorawan_verify_uplink_1_1(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	(void) uplink_mic_1_1(fcinfo, 0, true, NULL, &frame, mic);
-	PG_RETURN_BOOL(mic_fits(frame.mic, mic));
+	PG_RETURN_BOOL(lorawan_mic_fits(frame.mic, mic));
 }
 
 Datum
@@ -230,7 +230,7 @@ lorawan_verify_downlink_1_1(PG_FUNCTION_ARGS)
 	uint8		mic[LORAWAN_MIC_SIZE];
 
 	downlink_mic_1_1(fcinfo, true, &frame, mic);
-	PG_RETURN_BOOL(mic_fits(frame.mic, mic));
+	PG_RETURN_BOOL(lorawan_mic_fits(frame.mic, mic));
 }
 
 /*
@@ -284,7 +284,7 @@ lorawan_find_session_step(PG_FUNCTION_ARGS)
 	return next_state(fcinfo,
 					  !any_is_null(fcinfo, 1, 4) &&
 					  mic_1_0(fcinfo, 2, true, LORAWAN_UPLINK, &failure, &frame, mic) &&
-					  mic_fits(frame.mic, mic));
+					  lorawan_mic_fits(frame.mic, mic));
 }
 
 /* The same with the keys and arguments of lorawan_verify_uplink_1_1(). */
@@ -298,5 +298,5 @@ lorawan_find_session_step_1_1(PG_FUNCTION_ARGS)
 	return next_state(fcinfo,
 					  !any_is_null(fcinfo, 1, 8) &&
 					  uplink_mic_1_1(fcinfo, 2, true, &failure, &frame, mic) &&
-					  mic_fits(frame.mic, mic));
+					  lorawan_mic_fits(frame.mic, mic));
 }

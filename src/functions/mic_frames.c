@@ -2,13 +2,14 @@
  * mic_frames.c
  *	  Frames as arguments of the functions that make and check MICs.
  *
- * What is no frame, or one of another kind than a function is for, is an error: a
- * MIC that does not fit would be blamed on the key.
+ * Invariant: an argument that is not a frame, or is a frame of another kind than the
+ * function is for, is an error; if it only failed the check of its MIC, people would
+ * look for the fault in the key.
  */
 #include "postgres.h"
 
 #include "../common/errors.h"
-#include "../crypto/secure_memory.h"
+#include "../lorawan/join.h"
 #include "mic_frames.h"
 
 #if PG_VERSION_NUM >= 160000
@@ -102,28 +103,12 @@ void
 join_accept_argument(FunctionCallInfo fcinfo, int n, bool has_mic, MicFrame *frame)
 {
 	LorawanFrameFields fields;
+	LorawanJoinAccept accept;
 
 	frame_argument(fcinfo, n, has_mic, KIND(LORAWAN_JOIN_ACCEPT), "join-accept",
 				   &fields, frame);
-	if (!has_mic)
-		join_accept_dev_addr(frame->message, frame->dev_addr);
-}
-
-/* Behind MHDR, JoinNonce (3 bytes) and NetID. */
-void
-join_accept_dev_addr(const uint8 *message, uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE])
-{
-	const uint8 *last = message + 1 + 3 + LORAWAN_NET_ID_SIZE + LORAWAN_DEV_ADDR_SIZE - 1;
-
-	for (int i = 0; i < LORAWAN_DEV_ADDR_SIZE; i++)
-		dev_addr[i] = last[-i];
-}
-
-bool
-mic_fits(const uint8 *told, uint8 mic[LORAWAN_MIC_SIZE])
-{
-	bool		fits = secure_equal(told, mic, LORAWAN_MIC_SIZE);
-
-	secure_wipe(mic, LORAWAN_MIC_SIZE);
-	return fits;
+	if (has_mic)
+		return;
+	lorawan_join_accept_read(frame->message, frame->message_size, &accept);
+	memcpy(frame->dev_addr, accept.dev_addr, LORAWAN_DEV_ADDR_SIZE);
 }

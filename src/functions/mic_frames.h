@@ -39,11 +39,4 @@ extern void rejoin_request_argument(FunctionCallInfo fcinfo, int n, bool has_mic
 extern void join_accept_argument(FunctionCallInfo fcinfo, int n, bool has_mic,
 								 MicFrame *frame);
 
-/* The DevAddr that a join-accept in the clear gives. */
-extern void join_accept_dev_addr(const uint8 *message,
-								 uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE]);
-
-/* Whether a frame's MIC is the one that was made, which is wiped. */
-extern bool mic_fits(const uint8 *told, uint8 mic[LORAWAN_MIC_SIZE]);
-
 #endif							/* MIC_FRAMES_H */

@@ -1,8 +1,9 @@
 /*
  * rewrap.c
- *	  SQL functions that find the keys that hang on KEKs, and rewrap them.
+ *	  SQL functions that find the keys under KEKs, and rewrap them.
  *
- * Thin: what they do is in src/admin/rewrap_all.c and key_columns.c.
+ * These functions only unpack arguments; the work is done in src/admin/rewrap_all.c
+ * and src/catalog/key_columns.c.
  */
 #include "postgres.h"
 

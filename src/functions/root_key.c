@@ -1,6 +1,8 @@
 /*
  * root_key.c
  *	  SQL functions about the root keys.
+ *
+ * Invariant: of a root key nothing is shown but its key check value.
  */
 #include "postgres.h"
 
@@ -8,6 +10,7 @@
 #include "utils/builtins.h"
 
 #include "../catalog/access.h"
+#include "../common/bytea.h"
 #include "../root_key/root_key.h"
 #include "../root_key/root_key_list.h"
 #include "arguments.h"

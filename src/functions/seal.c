@@ -2,8 +2,10 @@
  * seal.c
  *	  SQL functions that seal plaintext at rest, and open it again.
  *
- * A sealed value: format (1 byte, 1), nonce (12), ciphertext, tag (16); the format is
- * authenticated too.  The stored bytes never change their meaning.
+ * A sealed value is the format (1 byte, 1), the nonce (12 bytes), the ciphertext and the
+ * tag (16 bytes) of AES-256-GCM.
+ *
+ * Invariants: the tag covers the format too; stored bytes never change their meaning.
  */
 #include "postgres.h"
 
@@ -20,7 +22,7 @@ PG_FUNCTION_INFO_V1(key_vault_open);
 #define SEAL_HEADER_SIZE (1 + AEAD_NONCE_SIZE)
 #define SEAL_OVERHEAD (SEAL_HEADER_SIZE + AEAD_TAG_SIZE)
 
-/* Such keys are asked for with every message: the cache may keep them. */
+/* Such keys are asked for with every message, so they go through the cache. */
 static VaultKey
 sealing_key(FunctionCallInfo fcinfo, int n)
 {
@@ -28,7 +30,7 @@ sealing_key(FunctionCallInfo fcinfo, int n)
 	VaultKey	key;
 
 	wrapped_key_argument(fcinfo, n, &wrapped_key);
-	key = vault_borrow_key_again(&wrapped_key, KEK_DECRYPT);
+	key = vault_borrow_cached_key(&wrapped_key, KEK_DECRYPT);
 	if (key.key_size != AEAD_KEY_SIZE)
 		ereport(ERROR,
 				(errcode(ERRCODE_KEY_LENGTH),

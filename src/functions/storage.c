@@ -1,13 +1,68 @@
 /*
  * storage.c
- *	  What a storage (see "Storage" in the install script) needs of C.
+ *	  What a storage (see src/sql/storage) needs of C: to keep messages, which
+ *	  may have plaintext keys in them, out of the server log.
  */
 #include "postgres.h"
 
+#include "catalog/pg_type_d.h"
 #include "fmgr.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
 #include "utils/builtins.h"
 
+PG_FUNCTION_INFO_V1(key_vault_storage_ingest_message);
+PG_FUNCTION_INFO_V1(key_vault_storage_ingest_line);
 PG_FUNCTION_INFO_V1(key_vault_storage_refuse);
+
+/*
+ * PostgreSQL calls this for each error, warning and notice from below, before
+ * it writes the log.
+ */
+static void
+hide_statement_and_context(void *arg)
+{
+	errhidestmt(true);
+	errhidecontext(true);
+	/* This detail would show the statements of all that take part. */
+	if (geterrcode() == ERRCODE_T_R_DEADLOCK_DETECTED)
+		errdetail_log("The statements are not shown: they may have plaintext keys in them.");
+}
+
+/*
+ * Calls the function of the install script that does the work.  The statement
+ * may have the message in it as a literal; the context, parameters of the
+ * statement or the line that COPY reads.
+ */
+static Datum
+call_out_of_the_log(FunctionCallInfo fcinfo, char *name, Oid argument_type)
+{
+	Oid			function;
+	Datum		result;
+	ErrorContextCallback callback = {
+		.previous = error_context_stack,
+		.callback = hide_statement_and_context
+	};
+
+	error_context_stack = &callback;
+	function = LookupFuncName(list_make2(makeString("key_vault_internal"), makeString(name)),
+							  1, &argument_type, false);
+	result = OidFunctionCall1Coll(function, PG_GET_COLLATION(), PG_GETARG_DATUM(0));
+	error_context_stack = callback.previous;
+	return result;
+}
+
+Datum
+key_vault_storage_ingest_message(PG_FUNCTION_ARGS)
+{
+	return call_out_of_the_log(fcinfo, "storage_take_message", JSONBOID);
+}
+
+Datum
+key_vault_storage_ingest_line(PG_FUNCTION_ARGS)
+{
+	return call_out_of_the_log(fcinfo, "storage_take_line", TEXTOID);
+}
 
 static const char *
 text_or_null(FunctionCallInfo fcinfo, int n)
@@ -16,8 +71,8 @@ text_or_null(FunctionCallInfo fcinfo, int n)
 }
 
 /*
- * Raises an error again, kept short in the server log: the statement, and the
- * context that COPY adds, may have a message with a plaintext key in them.
+ * For storages of version 1.0: raises an error again, with neither the
+ * statement nor the context in the server log.
  */
 Datum
 key_vault_storage_refuse(PG_FUNCTION_ARGS)

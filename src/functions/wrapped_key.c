@@ -5,7 +5,8 @@
  *
  * The text form is kv1:ALGORITHM:KEK_ID:HEX, for example
  * kv1:aes-kw:6f1d0c9e-3f4e-4a43-9c1f-1f7e0b6f3c55:eea8001cf43da05a22fcc7f0c2a9...
- * Nothing here opens a key, but for bound_dev_addr() through the vault.
+ *
+ * Invariant: of these functions, only bound_dev_addr() opens a key, through the vault.
  */
 #include "postgres.h"
 
@@ -15,8 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/uuid.h"
 
-#include "../common/bytes.h"
-#include "../vault/kek.h"
+#include "../common/hex.h"
 #include "../vault/vault.h"
 #include "arguments.h"
 
@@ -271,34 +271,28 @@ wrapped_key_kek_id(PG_FUNCTION_ARGS)
 	PG_RETURN_UUID_P(kek_id);
 }
 
-static Kek *
-kek_of_argument(FunctionCallInfo fcinfo)
-{
-	WrappedKey	wrapped_key;
-
-	wrapped_key_argument(fcinfo, 0, &wrapped_key);
-	kek_accept_changes();
-	return kek_find(wrapped_key.kek_id);
-}
-
 Datum
 wrapped_key_kek_label(PG_FUNCTION_ARGS)
 {
-	Kek		   *kek = kek_of_argument(fcinfo);
+	WrappedKey	wrapped_key;
+	VaultKekName kek;
 
-	if (kek == NULL)
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
+	if (!vault_kek_name(&wrapped_key, &kek))
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(kek->row.label));
+	PG_RETURN_TEXT_P(cstring_to_text(kek.label));
 }
 
 Datum
 wrapped_key_kek_version(PG_FUNCTION_ARGS)
 {
-	Kek		   *kek = kek_of_argument(fcinfo);
+	WrappedKey	wrapped_key;
+	VaultKekName kek;
 
-	if (kek == NULL)
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
+	if (!vault_kek_name(&wrapped_key, &kek))
 		PG_RETURN_NULL();
-	PG_RETURN_INT32(kek->row.version);
+	PG_RETURN_INT32(kek.version);
 }
 
 Datum

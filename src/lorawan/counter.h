@@ -9,9 +9,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* MAX_FCNT_GAP of the regional parameters of LoRaWAN 1.0.x */
-#define LORAWAN_MAX_F_CNT_GAP 16384
-
 /*
  * The counter that ends with f_cnt16 and is the next such from last on, last
  * itself included: a frame may be sent again.  False: it is more than max_gap

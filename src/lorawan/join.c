@@ -2,7 +2,7 @@
  * join.c
  *	  Joins: opening a join-accept, and the session keys that it gives.
  *
- * For the vault, which lends the root keys and wraps the session keys.
+ * The caller borrows the root keys from the vault, and has it wrap the session keys.
  *
  * Invariants:
  * - Nothing of an opened join-accept, and no session key, is written to the
@@ -29,13 +29,6 @@
 #define ACCEPT_RX_DELAY 12
 #define ACCEPT_CF_LIST 13
 
-/* A join-accept that was opened, but not yet found to fit. */
-typedef struct OpenedAccept
-{
-	uint8_t		frame[LORAWAN_JOIN_ACCEPT_MAX_SIZE];
-	size_t		len;			/* without MIC */
-} OpenedAccept;
-
 /* Whether a frame is of a type; its fields, if it is. */
 static bool
 parse(LorawanFrame frame, LorawanMType m_type, LorawanFrameFields *fields)
@@ -46,12 +39,12 @@ parse(LorawanFrame frame, LorawanMType m_type, LorawanFrameFields *fields)
 		fields->m_type == m_type;
 }
 
-bool
-lorawan_is_of_type(LorawanFrame frame, LorawanMType m_type)
+static bool
+is_join_accept(LorawanFrame frame)
 {
 	LorawanFrameFields fields;
 
-	return parse(frame, m_type, &fields);
+	return parse(frame, LORAWAN_JOIN_ACCEPT, &fields);
 }
 
 static void
@@ -62,8 +55,8 @@ reverse(uint8_t *out, const uint8_t *in, size_t len)
 }
 
 /* AES encryption of all but MHDR, which undoes the sender's AES decryption. */
-static CryptoStatus
-open_accept(AesCipher *key, LorawanFrame accept, OpenedAccept *opened)
+CryptoStatus
+lorawan_join_accept_open(AesCipher *key, LorawanFrame accept, LorawanOpenedAccept *opened)
 {
 	opened->frame[0] = accept.bytes[0];
 	opened->len = accept.len - LORAWAN_MIC_SIZE;
@@ -71,17 +64,9 @@ open_accept(AesCipher *key, LorawanFrame accept, OpenedAccept *opened)
 						  accept.len - MHDR_SIZE);
 }
 
-static bool
-mic_fits(const uint8_t *frame, size_t len, const uint8_t mic[LORAWAN_MIC_SIZE])
+void
+lorawan_join_accept_read(const uint8_t *frame, size_t len, LorawanJoinAccept *accept)
 {
-	return secure_equal(frame + len, mic, LORAWAN_MIC_SIZE);
-}
-
-static void
-take_accept(const OpenedAccept *opened, LorawanJoinAccept *accept)
-{
-	const uint8_t *frame = opened->frame;
-
 	accept->join_nonce = frame[ACCEPT_JOIN_NONCE] |
 		(uint32_t) frame[ACCEPT_JOIN_NONCE + 1] << 8 |
 		(uint32_t) frame[ACCEPT_JOIN_NONCE + 2] << 16;
@@ -89,7 +74,7 @@ take_accept(const OpenedAccept *opened, LorawanJoinAccept *accept)
 	reverse(accept->dev_addr, frame + ACCEPT_DEV_ADDR, LORAWAN_DEV_ADDR_SIZE);
 	accept->dl_settings = frame[ACCEPT_DL_SETTINGS];
 	accept->rx_delay = frame[ACCEPT_RX_DELAY];
-	accept->has_cf_list = opened->len > ACCEPT_CF_LIST;
+	accept->has_cf_list = len > ACCEPT_CF_LIST;
 	if (accept->has_cf_list)
 		memcpy(accept->cf_list, frame + ACCEPT_CF_LIST, LORAWAN_CF_LIST_SIZE);
 }
@@ -132,7 +117,7 @@ set_key(AesCipher *cipher, const uint8_t key[LORAWAN_KEY_SIZE])
 
 static CryptoStatus
 join_1_0(AesCipher *app_key, LorawanFrame request, const LorawanFrameFields *asked,
-		 LorawanFrame accept, OpenedAccept *opened, LorawanJoin *join)
+		 LorawanFrame accept, LorawanOpenedAccept *opened, LorawanJoin *join)
 {
 	size_t		request_len = request.len - LORAWAN_MIC_SIZE;
 	uint8_t		request_mic[LORAWAN_MIC_SIZE];
@@ -140,19 +125,19 @@ join_1_0(AesCipher *app_key, LorawanFrame request, const LorawanFrameFields *ask
 	bool		fits;
 	CryptoStatus status;
 
-	status = open_accept(app_key, accept, opened);
+	status = lorawan_join_accept_open(app_key, accept, opened);
 	if (status == CRYPTO_OK)
 		status = lorawan_message_mic(app_key, request.bytes, request_len, request_mic);
 	if (status == CRYPTO_OK)
 		status = lorawan_message_mic(app_key, opened->frame, opened->len, accept_mic);
 	if (status != CRYPTO_OK)
 		return status;
-	fits = mic_fits(request.bytes, request_len, request_mic);
-	fits &= mic_fits(opened->frame, opened->len, accept_mic);
+	fits = lorawan_mic_fits(request.bytes + request_len, request_mic);
+	fits &= lorawan_mic_fits(opened->frame + opened->len, accept_mic);
 	if (!fits)
 		return CRYPTO_INTEGRITY;
 
-	take_accept(opened, &join->accept);
+	lorawan_join_accept_read(opened->frame, opened->len, &join->accept);
 	make_block(&join->accept, join->accept.net_id, LORAWAN_NET_ID_SIZE, asked->dev_nonce,
 			   join->block);
 	status = derive_session_key(app_key, join, LORAWAN_F_NWK_S_INT_KEY);
@@ -167,11 +152,11 @@ lorawan_join_1_0(const uint8_t app_key[LORAWAN_KEY_SIZE], LorawanFrame request,
 {
 	AesCipher  *root;
 	LorawanFrameFields asked;
-	OpenedAccept opened;
+	LorawanOpenedAccept opened;
 	CryptoStatus status;
 
 	if (!parse(request, LORAWAN_JOIN_REQUEST, &asked) ||
-		!lorawan_is_of_type(accept, LORAWAN_JOIN_ACCEPT))
+		!is_join_accept(accept))
 		return CRYPTO_BAD_LENGTH;
 
 	root = aes_cipher_new();
@@ -201,7 +186,7 @@ set_js_key(AesCipher *nwk_key, LorawanDerivation derivation,
 static CryptoStatus
 join_1_1(AesCipher *nwk_key, AesCipher *js_key, LorawanFrame request,
 		 const LorawanFrameFields *asked, const uint8_t *join_eui,
-		 LorawanFrame accept, OpenedAccept *opened, LorawanJoin *join)
+		 LorawanFrame accept, LorawanOpenedAccept *opened, LorawanJoin *join)
 {
 	bool		is_rejoin = asked->m_type == LORAWAN_REJOIN_REQUEST;
 	size_t		request_len = request.len - LORAWAN_MIC_SIZE;
@@ -214,7 +199,7 @@ join_1_1(AesCipher *nwk_key, AesCipher *js_key, LorawanFrame request,
 	if (is_rejoin)
 		status = set_js_key(nwk_key, LORAWAN_JS_ENC_KEY, asked, join, js_key);
 	if (status == CRYPTO_OK)
-		status = open_accept(is_rejoin ? js_key : nwk_key, accept, opened);
+		status = lorawan_join_accept_open(is_rejoin ? js_key : nwk_key, accept, opened);
 
 	if (status == CRYPTO_OK)
 		status = set_js_key(nwk_key, LORAWAN_JS_INT_KEY, asked, join, js_key);
@@ -227,19 +212,19 @@ join_1_1(AesCipher *nwk_key, AesCipher *js_key, LorawanFrame request,
 	{
 		status = lorawan_message_mic(is_rejoin ? js_key : nwk_key, request.bytes, request_len,
 									 request_mic);
-		fits = mic_fits(request.bytes, request_len, request_mic) &
+		fits = lorawan_mic_fits(request.bytes + request_len, request_mic) &
 			(memcmp(asked->join_eui, join_eui, LORAWAN_EUI_SIZE) == 0);
 	}
 	if (status != CRYPTO_OK)
 		return status;
 
 	/* Without OptNeg keys and MIC would be those of LoRaWAN 1.0. */
-	fits &= mic_fits(opened->frame, opened->len, accept_mic) &
+	fits &= lorawan_mic_fits(opened->frame + opened->len, accept_mic) &
 		((opened->frame[ACCEPT_DL_SETTINGS] & LORAWAN_OPT_NEG) != 0);
 	if (!fits)
 		return CRYPTO_INTEGRITY;
 
-	take_accept(opened, &join->accept);
+	lorawan_join_accept_read(opened->frame, opened->len, &join->accept);
 	make_block(&join->accept, join_eui, LORAWAN_EUI_SIZE, asked->dev_nonce, join->block);
 	status = derive_session_key(nwk_key, join, LORAWAN_F_NWK_S_INT_KEY);
 	if (status == CRYPTO_OK)
@@ -256,12 +241,12 @@ lorawan_join_1_1(const uint8_t nwk_key[LORAWAN_KEY_SIZE], LorawanFrame request,
 	AesCipher  *root;
 	AesCipher  *js_key;
 	LorawanFrameFields asked;
-	OpenedAccept opened;
+	LorawanOpenedAccept opened;
 	CryptoStatus status;
 
 	if (!parse(request, join_eui == NULL ? LORAWAN_JOIN_REQUEST : LORAWAN_REJOIN_REQUEST,
 			   &asked) ||
-		!lorawan_is_of_type(accept, LORAWAN_JOIN_ACCEPT))
+		!is_join_accept(accept))
 		return CRYPTO_BAD_LENGTH;
 
 	root = aes_cipher_new();

@@ -42,6 +42,15 @@ typedef struct LorawanJoinAccept
 } LorawanJoinAccept;
 
 /*
+ * A join-accept that was opened, whether its MIC fits or not; to be wiped.
+ */
+typedef struct LorawanOpenedAccept
+{
+	uint8_t		frame[LORAWAN_JOIN_ACCEPT_MAX_SIZE];	/* MHDR to MIC */
+	size_t		len;			/* in bytes, without the MIC */
+} LorawanOpenedAccept;
+
+/*
  * A join whose frames fit; to be kept in secure memory, and wiped.  Session
  * keys stand at their LorawanDerivation, 1 to 4.
  */
@@ -54,8 +63,16 @@ typedef struct LorawanJoin
 	uint8_t		js_key[LORAWAN_KEY_SIZE];	/* JSEncKey or JSIntKey, meanwhile */
 } LorawanJoin;
 
-/* Whether a frame is of a type, and well-formed. */
-extern bool lorawan_is_of_type(LorawanFrame frame, LorawanMType m_type);
+/*
+ * Opens a well-formed join-accept.  The caller computes its MIC over the first len bytes
+ * of what comes out, and shows nothing of them unless it fits.
+ */
+extern CryptoStatus lorawan_join_accept_open(AesCipher *key, LorawanFrame accept,
+											 LorawanOpenedAccept *opened);
+
+/* The fields of a join-accept in the clear, of len bytes without its MIC. */
+extern void lorawan_join_accept_read(const uint8_t *frame, size_t len,
+									 LorawanJoinAccept *accept);
 
 /*
  * LoRaWAN 1.0 (L2 1.0.4, sections 6.2.5 and 6.2.6): NwkSKey (at

@@ -1,12 +1,12 @@
 /*
  * mac_command.c
- *	  The table of MAC commands, and reading by it.
+ *	  The table of MAC commands, and taking lists of commands apart by it.
  *
- * For anyone who has a list of commands in the clear.  The table is all there is
- * to know of a command: its size and the bits of its fields.
+ * The lists are in the clear.  The table is all that is known of a command: its size
+ * and the bits of its fields.  Names are those of the specification, with underscores
+ * between words; bits that are reserved for future use are no fields.
  *
- * Names are the specification's, of fields with underscores; bits that are
- * reserved for future use are no fields.
+ * Invariant: nothing is read beyond the end of a list.
  */
 #include "mac_command.h"
 

@@ -15,6 +15,7 @@
 #include <openssl/crypto.h>
 
 #include "../crypto/cmac.h"
+#include "../crypto/secure_memory.h"
 
 #define MAX_MESSAGE (LORAWAN_MAX_PHY_PAYLOAD - LORAWAN_MIC_SIZE)
 
@@ -101,4 +102,13 @@ lorawan_join_accept_mic(AesCipher *js_int_key, uint8_t join_req_type,
 	/* An opened join-accept is not to be seen before its MIC fits. */
 	OPENSSL_cleanse(buffer, JOIN_ACCEPT_PREFIX_SIZE + message_len);
 	return status;
+}
+
+bool
+lorawan_mic_fits(const uint8_t *told, uint8_t computed[LORAWAN_MIC_SIZE])
+{
+	bool		fits = secure_equal(told, computed, LORAWAN_MIC_SIZE);
+
+	secure_wipe(computed, LORAWAN_MIC_SIZE);
+	return fits;
 }

@@ -10,6 +10,8 @@
 #ifndef LORAWAN_MIC_H
 #define LORAWAN_MIC_H
 
+#include <stdbool.h>
+
 #include "payload.h"
 
 #define LORAWAN_MIC_SIZE 4
@@ -55,5 +57,12 @@ extern CryptoStatus lorawan_join_accept_mic(AesCipher *js_int_key, uint8_t join_
 											uint16_t dev_nonce,
 											const uint8_t *message, size_t message_len,
 											uint8_t mic[LORAWAN_MIC_SIZE]);
+
+/*
+ * Whether the MIC of a frame is the one that was computed for it.  The comparison
+ * takes the same time wherever they differ, and the computed MIC is wiped: whoever
+ * only checks frames must not be able to make them.
+ */
+extern bool lorawan_mic_fits(const uint8_t *told, uint8_t computed[LORAWAN_MIC_SIZE]);
 
 #endif							/* LORAWAN_MIC_H */

@@ -1,7 +1,7 @@
 /*
  * root_key_pkcs11.c
  *	  Root keys in tokens, "pkcs11:..." (RFC 7512): AES keys that seal with
- *	  CKM_AES_GCM and never leave the token.
+ *	  CKM_AES_GCM.
  *
  * The key is named by object (its label), id or both.  It is known by its key
  * check value, as the others are, so that one and the same key in a file and in a

@@ -1,99 +1,92 @@
--- Wrapped keys
-------------------------------------------------------------------------------
+-- Wrapped keys: accessors, and what brings keys under KEKs and out again.
 
-CREATE FUNCTION key_vault.kek_id(key key_vault.wrapped_key)
+CREATE OR REPLACE FUNCTION key_vault.kek_id(key key_vault.wrapped_key)
 RETURNS uuid AS 'MODULE_PATHNAME', 'wrapped_key_kek_id'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault.kek_id(key_vault.wrapped_key) IS
 'the KEK that wraps the key';
 
-CREATE FUNCTION key_vault.kek_label(key key_vault.wrapped_key)
+CREATE OR REPLACE FUNCTION key_vault.kek_label(key key_vault.wrapped_key)
 RETURNS text AS 'MODULE_PATHNAME', 'wrapped_key_kek_label'
 LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault.kek_label(key_vault.wrapped_key) IS
 'label of the KEK that wraps the key; NULL when this database does not know it';
 
-CREATE FUNCTION key_vault.kek_version(key key_vault.wrapped_key)
+CREATE OR REPLACE FUNCTION key_vault.kek_version(key key_vault.wrapped_key)
 RETURNS integer AS 'MODULE_PATHNAME', 'wrapped_key_kek_version'
 LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault.kek_version(key_vault.wrapped_key) IS
 'version of the KEK that wraps the key; NULL when this database does not know it';
 
-CREATE FUNCTION key_vault.algorithm(key key_vault.wrapped_key)
+CREATE OR REPLACE FUNCTION key_vault.algorithm(key key_vault.wrapped_key)
 RETURNS text AS 'MODULE_PATHNAME', 'wrapped_key_algorithm'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault.algorithm(key_vault.wrapped_key) IS
 'aes-kw (RFC 3394), aes-kwp (RFC 5649) or aes-kw-bound (RFC 3394 over 01 00 00 00, the DevAddr and the key)';
 
-CREATE FUNCTION key_vault.bound_dev_addr(key key_vault.wrapped_key)
+CREATE OR REPLACE FUNCTION key_vault.bound_dev_addr(key key_vault.wrapped_key)
 RETURNS bytea AS 'MODULE_PATHNAME', 'wrapped_key_bound_dev_addr'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION key_vault.bound_dev_addr(key_vault.wrapped_key) IS
-'the DevAddr (4 bytes, big-endian) that a bound key is for, NULL for others; takes unwrap, decrypt, derive or rewrap';
+'the DevAddr (4 bytes, big-endian) that a bound key is for, NULL for others. Takes unwrap, decrypt, derive or rewrap';
 
-CREATE TYPE key_vault.key_envelope AS (kek_label text, encrypted_key bytea);
-COMMENT ON TYPE key_vault.key_envelope IS
-'KeyEnvelope of LoRaWAN Backend Interfaces: KEK label and wrapped key (AES-KW, RFC 3394)';
-
-CREATE FUNCTION key_vault.generate_key(label text, length integer DEFAULT 16)
+CREATE OR REPLACE FUNCTION key_vault.generate_key(label text, length integer DEFAULT 16)
 RETURNS key_vault.wrapped_key AS 'MODULE_PATHNAME', 'key_vault_generate_key'
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.generate_key(text, integer) IS
-'a new random key of 1 to 4096 bytes, wrapped with the label''s active KEK; takes the privilege wrap';
+'a new random key of 1 to 4096 bytes, wrapped with the label''s active KEK. Takes the privilege wrap';
 
-CREATE FUNCTION key_vault.wrap(key bytea, label text)
+CREATE OR REPLACE FUNCTION key_vault.wrap(key bytea, label text)
 RETURNS key_vault.wrapped_key AS 'MODULE_PATHNAME', 'key_vault_wrap'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.wrap(bytea, text) IS
-'a key of 1 to 4096 bytes, wrapped with the label''s active KEK: AES-KW, or AES-KWP for lengths that AES-KW cannot; takes the privilege wrap. The key passes through SQL in the clear: pass it as a parameter of a prepared statement, never as a literal, with log_parameter_max_length and log_parameter_max_length_on_error = 0 and without auto_explain.log_verbose';
+'a key of 1 to 4096 bytes, wrapped with the label''s active KEK: AES-KW, or AES-KWP for lengths that AES-KW cannot. Takes the privilege wrap. The key passes through SQL in the clear: pass it as a parameter of a prepared statement, never as a literal, with log_parameter_max_length and log_parameter_max_length_on_error = 0 and without auto_explain.log_verbose';
 
-CREATE FUNCTION key_vault.unwrap(key key_vault.wrapped_key)
+CREATE OR REPLACE FUNCTION key_vault.unwrap(key key_vault.wrapped_key)
 RETURNS bytea AS 'MODULE_PATHNAME', 'key_vault_unwrap'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.unwrap(key_vault.wrapped_key) IS
-'the key in the clear, without the context of a bound key; takes the privilege unwrap. Not for daily work: what it returns is as secret as the key';
+'the key in the clear, without the context of a bound key. Takes the privilege unwrap. Not for daily work: what it returns is as secret as the key';
 
-CREATE FUNCTION key_vault.rewrap(key key_vault.wrapped_key)
+CREATE OR REPLACE FUNCTION key_vault.rewrap(key key_vault.wrapped_key)
 RETURNS key_vault.wrapped_key AS 'MODULE_PATHNAME', 'key_vault_rewrap'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.rewrap(key_vault.wrapped_key) IS
-'the same key, wrapped with the active KEK of the same label; keeps the binding; takes the privilege rewrap';
+'the same key, wrapped with the active KEK of the same label; keeps the binding. Takes the privilege rewrap';
 
-CREATE FUNCTION key_vault.rewrap(key key_vault.wrapped_key, label text)
+CREATE OR REPLACE FUNCTION key_vault.rewrap(key key_vault.wrapped_key, label text)
 RETURNS key_vault.wrapped_key AS 'MODULE_PATHNAME', 'key_vault_rewrap_to'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.rewrap(key_vault.wrapped_key, text) IS
-'the same key, wrapped with the active KEK of another label; keeps the binding; takes unwrap on the old label and wrap on the new';
+'the same key, wrapped with the active KEK of another label; keeps the binding. Takes unwrap on the old label and wrap on the new';
 
-CREATE FUNCTION key_vault.bind(key key_vault.wrapped_key, dev_addr bytea)
+CREATE OR REPLACE FUNCTION key_vault.bind(key key_vault.wrapped_key, dev_addr bytea)
 RETURNS key_vault.wrapped_key AS 'MODULE_PATHNAME', 'key_vault_bind'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.bind(key_vault.wrapped_key, bytea) IS
-'the same key, bound to a DevAddr (4 bytes, big-endian): used for any other it is an error; takes the privilege rewrap';
+'the same key, bound to a DevAddr (4 bytes, big-endian): used for any other it is an error. Takes the privilege rewrap';
 
-CREATE FUNCTION key_vault.key_check_value(key key_vault.wrapped_key)
+CREATE OR REPLACE FUNCTION key_vault.key_check_value(key key_vault.wrapped_key)
 RETURNS bytea AS 'MODULE_PATHNAME', 'key_vault_key_check_value'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.key_check_value(key_vault.wrapped_key) IS
-'first 5 bytes of AES-CMAC(key, "key_vault key check value"), for keys of 16, 24 or 32 bytes; takes unwrap, decrypt, derive or rewrap';
+'first 5 bytes of AES-CMAC(key, "key_vault key check value"), for keys of 16, 24 or 32 bytes. Takes unwrap, decrypt, derive or rewrap';
 
-CREATE FUNCTION key_vault.import_envelope(kek_label text, encrypted_key bytea, at_rest_label text,
+CREATE OR REPLACE FUNCTION key_vault.import_envelope(kek_label text, encrypted_key bytea, at_rest_label text,
                                           dev_addr bytea DEFAULT NULL)
 RETURNS key_vault.wrapped_key AS 'MODULE_PATHNAME', 'key_vault_import_envelope'
 LANGUAGE C STABLE PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.import_envelope(text, bytea, text, bytea) IS
 'the key of a KeyEnvelope (LoRaWAN Backend Interfaces), wrapped with the active KEK of the label at rest and, given a DevAddr (4 bytes, big-endian), bound to it; the version of the envelope''s KEK is the one that fits; an empty KEK label means that the 16 bytes are the key itself. NULL if an argument other than dev_addr is. Takes unwrap on the envelope''s label and wrap on the label at rest';
 
-CREATE FUNCTION key_vault.try_envelope_key(kek_label text, encrypted_key bytea)
+CREATE OR REPLACE FUNCTION key_vault.try_envelope_key(kek_label text, encrypted_key bytea)
 RETURNS key_vault.wrapped_key AS 'MODULE_PATHNAME', 'key_vault_try_envelope_key'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 100;
 COMMENT ON FUNCTION key_vault.try_envelope_key(text, bytea) IS
 'a KeyEnvelope (LoRaWAN Backend Interfaces) as a wrapped key under its own KEK, unbound, with nothing rewrapped: to read with before it is imported; NULL where the label does not exist or no version of it opens the envelope. Takes the privilege decrypt on the envelope''s label';
 
-CREATE FUNCTION key_vault.export_envelope(key key_vault.wrapped_key, transport_label text)
+CREATE OR REPLACE FUNCTION key_vault.export_envelope(key key_vault.wrapped_key, transport_label text)
 RETURNS key_vault.key_envelope AS 'MODULE_PATHNAME', 'key_vault_export_envelope'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.export_envelope(key_vault.wrapped_key, text) IS
-'the key as a KeyEnvelope (LoRaWAN Backend Interfaces) under the active KEK of the transport label; drops the binding; takes unwrap on its label and wrap on the transport label';
-
-------------------------------------------------------------------------------
+'the key as a KeyEnvelope (LoRaWAN Backend Interfaces) under the active KEK of the transport label; drops the binding. Takes unwrap on its label and wrap on the transport label';

@@ -1,16 +1,13 @@
--- Sealed values
-------------------------------------------------------------------------------
+-- Values that are sealed: encrypted and authenticated, to be stored.
 
-CREATE FUNCTION key_vault.seal(key key_vault.wrapped_key, plaintext bytea)
+CREATE OR REPLACE FUNCTION key_vault.seal(key key_vault.wrapped_key, plaintext bytea)
 RETURNS bytea AS 'MODULE_PATHNAME', 'key_vault_seal'
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.seal(key_vault.wrapped_key, bytea) IS
-'encrypts plaintext that is to be stored, with AES-256-GCM and a random nonce: 29 bytes more. key: of 32 bytes, from generate_key(label, 32); not for more than 2^32 values. Each call gives another value. NULL if an argument is; takes the privilege decrypt';
+'encrypts plaintext that is to be stored, with AES-256-GCM and a random nonce: 29 bytes more. key: of 32 bytes, from generate_key(label, 32); not for more than 2^32 values. Each call gives another value. NULL if an argument is NULL. Takes the privilege decrypt';
 
-CREATE FUNCTION key_vault.open(key key_vault.wrapped_key, sealed bytea)
+CREATE OR REPLACE FUNCTION key_vault.open(key key_vault.wrapped_key, sealed bytea)
 RETURNS bytea AS 'MODULE_PATHNAME', 'key_vault_open'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.open(key_vault.wrapped_key, bytea) IS
-'decrypts what seal made; an error (KV501) if it was changed or sealed with another key; NULL if an argument is; takes the privilege decrypt';
-
-------------------------------------------------------------------------------
+'decrypts what seal made; an error (KV501) if it was changed or sealed with another key. NULL if an argument is NULL. Takes the privilege decrypt';

@@ -63,6 +63,7 @@ same_text(const char *a, const char *b)
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
+/* Of a text that may be NULL; it stays to the backend's end. */
 static char *
 copy_text(const char *text)
 {

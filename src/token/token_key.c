@@ -12,8 +12,6 @@
  * - Session keys are objects of the session, read and destroyed at once; copies
  *   here are wiped.
  * - Nothing between making such an object and destroying it can raise.
- *
- * Called by root_key_pkcs11.c, kek_token.c and kek.c.
  */
 #include "postgres.h"
 
@@ -133,14 +131,14 @@ find_once(TokenKey *key, bool *lost, DeferredError *error)
 		return false;
 	}
 	if (found == 0)
-		return complain_key(key, "is not in", NULL,
+		return describe_key(key, "is not in", NULL,
 							pstrdup("It is looked for again at the next use.  Restore it from the token's backup."),
 							error);
 	if (found > 1)
 		return complain_key(key, "is more than once in", NULL,
 							pstrdup("Name it by its id as well: id=%01 in the URI."), error);
 	if (key->has_kcv && memcmp(key->kcv, mac, KEY_CHECK_VALUE_SIZE) != 0)
-		return complain_key(key, "is another one in",
+		return describe_key(key, "is another one in",
 							psprintf("Its key check value is %02x%02x%02x%02x%02x, not %02x%02x%02x%02x%02x.",
 									 mac[0], mac[1], mac[2], mac[3], mac[4], key->kcv[0],
 									 key->kcv[1], key->kcv[2], key->kcv[3], key->kcv[4]),

@@ -7,13 +7,11 @@
  *
  * Invariant: what is not understood is refused, not passed over: it could have
  * told one key from another.
- *
- * Called by root_key_pkcs11.c and kek_token.c.
  */
 #include "postgres.h"
 
-#include "../common/bytes.h"
 #include "../common/errors.h"
+#include "../common/hex.h"
 #include "token_uri.h"
 
 static bool

@@ -8,8 +8,6 @@
  * Invariant: while there are cached keys with an age limit, the timer runs or
  * the flag is set.  PostgreSQL stops all timeouts after an error; so the flag is
  * set when a transaction aborts.
- *
- * Called by key_cache.c.
  */
 #include "postgres.h"
 

@@ -10,8 +10,6 @@
  * Invariants: under the lock change the owner of a slot, the baselines and the
  * sum of the ended.  A slot's counters count from its backend's start; what is
  * shown is counted from the baseline, which a reset sets to the counters.
- *
- * Called by key_cache.c, kek.c and src/functions.
  */
 #include "postgres.h"
 

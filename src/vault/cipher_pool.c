@@ -15,7 +15,8 @@
  *   or freed.
  * - The ciphers of the pool are in the statistics' bytes.
  *
- * Called by key_cache.c, which makes room first: the limit is on both together.
+ * The limit on memory is on keys and ciphers together; the cache sees to it before it asks
+ * for one more cipher.
  */
 #include "postgres.h"
 
@@ -89,7 +90,7 @@ key_own_cipher(CipherSlot *owner, const uint8 *key, size_t key_size)
 AesCipher *
 cipher_pool_add(CipherSlot *owner, const uint8 *key, size_t key_size)
 {
-	cipher_pool.ciphers[cipher_pool.n_ciphers] = new_cipher();
+	cipher_pool.ciphers[cipher_pool.n_ciphers] = check_allocated(aes_cipher_new());
 	give_cipher(cipher_pool.n_ciphers++, owner);
 	key_cache_stats->bytes += AES_CIPHER_FOOTPRINT;
 	return key_own_cipher(owner, key, key_size);

@@ -10,8 +10,6 @@
  * - Frames that do not fit, for whatever reason, give the same error.
  * - A derived key is bound where a DevAddr is known, and a bound key derives for its own
  *   DevAddr only.
- *
- * Called by src/functions.
  */
 #include "postgres.h"
 

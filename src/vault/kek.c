@@ -13,8 +13,8 @@
  * - kek_verified_generation is the generation that stood before the rows were read.  A
  *   message accepted while they were read leaves the two unequal, and the next
  *   look-up reads them again: nothing born stale lives longer than one look-up.
- * - Only kek_accept_changes() closes a KEK, so a Kek pointer, and the cache
- *   entries that point to it, are good until then.
+ * - Only kek_accept_changes() closes a KEK, so a pointer to a Kek is good until
+ *   then.
  * - An error at any point leaves no half-made KEK behind and the withdrawn ones
  *   marked, to be closed by the next look-up.
  */
@@ -30,9 +30,10 @@
 #include "../token/kek_token.h"
 #include "cache_stats.h"
 #include "kek.h"
-#include "key_cache.h"
 
 static HTAB *keks = NULL;
+
+static void (*before_closing) (void) = NULL;
 
 uint64		kek_verified_generation = 0;
 
@@ -124,6 +125,12 @@ close_kek(Kek *kek)
 	hash_search(keks, &kek->kek_id, HASH_REMOVE, NULL);
 }
 
+void
+kek_before_closing(void (*callback) (void))
+{
+	before_closing = callback;
+}
+
 /* Marks the KEKs of every label of which some open row changed. */
 static void
 mark_changed_labels(void)
@@ -171,7 +178,7 @@ kek_verify_open(void)
 		cache_stats_attach();
 	}
 	mark_changed_labels();
-	key_cache_wipe_withdrawn();
+	before_closing();
 
 	hash_seq_init(&scan, keks);
 	while ((kek = hash_seq_search(&scan)) != NULL)

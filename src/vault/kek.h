@@ -37,6 +37,12 @@ extern uint64 kek_verified_generation;
 extern void kek_verify_open(void);
 
 /*
+ * What lets go of the KEKs that are marked as withdrawn, each time before they are
+ * closed.  It must not raise.
+ */
+extern void kek_before_closing(void (*callback) (void));
+
+/*
  * Accepts what other sessions committed: KEKs whose rows changed are closed, and
  * the cached keys of their labels wiped.  Every look-up begins with it; no
  * pointer from an earlier look-up is good after it.

@@ -6,19 +6,19 @@
  * kek_id and every wrapped byte (there is one format).  So it cannot stand for
  * another key, and a change of a KEK cannot make it wrong; it can only withdraw it.
  *
- * An entry is the key and little more (times of birth, looked at seldom, are
- * elsewhere): with thousands of keys, waiting for memory is what costs.  The
- * entries that are used most have a keyed cipher, see cipher_pool.c.
+ * An entry holds the key and little more: with thousands of keys, most of the time of a
+ * hit is spent waiting for memory.  So the time when an entry was made, which is
+ * looked at seldom, is stored elsewhere.  The entries that are used most have a keyed
+ * cipher, see cipher_pool.c.
  *
  * Invariants:
- * - An entry is in the table and in the clock, or it is the one that is lent.
- * - Keys are in secure memory; a piece is wiped when it is freed.
- * - An entry's cipher leaves with it.
- * - Failures are never entered: an entry is filled before it is kept.
+ * - An entry is in the table and in the clock, or it is the one that is new and not
+ *   inserted.
+ * - Keys are in secure memory, which is wiped when it is freed.
+ * - An entry's cipher is wiped with the entry.
+ * - Failures are never inserted: an entry is filled in before it is inserted.
  * - The bytes in use stay within the limit; one entry and its cipher are always
  *   allowed, so that a limit of 0 means one entry.
- *
- * Called by vault.c; key_cache_wipe_withdrawn() by kek.c.
  */
 #include "postgres.h"
 
@@ -86,16 +86,19 @@ bucket_matches(const CacheEntry *entry, const CacheEntry *sought, const WrappedK
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-/* A key lives longer than its limit by a part of so many of it at most. */
+/* Expired keys are wiped at most cache_max_age / SWEEPS_PER_AGE seconds late. */
 #define SWEEPS_PER_AGE 20
 
-/* So many entries fit its nearest cache, where no hint is needed. */
+/* Up to this number of entries, the processor's first cache has all of them. */
 #define FEW_ENTRIES 64
 
-/* So many entries are near enough to the processor to be replaced at little cost. */
+/* Up to this number of entries, replacing one costs little, so any key is inserted. */
 #define MANY_ENTRIES 4096
 
-/* After so many evictions in vain, of so many keys one is still taken in. */
+/*
+ * After this number of evictions of entries that were used only once, one key of
+ * ADMISSION_INTERVAL is still inserted.
+ */
 #define VAIN_EVICTIONS 256
 #define ADMISSION_INTERVAL 16
 
@@ -105,7 +108,7 @@ int			key_cache_max_age = 600;
 int			key_cache_max_uses = 0;
 double		key_cache_verify_rate = 1.0;
 
-CacheEntry *key_cache_lent = NULL;
+CacheEntry *key_cache_uninserted = NULL;
 
 static bucket_hash *table = NULL;
 
@@ -125,14 +128,15 @@ static uint32 clock_allocated = 0;
 static uint32 clock_hand = 0;
 
 /*
- * By how much evictions of what was never found again prevail, among what was
- * taken in since the last transaction's end: where they do, the keys in use do not fit.
+ * Among the entries inserted since the last transaction's end: how many more were evicted
+ * without having been found again than were evicted after they had been.  When there are
+ * many, the keys in use do not fit in the cache.
  */
 static uint32 vain_evictions = 0;
-static uint64 vain_since = 0;
-static uint32 keys_not_taken_in = 0;
+static uint64 vain_since = 0;	/* nanoseconds, as now_ns() counts them */
+static uint32 keys_not_inserted = 0;
 
-/* When the ages of all entries are to be looked at, in nanoseconds. */
+/* When the ages of all entries are to be looked at: nanoseconds, as above. */
 static uint64 next_sweep = 0;
 
 static uint64
@@ -183,11 +187,11 @@ wipe_entry(CacheEntry *entry)
 }
 
 /*
- * Evicts until so many more bytes fit.  An entry that was used since the
- * hand came by is passed over once; one is never evicted: keep.
+ * Evicts entries until so many more bytes fit.  An entry that was used since the
+ * hand came by is passed over once; the entry except is never evicted.
  */
 static void
-make_room(size_t bytes, const CacheEntry *keep, int size_kb)
+make_room(size_t bytes, const CacheEntry *except, int size_kb)
 {
 	while (key_cache_stats->bytes + bytes > (uint64) size_kb * 1024 && clock_used > 0)
 	{
@@ -196,9 +200,9 @@ make_room(size_t bytes, const CacheEntry *keep, int size_kb)
 		if (clock_hand >= clock_used)
 			clock_hand = 0;
 		entry = clock_places[clock_hand++].entry;
-		if (entry == keep && clock_used == 1)
+		if (entry == except && clock_used == 1)
 			break;
-		if (entry == keep || entry->used)
+		if (entry == except || entry->used)
 		{
 			entry->used = false;
 			continue;
@@ -213,16 +217,16 @@ make_room(size_t bytes, const CacheEntry *keep, int size_kb)
 }
 
 /*
- * Whether to take in a key for which others would have to leave.  Where those
- * came and went without having been of use, most keys are better left out: that spares
- * replacing one with another for nothing, and those that are here are found again.
+ * Whether to insert a key for which others would have to be evicted.  When many were
+ * evicted without having been found again, most keys are better not inserted: that saves
+ * replacing one with another for nothing, and the keys in the cache are found again.
  */
 static bool
-is_taken_in(size_t bytes)
+may_insert(size_t bytes)
 {
 	return key_cache_stats->bytes + bytes <= (uint64) key_cache_size * 1024 ||
 		clock_used < MANY_ENTRIES || vain_evictions < VAIN_EVICTIONS ||
-		++keys_not_taken_in % ADMISSION_INTERVAL == 0;
+		++keys_not_inserted % ADMISSION_INTERVAL == 0;
 }
 
 /* Right behind the hand, which comes by every other entry first. */
@@ -241,10 +245,10 @@ add_to_clock(CacheEntry *entry)
 }
 
 void
-key_cache_wipe_lent(void)
+key_cache_wipe_uninserted(void)
 {
-	secure_free(key_cache_lent);
-	key_cache_lent = NULL;
+	secure_free(key_cache_uninserted);
+	key_cache_uninserted = NULL;
 }
 
 static void
@@ -264,8 +268,9 @@ key_cache_flush(void)
 	wipe_all();
 }
 
-void
-key_cache_wipe_withdrawn(void)
+/* No entry may point to a KEK that is closed. */
+static void
+wipe_withdrawn(void)
 {
 	key_cache_release();
 	cipher_pool_wipe_shared();
@@ -318,7 +323,7 @@ key_cache_assign_size(int newval, void *extra)
 	make_room(0, NULL, newval);
 }
 
-/* Neither a lent key nor a keyed context outlives its transaction. */
+/* Neither a key that was not inserted nor the shared cipher outlives its transaction. */
 static void
 end_of_transaction(XactEvent event, void *arg)
 {
@@ -349,6 +354,7 @@ void
 key_cache_init(void)
 {
 	age_timer_init();
+	kek_before_closing(wipe_withdrawn);
 	RegisterXactCallback(end_of_transaction, NULL);
 	RegisterSubXactCallback(end_of_subtransaction, NULL);
 }
@@ -405,7 +411,7 @@ wipe_aged(void)
 }
 
 void
-key_cache_expect(const WrappedKey *wrapped_key)
+key_cache_prefetch(const WrappedKey *wrapped_key)
 {
 	const CacheBucket *bucket;
 	uint32		hash;
@@ -469,7 +475,7 @@ key_cache_find(const WrappedKey *wrapped_key)
 }
 
 CacheEntry *
-key_cache_lend(const WrappedKey *wrapped_key, struct Kek *kek)
+key_cache_new(const WrappedKey *wrapped_key, struct Kek *kek)
 {
 	CacheEntry *entry;
 
@@ -482,17 +488,17 @@ key_cache_lend(const WrappedKey *wrapped_key, struct Kek *kek)
 	entry->cipher_slot = NO_CIPHER;
 	entry->uses = 1;
 	memcpy(entry->data, wrapped_key->wrapped, wrapped_key->wrapped_size);
-	key_cache_lent = entry;
+	key_cache_uninserted = entry;
 	return entry;
 }
 
 void
-key_cache_keep(CacheEntry *entry)
+key_cache_insert(CacheEntry *entry)
 {
 	bool		found;
 
-	Assert(entry == key_cache_lent);
-	if (!is_taken_in(entry_footprint(entry)))
+	Assert(entry == key_cache_uninserted);
+	if (!may_insert(entry_footprint(entry)))
 		return;
 	if (table == NULL)
 		create_table();
@@ -510,15 +516,9 @@ key_cache_keep(CacheEntry *entry)
 		look_at_ages();
 	add_to_clock(entry);
 	entry->is_cached = true;
-	key_cache_lent = NULL;
+	key_cache_uninserted = NULL;
 	key_cache_stats->bytes += entry_footprint(entry);
 	key_cache_stats->entries++;
-}
-
-void
-key_cache_forget(CacheEntry *entry)
-{
-	wipe_entry(entry);
 }
 
 AesCipher *

@@ -41,13 +41,13 @@ typedef struct CacheEntry
 	CipherSlot	cipher_slot;
 	uint8		algorithm;		/* WrapAlgorithm */
 	bool		is_bound:1;
-	bool		is_cached:1;	/* or only lent for one use */
+	bool		is_cached:1;	/* it was inserted */
 	bool		used:1;			/* since the clock's hand came by */
 	uint8		data[FLEXIBLE_ARRAY_MEMBER];	/* wrapped bytes; context if
 												 * bound; key */
 } CacheEntry;
 
-/* Registers what wipes lent keys at the end of transactions; from _PG_init. */
+/* Registers what wipes keys at the end of transactions; from _PG_init. */
 extern void key_cache_init(void);
 
 /* Assign hooks: wipe what the new value does not allow. */
@@ -61,7 +61,7 @@ extern void key_cache_assign_max_uses(int newval, void *extra);
  * soon: with thousands of keys the wait for memory is much of what a hit
  * costs.  A hint, nothing depends on it.
  */
-extern void key_cache_expect(const WrappedKey *wrapped_key);
+extern void key_cache_prefetch(const WrappedKey *wrapped_key);
 
 /*
  * The entry of a wrapped key, NULL when there is none that may be used; counts a use.  Good
@@ -70,28 +70,24 @@ extern void key_cache_expect(const WrappedKey *wrapped_key);
 extern CacheEntry *key_cache_find(const WrappedKey *wrapped_key);
 
 /*
- * An entry with room for the unwrapped bytes, which the caller fills at
- * key_cache_unwrapped(), and for whose key_size it sees.  It is lent: wiped by key_cache_release(), at the
- * latest at the end of the transaction, unless key_cache_keep() is called.
+ * A new entry, with room for the unwrapped bytes.  The caller writes them at
+ * key_cache_unwrapped(), and the size of the key in key_size.  The entry is wiped by
+ * key_cache_release(), or at the end of the transaction at the latest, unless
+ * key_cache_insert() is called; that may decide not to insert it.
  */
-extern CacheEntry *key_cache_lend(const WrappedKey *wrapped_key, struct Kek *kek);
-extern void key_cache_keep(CacheEntry *entry);
+extern CacheEntry *key_cache_new(const WrappedKey *wrapped_key, struct Kek *kek);
+extern void key_cache_insert(CacheEntry *entry);
 
-extern CacheEntry *key_cache_lent;
-extern void key_cache_wipe_lent(void);
+/* The new entry that was not inserted; NULL when there is none. */
+extern CacheEntry *key_cache_uninserted;
+extern void key_cache_wipe_uninserted(void);
 
 static inline void
 key_cache_release(void)
 {
-	if (unlikely(key_cache_lent != NULL))
-		key_cache_wipe_lent();
+	if (unlikely(key_cache_uninserted != NULL))
+		key_cache_wipe_uninserted();
 }
-
-/* Wipes one entry that was found. */
-extern void key_cache_forget(CacheEntry *entry);
-
-/* Wipes the entries under KEKs that are marked as withdrawn. */
-extern void key_cache_wipe_withdrawn(void);
 
 /* Wipes everything. */
 extern void key_cache_flush(void);

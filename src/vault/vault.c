@@ -7,11 +7,9 @@
  * context of a bound key.  The checks are the same for a key from the cache and
  * for one just unwrapped.
  *
- * Invariant: what is lent was unwrapped from exactly these bytes with the KEK that
+ * Invariant: what is borrowed was unwrapped from exactly these bytes with the KEK that
  * they name, its integrity checked, while the KEK's state allowed it as of the
  * messages accepted at the start of this look-up.
- *
- * Called by src/functions and by wrapping.c.
  */
 #include "postgres.h"
 
@@ -112,12 +110,12 @@ vault_failure_name(VaultFailure failure)
 }
 
 /*
- * Unwraps into a lent entry; NULL when the integrity check does not fit.
+ * Unwraps into a new entry; NULL when the integrity check fails.
  */
 static CacheEntry *
 unwrap(const WrappedKey *wrapped_key, Kek *kek)
 {
-	CacheEntry *entry = key_cache_lend(wrapped_key, kek);
+	CacheEntry *entry = key_cache_new(wrapped_key, kek);
 	size_t		unwrapped_size = wrapped_key->wrapped_size - KEY_WRAP_OVERHEAD;
 	CryptoStatus status;
 
@@ -224,14 +222,14 @@ look_up(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill,
 		return NULL;
 	}
 	if (fill && key_cache_mode != KEY_CACHE_OFF)
-		key_cache_keep(entry);
+		key_cache_insert(entry);
 	return entry;
 }
 
 void
-vault_expect(const WrappedKey *wrapped_key)
+vault_prefetch(const WrappedKey *wrapped_key)
 {
-	key_cache_expect(wrapped_key);
+	key_cache_prefetch(wrapped_key);
 }
 
 AesCipher *
@@ -287,7 +285,7 @@ vault_borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of)
 }
 
 VaultKey
-vault_borrow_key_again(const WrappedKey *wrapped_key, KekPrivileges any_of)
+vault_borrow_cached_key(const WrappedKey *wrapped_key, KekPrivileges any_of)
 {
 	VaultKey	key = {0};
 
@@ -300,6 +298,20 @@ vault_try_borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of,
 					 VaultKey *key, VaultFailure *failure)
 {
 	return borrow_key(wrapped_key, any_of, false, key, failure);
+}
+
+bool
+vault_kek_name(const WrappedKey *wrapped_key, VaultKekName *name)
+{
+	const Kek  *kek;
+
+	kek_accept_changes();
+	kek = kek_find(wrapped_key->kek_id);
+	if (kek == NULL)
+		return false;
+	name->label = pstrdup(kek->row.label);
+	name->version = kek->row.version;
+	return true;
 }
 
 void

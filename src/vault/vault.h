@@ -36,8 +36,21 @@ typedef struct VaultKey
 	int32		kek_version;
 } VaultKey;
 
+/* The KEK of a wrapped key, by its names; the label is allocated. */
+typedef struct VaultKekName
+{
+	char	   *label;
+	int32		version;
+} VaultKekName;
+
+/*
+ * Looks up which KEK a wrapped key names; false when it is unknown here.  Opens
+ * nothing, and so takes no privilege.
+ */
+extern bool vault_kek_name(const WrappedKey *wrapped_key, VaultKekName *name);
+
 /* A hint that the key will be borrowed soon; nothing depends on it. */
-extern void vault_expect(const WrappedKey *wrapped_key);
+extern void vault_prefetch(const WrappedKey *wrapped_key);
 
 /*
  * A context keyed for AES_ENCRYPT with a LoRaWAN session key of 16 bytes,
@@ -54,9 +67,9 @@ extern AesCipher *vault_borrow_cipher(const WrappedKey *wrapped_key,
 extern VaultKey vault_borrow_key(const WrappedKey *wrapped_key,
 								 KekPrivileges any_of);
 
-/* The same for a key that will be asked for again, and goes into the cache. */
-extern VaultKey vault_borrow_key_again(const WrappedKey *wrapped_key,
-									   KekPrivileges any_of);
+/* The same for a key that will be asked for again: it is inserted into the cache. */
+extern VaultKey vault_borrow_cached_key(const WrappedKey *wrapped_key,
+										KekPrivileges any_of);
 
 /* The same; false, and the reason, where the key itself is the fault. */
 extern bool vault_try_borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of,

@@ -7,8 +7,6 @@
  *   an error included.
  * - Wrapping is always with the label's active KEK; the algorithm follows from
  *   the length and the binding.
- *
- * Called by src/functions and by derivation.c.
  */
 #include "postgres.h"
 
@@ -267,9 +265,10 @@ kek_of_envelope(const List *rows, const uint8 *encrypted_key,
 	return NULL;
 }
 
-void
-vault_open_envelope(const char *kek_label, const uint8 *encrypted_key,
-					size_t encrypted_size, uint8 *key)
+/* The key of an envelope; accepts no changes, since the caller may hold a KEK. */
+static void
+open_envelope(const char *kek_label, const uint8 *encrypted_key, size_t encrypted_size,
+			  uint8 *key)
 {
 	List	   *rows;
 	ListCell   *cell;
@@ -305,6 +304,14 @@ vault_open_envelope(const char *kek_label, const uint8 *encrypted_key,
 					kek_label),
 			 errdetail("Its versions: %s.  Suspended and destroyed ones were not tried.",
 					   versions.data)));
+}
+
+void
+vault_open_envelope(const char *kek_label, const uint8 *encrypted_key,
+					size_t encrypted_size, uint8 *key)
+{
+	kek_accept_changes();
+	open_envelope(kek_label, encrypted_key, encrypted_size, key);
 }
 
 struct varlena *
@@ -370,7 +377,7 @@ vault_import(const char *kek_label, const uint8 *encrypted_key,
 		}
 		else
 		{
-			vault_open_envelope(kek_label, encrypted_key, encrypted_size, key);
+			open_envelope(kek_label, encrypted_key, encrypted_size, key);
 			value = wrap_with(kek, key, encrypted_size - KEY_WRAP_OVERHEAD, dev_addr);
 		}
 	}

@@ -213,7 +213,7 @@ BEGIN
         'ALTER ROLE regress_kv_owner SUPERUSER', 'CREATE TEMP TABLE mine ()', 'PREPARE trap AS SELECT 1', 'LISTEN trap',
         'DECLARE trap CURSOR WITH HOLD FOR SELECT 1', 'CREATE FUNCTION key_vault.trap() RETURNS int LANGUAGE sql AS ''SELECT 1''',
         'UPDATE key_vault.kek SET state = state', 'SELECT sealed_material FROM key_vault.kek',
-        $c$SELECT key_vault.kek_erase('app', 1)$c$, $c$SELECT pg_read_file('PG_VERSION')$c$, 'ROLLBACK', 'COMMIT']
+        $c$SELECT key_vault_internal.kek_erase('app', 1)$c$, $c$SELECT pg_read_file('PG_VERSION')$c$, 'ROLLBACK', 'COMMIT']
     LOOP
         IF public.try(command) = 'done' THEN
             INSERT INTO public.seen VALUES (place || ': ' || command, current_user, session_user, true);
@@ -498,7 +498,9 @@ SELECT is(key_vault.kek_destroy_due(), 1, 'what is due is destroyed');
 SELECT is((SELECT string_agg(state || coalesce(' scheduled' || left(destroy_at::text, 0), ''), ', ' ORDER BY version) FROM key_vault.keks WHERE label = 'gone'),
     'destroyed, destroyed, active scheduled', 'but for what still wraps a key, which stays scheduled');
 DROP TABLE last_one;
-SELECT is(key_vault.kek_destroy_due(), 1, 'until nothing hangs on it');
+SELECT is(key_vault.kek_destroy_due(), 0, 'nor is the active version, with which others can wrap keys at any moment');
+SELECT key_vault.kek_suspend('gone', 3) \g /dev/null
+SELECT is(key_vault.kek_destroy_due(), 1, 'until nothing hangs on it, and it is not active');
 SELECT is((SELECT string_agg(event, ', ' ORDER BY at) FROM key_vault.audit_log WHERE label = 'gone' AND version = 2), 'rotated, scheduled, unscheduled, scheduled, destroyed', 'all of it is in the audit log');
 
 DROP OWNED BY regress_kv_owner, regress_kv_rotator CASCADE;

@@ -32,7 +32,7 @@ SELECT is(array_agg(DISTINCT proowner::regrole::text), '{kv_storage_owner}', 'an
 SELECT is_empty($$SELECT FROM pg_depend d WHERE d.deptype = 'e' AND d.objid IN (SELECT oid FROM pg_class WHERE relnamespace = 'lorawan'::regnamespace UNION SELECT oid FROM pg_proc WHERE pronamespace = 'lorawan'::regnamespace)$$, 'none is a member of the extension');
 SELECT is_empty($$SELECT c.oid::regclass FROM pg_class c WHERE relnamespace = 'lorawan'::regnamespace AND relkind IN ('r', 'p', 'v') AND NOT relispartition AND obj_description(oid, 'pg_class') IS NULL$$, 'each table and view has a comment');
 SELECT is_empty($$SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'lorawan'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL$$, 'and each function');
-SELECT is_empty($$SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'lorawan'::regnamespace AND (prosecdef OR proconfig <> '{"search_path=pg_catalog, pg_temp"}')$$, 'functions are the caller''s, and look names up in pg_catalog');
+SELECT is_empty($$SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'lorawan'::regnamespace AND (prosecdef OR proconfig <> '{"search_path=lorawan, pg_temp"}')$$, 'functions run as who calls them, and look names up in pg_catalog, the schema and nowhere else');
 SELECT is(kek_label, 'lorawan', 'the KEK label is the schema''s name, if none is given') FROM lorawan.storage_settings;
 
 -- What an ingester needs, and no more
@@ -61,11 +61,14 @@ RESET ROLE;
 SELECT set_has('SELECT oid, relname::text FROM pg_class WHERE relnamespace = ''lorawan''::regnamespace', 'SELECT oid, relname FROM before', 'made again, all that was there is there');
 SELECT set_eq('SELECT relname::text FROM pg_class WHERE relnamespace = ''lorawan''::regnamespace EXCEPT SELECT relname FROM before', '{uplink_20240501,uplink_20240501_dev_eui_received_at_f_cnt_session_key_id_idx,uplink_20240501_received_at_idx}'::text[], 'and a partition for what came meanwhile');
 SELECT is(count(*), 2::bigint, 'with its rows') FROM lorawan.uplink;
+SELECT throws_ok($$CALL key_vault.create_storage('lorawan', kek_label => 'other')$$, '42501', 'must be owner of storage "lorawan"', 'not by a superuser either, who would own what is made');
+SET ROLE kv_storage_owner;
 CALL key_vault.create_storage('lorawan', kek_label => 'other', keep_messages => true);
 CALL key_vault.create_storage('lorawan');
 SELECT results_eq('SELECT kek_label, partition_interval, keep_messages FROM lorawan.storage_settings', $$VALUES ('other', 'day', true)$$, 'settings change when they are given');
 CALL key_vault.create_storage('lorawan', kek_label => 'lorawan', keep_messages => false);
 SELECT throws_ok($$CALL key_vault.create_storage('lorawan', partition_interval => 'month')$$, '55000', 'storage "lorawan" has partitions of a day each', 'but for the interval');
+RESET ROLE;
 
 -- Another schema, of an odd name, and hostile things in the search path
 CREATE SCHEMA hostile;

@@ -122,6 +122,16 @@ is(in_db($same, 'plain', q{SELECT key_vault.has_kek_privilege('net', 'decrypt'),
     't|f', 'and has its privileges');
 is(in_db($same, 'plain', q{SELECT key_vault.kek_rotate('net')}), 3, 'it rotates on');
 
+# pg_restore --clean would drop KEKs that came since: it goes on when it is told to.
+like(restore($same, 'plain', $custom, '--clean', '--if-exists'), qr/cannot drop table key_vault\.kek: .*HINT: .*PGOPTIONS/s, 'pg_restore --clean is refused');
+is(in_db($same, 'plain', q{SELECT max(version) FROM key_vault.keks WHERE label = 'net'}), 3, 'and the KEKs are there');
+{
+    local $ENV{PGOPTIONS} = '-c key_vault.allow_drop=on';
+    is(restore($same, 'plain', $custom, '--clean', '--if-exists'), 'restored', 'with PGOPTIONS it goes on');
+}
+is(in_db($same, 'plain', $keys),  $all_keys,  'every key is as it was');
+is(in_db($same, 'plain', $vault), $all_vault, 'so are the KEKs');
+
 # In whatever order: the keys before the KEKs, backwards, and side by side.
 
 sub entries

@@ -217,7 +217,7 @@ $destroy = sprintf q{SELECT key_vault.kek_destroy('app', %d)}, $version - 1;
 look($holder, qq{BEGIN; INSERT INTO strays VALUES ('uncommitted', ARRAY['$old']::key_vault.wrapped_key[])});
 my $destroyer = $node->background_psql('postgres', on_error_stop => 0);
 $destroyer->query_until(qr/started/, "\\echo started\n$destroy;\n");
-$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE relation = 'strays'::regclass AND NOT granted}) or die;
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'virtualxid' AND NOT granted}) or die;
 look($holder, 'COMMIT');
 $destroyer->query('SELECT 1');
 like($destroyer->{stderr}, qr/still wraps 1 keys\n.*There are 1 in column "pair" of public\.strays/, 'kek_destroy waits for writers, and counts what they wrote');

@@ -67,7 +67,7 @@ my $key    = $primary->safe_psql('postgres', sprintf $wrap, 'net');
 my $key_app = $primary->safe_psql('postgres', sprintf $wrap, 'app');
 $primary->safe_psql('postgres', q{
     SET client_min_messages = error;
-    SELECT key_vault.kek_rotate('net'), key_vault.kek_suspend('idle', 1), key_vault.kek_erase('gone', 1);
+    SELECT key_vault.kek_rotate('net'), key_vault.kek_suspend('idle', 1), key_vault_internal.kek_erase('gone', 1);
 });
 
 my $standby = new_node('standby');

@@ -73,7 +73,7 @@ ok($stored[0] > 0 && $stored[1] > 0, 'to both of them');
 my $all     = q{SELECT convert_from(payload, 'UTF8'), count(*) FROM uplink_decrypted GROUP BY 1};
 my $analyst = open_session($coordinator);
 look($analyst, 'SET ROLE analyst');
-like(look($analyst, $all), qr/^ERROR:  permission denied for function lorawan_decrypt_uplink/,
+like(look($analyst, $all), qr/^ERROR:  permission denied for KEK label "net"/,
     'the mapped role may not, and is who is asked');
 
 $shards[0]->safe_psql('postgres', q{SELECT key_vault.kek_grant('net', 'reader', 'decrypt')});

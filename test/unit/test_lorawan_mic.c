@@ -97,6 +97,25 @@ mic_refused(void)
 	aes_cipher_free(unkeyed);
 }
 
+/* A MIC fits if all of its bytes do, and the computed one is gone afterwards. */
+static void
+mic_compared(void)
+{
+	const uint8_t told[LORAWAN_MIC_SIZE] = {0x01, 0x80, 0x00, 0xff};
+	uint8_t		computed[LORAWAN_MIC_SIZE];
+
+	memcpy(computed, told, sizeof(told));
+	CHECK(lorawan_mic_fits(told, computed));
+	CHECK(all_bytes_are(computed, 0, sizeof(computed)));
+	for (size_t bit = 0; bit < 8 * sizeof(told); bit++)
+	{
+		memcpy(computed, told, sizeof(told));
+		computed[bit / 8] ^= (uint8_t) (1 << bit % 8);
+		CHECK(!lorawan_mic_fits(told, computed));
+		CHECK(all_bytes_are(computed, 0, sizeof(computed)));
+	}
+}
+
 static AesCipher *stack_cipher;
 static uint8_t stack_message[40] = {0xdb};
 static uint8_t stack_mic[LORAWAN_MIC_SIZE];
@@ -143,5 +162,6 @@ test_lorawan_mic(void)
 	RUN(mic_of_messages);
 	RUN(mic_of_join_accepts);
 	RUN(mic_refused);
+	RUN(mic_compared);
 	RUN_NATIVE(mic_stack_wiped);
 }

@@ -1,71 +1,12 @@
--- LoRaWAN frames and counters: without a key, for everyone
-------------------------------------------------------------------------------
+-- LoRaWAN frames and counters.  None of these takes a key or asks for a privilege.
 
--- src/functions/lorawan_frame_functions.c sets the columns by their numbers.
-CREATE TYPE key_vault.lorawan_frame AS (
-    mtype        text,
-    uplink       boolean,
-    confirmed    boolean,
-    dev_addr     bytea,
-    adr          boolean,
-    adr_ack_req  boolean,
-    ack          boolean,
-    class_b      boolean,
-    f_pending    boolean,
-    f_cnt16      integer,
-    f_opts       bytea,
-    f_port       integer,
-    frm_payload  bytea,
-    mic          bytea,
-    join_eui     bytea,
-    dev_eui      bytea,
-    dev_nonce    integer,
-    rejoin_type  integer,
-    net_id       bytea,
-    rj_count     integer,
-    body         bytea
-);
-COMMENT ON TYPE key_vault.lorawan_frame IS
-'a LoRaWAN frame taken apart (LoRaWAN L2 1.0.4 and 1.1, sections 4 and 6.2); columns that a frame of its mtype does not have are NULL';
-COMMENT ON COLUMN key_vault.lorawan_frame.mtype IS
-'join-request, join-accept, (un)confirmed data uplink or downlink, rejoin-request, proprietary';
-COMMENT ON COLUMN key_vault.lorawan_frame.uplink IS 'sent by the device; NULL for proprietary frames';
-COMMENT ON COLUMN key_vault.lorawan_frame.confirmed IS 'data frames: asks for an acknowledgement';
-COMMENT ON COLUMN key_vault.lorawan_frame.dev_addr IS 'data frames: 4 bytes, big-endian as displayed';
-COMMENT ON COLUMN key_vault.lorawan_frame.adr IS 'data frames: FCtrl, bit 7';
-COMMENT ON COLUMN key_vault.lorawan_frame.adr_ack_req IS 'data uplinks: FCtrl, bit 6';
-COMMENT ON COLUMN key_vault.lorawan_frame.ack IS 'data frames: FCtrl, bit 5';
-COMMENT ON COLUMN key_vault.lorawan_frame.class_b IS 'data uplinks: FCtrl, bit 4';
-COMMENT ON COLUMN key_vault.lorawan_frame.f_pending IS 'data downlinks: FCtrl, bit 4';
-COMMENT ON COLUMN key_vault.lorawan_frame.f_cnt16 IS
-'data frames: the low 16 bits of the frame counter, which is not yet what decryption takes: see lorawan_f_cnt and lorawan_full_f_cnt';
-COMMENT ON COLUMN key_vault.lorawan_frame.f_opts IS
-'data frames: 0 to 15 bytes of MAC commands; encrypted in LoRaWAN 1.1';
-COMMENT ON COLUMN key_vault.lorawan_frame.f_port IS
-'data frames: 0 to 255; NULL without FPort; with 0 the payload is MAC commands under a network session key';
-COMMENT ON COLUMN key_vault.lorawan_frame.frm_payload IS 'data frames: encrypted; NULL without FPort';
-COMMENT ON COLUMN key_vault.lorawan_frame.mic IS
-'4 bytes, as in the frame; NULL for join-accepts, whose MIC is encrypted, and proprietary frames';
-COMMENT ON COLUMN key_vault.lorawan_frame.join_eui IS
-'join-requests and rejoin-requests of type 1: 8 bytes, big-endian as displayed; LoRaWAN 1.0 says AppEUI';
-COMMENT ON COLUMN key_vault.lorawan_frame.dev_eui IS
-'join-requests and rejoin-requests: 8 bytes, big-endian as displayed';
-COMMENT ON COLUMN key_vault.lorawan_frame.dev_nonce IS 'join-requests: 0 to 65535';
-COMMENT ON COLUMN key_vault.lorawan_frame.rejoin_type IS 'rejoin-requests: 0, 1 or 2';
-COMMENT ON COLUMN key_vault.lorawan_frame.net_id IS
-'rejoin-requests of types 0 and 2: 3 bytes, big-endian as displayed';
-COMMENT ON COLUMN key_vault.lorawan_frame.rj_count IS
-'rejoin-requests: RJcount0 (types 0 and 2) or RJcount1 (type 1), 0 to 65535';
-COMMENT ON COLUMN key_vault.lorawan_frame.body IS
-'what follows the MHDR: of join-accepts 16 or 32 bytes, encrypted, with the MIC; of proprietary frames all';
-
-CREATE FUNCTION key_vault.lorawan_parse(phy_payload bytea)
+CREATE OR REPLACE FUNCTION key_vault.lorawan_parse(phy_payload bytea)
 RETURNS key_vault.lorawan_frame AS 'MODULE_PATHNAME', 'key_vault_lorawan_parse'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION key_vault.lorawan_parse(bytea) IS
 'takes a LoRaWAN frame apart, a PHYPayload of at most 255 bytes with its MIC (LoRaWAN L2 1.0.4 and 1.1, sections 4 and 6.2); nothing is decrypted or checked against a key. Reserved bits are ignored. Error KV301, with the field and its offset, for a malformed frame. In FROM, so that it runs once a row: FROM uplink, key_vault.lorawan_parse(phy_payload) AS f';
 
-CREATE FUNCTION key_vault.lorawan_mac_commands(
+CREATE OR REPLACE FUNCTION key_vault.lorawan_mac_commands(
     commands bytea, uplink boolean,
     OUT n integer, OUT "offset" integer, OUT cid integer, OUT name text, OUT fields jsonb)
 RETURNS SETOF record AS 'MODULE_PATHNAME', 'key_vault_lorawan_mac_commands'
@@ -73,48 +14,38 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10 ROWS 3;
 COMMENT ON FUNCTION key_vault.lorawan_mac_commands(bytea, boolean) IS
 'lists the MAC commands of FOpts or of an FRMPayload with FPort 0, in the clear (LoRaWAN L2 1.0.x and 1.1, section 5, and 1.1, sections 14 and 18), of an uplink or of a downlink: number from 1, offset in bytes, CID, name, and fields, NULL if it has none; frequencies are in Hz, gps_seconds since 1980-01-06 00:00:00 UTC in GPS time, fraction in 1/256 s. Error KV301 for an unknown or cut off command';
 
-CREATE FUNCTION key_vault.lorawan_build_uplink(
+CREATE OR REPLACE FUNCTION key_vault.lorawan_build_uplink(
     dev_addr bytea, f_cnt bigint, f_port integer DEFAULT NULL, frm_payload bytea DEFAULT NULL,
     f_opts bytea DEFAULT '', confirmed boolean DEFAULT false, adr boolean DEFAULT false,
     ack boolean DEFAULT false, adr_ack_req boolean DEFAULT false, class_b boolean DEFAULT false)
 RETURNS bytea AS 'MODULE_PATHNAME', 'key_vault_lorawan_build_uplink'
 LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION key_vault.lorawan_build_uplink(bytea, bigint, integer, bytea, bytea, boolean, boolean, boolean, boolean, boolean) IS
+'makes a data uplink up to its MIC (LoRaWAN L2 1.0.4 and 1.1, sections 4.2 and 4.3), at most 251 bytes: what the MIC is calculated over, and appended to; dev_addr: 4 bytes, big-endian; f_cnt: the full counter, 0 to 4294967295, whose low 16 bits are sent; frm_payload: encrypted, and f_port 0 to 255, or both NULL for a frame without them; f_opts: 0 to 15 bytes, encrypted in LoRaWAN 1.1. NULL if another argument is, or frm_payload where f_port is not';
 
-CREATE FUNCTION key_vault.lorawan_build_downlink(
+CREATE OR REPLACE FUNCTION key_vault.lorawan_build_downlink(
     dev_addr bytea, f_cnt bigint, f_port integer DEFAULT NULL, frm_payload bytea DEFAULT NULL,
     f_opts bytea DEFAULT '', confirmed boolean DEFAULT false, adr boolean DEFAULT false,
     ack boolean DEFAULT false, f_pending boolean DEFAULT false)
 RETURNS bytea AS 'MODULE_PATHNAME', 'key_vault_lorawan_build_downlink'
 LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION key_vault.lorawan_build_downlink(bytea, bigint, integer, bytea, bytea, boolean, boolean, boolean, boolean) IS
+'makes a data downlink up to its MIC (LoRaWAN L2 1.0.4 and 1.1, sections 4.2 and 4.3), at most 251 bytes: what the MIC is calculated over, and appended to; dev_addr: 4 bytes, big-endian; f_cnt: the full counter, 0 to 4294967295, whose low 16 bits are sent; frm_payload: encrypted, and f_port 0 to 255, or both NULL for a frame without them; f_opts: 0 to 15 bytes, encrypted in LoRaWAN 1.1. NULL if another argument is, or frm_payload where f_port is not';
 
-DO $$
-DECLARE
-    f record;
-BEGIN
-    FOR f IN SELECT oid::regprocedure AS name, proname FROM pg_proc
-              WHERE pronamespace = 'key_vault'::regnamespace AND proname IN ('lorawan_build_uplink', 'lorawan_build_downlink')
-    LOOP
-        EXECUTE format('COMMENT ON FUNCTION %s IS %L', f.name,
-            format('makes a data %s up to its MIC (LoRaWAN L2 1.0.4 and 1.1, sections 4.2 and 4.3), at most 251 bytes: what the MIC is calculated over, and appended to; dev_addr: 4 bytes, big-endian; f_cnt: the full counter, 0 to 4294967295, whose low 16 bits are sent; frm_payload: encrypted, and f_port 0 to 255, or both NULL for a frame without them; f_opts: 0 to 15 bytes, encrypted in LoRaWAN 1.1. NULL if another argument is, or frm_payload where f_port is not',
-                   substring(f.proname FROM '[a-z]+$')));
-    END LOOP;
-END
-$$;
-
-CREATE FUNCTION key_vault.lorawan_build_join_request(join_eui bytea, dev_eui bytea, dev_nonce integer)
+CREATE OR REPLACE FUNCTION key_vault.lorawan_build_join_request(join_eui bytea, dev_eui bytea, dev_nonce integer)
 RETURNS bytea AS 'MODULE_PATHNAME', 'key_vault_lorawan_build_join_request'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault.lorawan_build_join_request(bytea, bytea, integer) IS
 'makes a join-request up to its MIC, 19 bytes (LoRaWAN L2 1.0.4, 6.2.5; 1.1, 6.2.2); EUIs: 8 bytes, big-endian; dev_nonce: 0 to 65535';
 
-CREATE FUNCTION key_vault.lorawan_build_rejoin_request(
+CREATE OR REPLACE FUNCTION key_vault.lorawan_build_rejoin_request(
     rejoin_type integer, net_id bytea, join_eui bytea, dev_eui bytea, rj_count integer)
 RETURNS bytea AS 'MODULE_PATHNAME', 'key_vault_lorawan_build_rejoin_request'
 LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault.lorawan_build_rejoin_request(integer, bytea, bytea, bytea, integer) IS
 'makes a rejoin-request up to its MIC (LoRaWAN L2 1.1, 6.2.4): types 0 and 2 with net_id (3 bytes), 15 bytes in all; type 1 with join_eui (8 bytes), 20 in all; the other one is NULL; big-endian; rj_count: 0 to 65535. NULL if an argument that there has to be is';
 
-CREATE FUNCTION key_vault.lorawan_build_join_accept(
+CREATE OR REPLACE FUNCTION key_vault.lorawan_build_join_accept(
     join_nonce integer, net_id bytea, dev_addr bytea, rx1_dr_offset integer DEFAULT 0,
     rx2_data_rate integer DEFAULT 0, rx_delay integer DEFAULT 1, cf_list bytea DEFAULT '',
     opt_neg boolean DEFAULT false)
@@ -123,16 +54,14 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault.lorawan_build_join_accept(integer, bytea, bytea, integer, integer, integer, bytea, boolean) IS
 'makes a join-accept up to its MIC and before its encryption, 13 bytes, or 29 with a CFList (LoRaWAN L2 1.0.4, 6.2.6; 1.1, 6.2.3); join_nonce: 0 to 16777215; net_id: 3 bytes, dev_addr: 4 bytes, both big-endian; rx1_dr_offset: 0 to 7; rx2_data_rate, rx_delay: 0 to 15; cf_list: 16 bytes as on the air, or empty; opt_neg: LoRaWAN 1.1';
 
-CREATE FUNCTION key_vault.lorawan_full_f_cnt(last bigint, f_cnt16 integer, max_gap integer DEFAULT 16384)
+CREATE OR REPLACE FUNCTION key_vault.lorawan_full_f_cnt(last bigint, f_cnt16 integer, max_gap integer DEFAULT 16384)
 RETURNS bigint AS 'MODULE_PATHNAME', 'key_vault_lorawan_full_f_cnt'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault.lorawan_full_f_cnt(bigint, integer, integer) IS
 'the full 32-bit counter of a frame that carries f_cnt16 and comes after one with the counter last, or repeats it (LoRaWAN L2 1.0.x, 4.3.1.5). NULL if it is more than max_gap ahead (0 to 65535; MAX_FCNT_GAP of LoRaWAN 1.0.x by default), which is also what a frame older than last looks like, or beyond 4294967295';
 
-CREATE FUNCTION key_vault.lorawan_f_cnt(f_cnt16 integer, max_gap integer DEFAULT 16384, last bigint DEFAULT NULL)
+CREATE OR REPLACE FUNCTION key_vault.lorawan_f_cnt(f_cnt16 integer, max_gap integer DEFAULT 16384, last bigint DEFAULT NULL)
 RETURNS bigint AS 'MODULE_PATHNAME', 'key_vault_lorawan_f_cnt'
 LANGUAGE C IMMUTABLE WINDOW PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault.lorawan_f_cnt(integer, integer, bigint) IS
 'window function: the full 32-bit counters of stored frames, as lorawan_full_f_cnt finds them one from the other, each from the row''s own f_cnt16: lorawan_f_cnt(f_cnt16) OVER (PARTITION BY session, direction ORDER BY received_at). The first row of a partition is taken for one of the first 65536 frames, or comes after the counter last. NULL for a row that is not accepted, which the next rows then are not seen from';
-
-------------------------------------------------------------------------------

@@ -1,19 +1,23 @@
-CREATE PROCEDURE key_vault.maintain_storage(schema name, ahead integer DEFAULT 7, keep interval DEFAULT NULL)
+-- Partitions of a storage: made ahead, filled from the default partition, dropped when they are old.
+
+CREATE OR REPLACE PROCEDURE key_vault.maintain_storage(schema name, ahead integer DEFAULT 7, keep interval DEFAULT NULL)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
 SET row_security = off
-SET "TimeZone" = 'UTC' AS $$
+SET "TimeZone" = 'UTC'
+SET "DateStyle" = 'ISO' AS $$
 #variable_conflict use_variable
 DECLARE
     parent regclass;
-    default_partition text;
+    default_partition regclass;
     step interval;
     unit text;
     owner name;
     oldest timestamptz := now() - keep;
     part record;
-    partition text;
+    part_name text;
+    there regclass;
     starts timestamptz[];
     start timestamptz;
     moves boolean;
@@ -30,10 +34,10 @@ BEGIN
         RAISE EXCEPTION 'keep must be a positive interval' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     EXECUTE format('SELECT partition_interval FROM %I.storage_settings', schema) INTO STRICT unit;
-    step := '1 ' || unit;
+    step := ('1 ' || unit)::interval;
 
     FOREACH parent IN ARRAY ARRAY[format('%I.uplink', schema), format('%I.downlink', schema)]::regclass[] LOOP
-        SELECT r.rolname, format('%I.%I', schema, c.relname || '_default') INTO owner, default_partition
+        SELECT r.rolname, format('%I.%I', schema, c.relname || '_default')::regclass INTO owner, default_partition
           FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE c.oid = parent;
         -- One run at a time; readers and writers go on.
         EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', parent);
@@ -43,7 +47,7 @@ BEGIN
                 SELECT i.inhrelid::regclass AS name
                   FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
                  WHERE i.inhparent = parent
-                   AND substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''(.*)''\)')::timestamptz <= oldest
+                   AND substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO [(]''(.*)''[)]')::timestamptz <= oldest
             LOOP
                 EXECUTE format('DROP TABLE %s', part.name);
             END LOOP;
@@ -65,12 +69,12 @@ BEGIN
             EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', parent);
         END IF;
         FOREACH start IN ARRAY starts LOOP
-            partition := format('%I.%I', schema,
-                                (SELECT relname FROM pg_class WHERE oid = parent) || to_char(start, '_YYYYMMDD'));
-            CONTINUE WHEN EXISTS (SELECT FROM pg_inherits WHERE inhparent = parent AND inhrelid = to_regclass(partition));
-            IF to_regclass(partition) IS NOT NULL THEN
+            part_name := (SELECT relname FROM pg_class WHERE oid = parent) || to_char(start, '_YYYYMMDD');
+            there := to_regclass(format('%I.%I', schema, part_name));
+            CONTINUE WHEN EXISTS (SELECT FROM pg_inherits WHERE inhparent = parent AND inhrelid = there);
+            IF there IS NOT NULL THEN
                 -- One that was detached, perhaps, to be archived.
-                RAISE WARNING '% is there and no partition of %: rows of its time stay in the default partition', partition, parent;
+                RAISE WARNING '% is there and no partition of %: rows of its time stay in the default partition', there, parent;
                 CONTINUE;
             END IF;
             -- At once the lock that attaching takes: one that grows could be a deadlock.
@@ -82,21 +86,19 @@ BEGIN
                    INTO came USING start, start + step;
                 CONTINUE WHEN came;
             END IF;
-            EXECUTE format('CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING COMPRESSION)',
-                           partition, parent);
+            EXECUTE format('CREATE TABLE %I.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING COMPRESSION)',
+                           schema, part_name, parent);
             IF owner <> current_user THEN
-                EXECUTE format('ALTER TABLE %s OWNER TO %I', partition, owner);
+                EXECUTE format('ALTER TABLE %I.%I OWNER TO %I', schema, part_name, owner);
             END IF;
             EXECUTE format('WITH moved AS (DELETE FROM %s WHERE received_at >= $1 AND received_at < $2 RETURNING *)
-                            INSERT INTO %s SELECT * FROM moved', default_partition, partition)
+                            INSERT INTO %I.%I SELECT * FROM moved', default_partition, schema, part_name)
               USING start, start + step;
-            EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)',
-                           parent, partition, start, start + step);
+            EXECUTE format('ALTER TABLE %s ATTACH PARTITION %I.%I FOR VALUES FROM (%L) TO (%L)',
+                           parent, schema, part_name, start, start + step);
         END LOOP;
     END LOOP;
 END
 $$;
 COMMENT ON PROCEDURE key_vault.maintain_storage(name, integer, interval) IS
 'for a storage made by create_storage: makes the partitions of now and so many intervals ahead, moves what came for other times out of the default partitions into their own, and, given keep, drops uplinks and downlinks that are older (whole partitions); sessions are kept. To be run from time to time, by pg_cron for instance';
-
-------------------------------------------------------------------------------

@@ -1,22 +1,22 @@
--- Plaintext keys in messages are wrapped before anything else is done with them.
+-- Plaintext keys in messages are wrapped before anything else is done with the message.
 
-CREATE FUNCTION key_vault.storage_seal(line text, label text)
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_seal(line text, label text)
 RETURNS key_vault.wrapped_key[] LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 SELECT coalesce(array_agg(key_vault.wrap(substr(b.bytes, i, 4096), label) ORDER BY i), '{}')
   FROM (SELECT convert_to(line, 'UTF8') AS bytes) b, generate_series(1, octet_length(b.bytes), 4096) i
 $$;
-COMMENT ON FUNCTION key_vault.storage_seal(text, text) IS
+COMMENT ON FUNCTION key_vault_internal.storage_seal(text, text) IS
 'a text, wrapped in pieces of up to 4096 bytes of UTF-8: what may have a key in it that cannot be told apart; takes the privilege wrap';
 
-CREATE FUNCTION key_vault.storage_wrap_keys(INOUT message jsonb, label text,
-                                            INOUT keys key_vault.wrapped_key[] DEFAULT '{}',
-                                            in_key boolean DEFAULT false)
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_wrap_keys(INOUT message jsonb, label text,
+                                                                INOUT keys key_vault.wrapped_key[] DEFAULT '{}',
+                                                                in_key boolean DEFAULT false)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    names text[] := '{}';
-    results jsonb[] := '{}';
+    names text[] := '{}'::text[];
+    results jsonb[] := '{}'::jsonb[];
     envelope jsonb;
     has_label boolean;
     pieces key_vault.wrapped_key[];
@@ -51,7 +51,7 @@ BEGIN
         FOR one IN SELECT value FROM jsonb_array_elements(message) LOOP
             IF jsonb_typeof(one.value) IN ('object', 'array') THEN
                 SELECT w.message, w.keys INTO one.value, keys
-                  FROM key_vault.storage_wrap_keys(one.value, label, keys) w;
+                  FROM key_vault_internal.storage_wrap_keys(one.value, label, keys) w;
             END IF;
             results := results || one.value;
         END LOOP;
@@ -64,11 +64,11 @@ BEGIN
         plain := NULL;
         IF jsonb_typeof(one.value) = 'object' THEN
             SELECT w.message, w.keys INTO one.value, keys
-              FROM key_vault.storage_wrap_keys(one.value, label, keys, in_key OR one.name ~* 'key$') w;
+              FROM key_vault_internal.storage_wrap_keys(one.value, label, keys, in_key OR one.name ~* 'key$') w;
         ELSIF one.name !~* 'key$' AND (NOT in_key OR one.name ~* 'label$') THEN
             IF jsonb_typeof(one.value) = 'array' THEN
                 SELECT w.message, w.keys INTO one.value, keys
-                  FROM key_vault.storage_wrap_keys(one.value, label, keys) w;
+                  FROM key_vault_internal.storage_wrap_keys(one.value, label, keys) w;
             END IF;
         ELSIF one.value NOT IN ('null', 'true', 'false', '""') THEN
             IF jsonb_typeof(one.value) = 'string' THEN
@@ -88,9 +88,9 @@ BEGIN
             ELSIF size = 16 AND NOT (has_label AND one.name <> 'key') THEN
                 keys := keys || key_vault.import_envelope('', plain, label);
                 one.name := 'wrapped_key';
-                one.value := cardinality(keys);
+                one.value := to_jsonb(cardinality(keys));
             ELSE
-                pieces := key_vault.storage_seal(one.value::text, label);
+                pieces := key_vault_internal.storage_seal(one.value::text, label);
                 SELECT jsonb_build_object('sealed', jsonb_agg(cardinality(keys) + i)) INTO one.value
                   FROM generate_subscripts(pieces, 1) i;
                 keys := keys || pieces;
@@ -103,22 +103,5 @@ BEGIN
       FROM unnest(names, results) r (name, value);
 END
 $$;
-COMMENT ON FUNCTION key_vault.storage_wrap_keys(jsonb, text, key_vault.wrapped_key[], boolean) IS
+COMMENT ON FUNCTION key_vault_internal.storage_wrap_keys(jsonb, text, key_vault.wrapped_key[], boolean) IS
 'the message with the number of a wrapped key in place of each plaintext key, and those keys: the key of an envelope without a label, and every value whose name ends in "key", of an object all but labels; takes the privilege wrap where there is one';
-
--- What is about the server, not about the message: it is for the sender to try again.
-CREATE FUNCTION key_vault.storage_outage(state text)
-RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp AS $$
-SELECT left(state, 2) IN ('25', '40', '53', '55', '57', '58', 'XX')
-       OR left(state, 3) IN ('KV1', 'KV2', 'KV4') AND state NOT IN ('KV108', 'KV405')
-$$;
-COMMENT ON FUNCTION key_vault.storage_outage(text) IS
-'whether an SQLSTATE tells of an outage: of the server, the root key or a token; for a storage''s functions';
-
-CREATE FUNCTION key_vault.storage_refuse(sqlstate text, message text, detail text, hint text)
-RETURNS void AS 'MODULE_PATHNAME', 'key_vault_storage_refuse'
-LANGUAGE C VOLATILE PARALLEL SAFE;
-COMMENT ON FUNCTION key_vault.storage_refuse(text, text, text, text) IS
-'raises an error of which the server logs neither the statement nor the context: they may have a plaintext key in them';
-

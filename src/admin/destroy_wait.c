@@ -1,0 +1,465 @@
+/*
+ * destroy_wait.c
+ *	  Brings about a moment at which no key under a KEK is on its way into a table.
+ *
+ * kek_destroy() counts the keys that hang on a KEK.  Others may hold such a key where no
+ * count sees it: in a row, table, column or domain that is not committed, in a prepared
+ * transaction, or in memory, to be stored later.  We call such a transaction a carrier.
+ * Only what a client keeps from one transaction to the next is out of reach.
+ *
+ * The protocol:
+ * 1. The KEK is not active, and the change that made it so is committed; nobody
+ *    who changed it is still at work (label_is_quiet()).  From here on no
+ *    transaction that begins can wrap a key with it: to get one it must read a table.
+ * 2. Wait for every transaction of this database that is open, the prepared ones too,
+ *    whether it has written or not.  No lock on a table is held meanwhile.
+ * 3. Lock all relations with wrapped keys in SHARE mode: their contents stand still.
+ *    Then wait for whoever holds any lock on one of them, and for whoever has a snapshot
+ *    from before the locks.  Look for relations that came along, and repeat this
+ *    with them.
+ *
+ * Afterwards there is no carrier.  For one would have begun after step 2 began, and so would
+ * have read the key from a committed table.  The lock of that reading is kept to the
+ * end of its transaction.  If it was taken before ours, step 3 waited for it.  If it
+ * was taken later and read what our count sees, the count finds the key.  If it read an
+ * older version of a row, that was by an older snapshot, for which step 3 waited.
+ *
+ * Who steps back: step 3 holds locks that others need, so it waits only for a short time, and
+ * not at all for somebody who waits for us.  Then it lets go of all locks, waits
+ * without any for whoever was in the way, and begins step 3 again.  A lock
+ * on table kek is among the locks of step 3, and the KEK's row is locked last, without
+ * waiting.  So nobody else becomes the victim of a deadlock with the destroyer.
+ *
+ * One destroyer at a time works in a database, since two would wait for each other.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "../catalog/access.h"
+#include "../catalog/invalidation.h"
+#include "../catalog/kek_row.h"
+#include "../catalog/label_lock.h"
+#include "../catalog/lock_wait.h"
+#include "../catalog/vault_tables.h"
+#include "../common/errors.h"
+#include "../vault/wrapping.h"
+#include "destroy_wait.h"
+
+/* Not those of pg_advisory_lock(), rewrap_all() and the labels. */
+#define DESTROYER_LOCK_CLASS 19320
+
+/* How long others are held up by step 3 before it steps back, in microseconds. */
+#define FIRST_LIMIT_US INT64CONST(1000000)
+#define MAX_LIMIT_US INT64CONST(10000000)
+
+/* A KEK for which step 2 was done in this transaction. */
+typedef struct AwaitedKek
+{
+	pg_uuid_t	kek_id;
+	TimestampTz state_changed_at;
+} AwaitedKek;
+
+/* In TopTransactionContext; empty outside of a transaction that destroys. */
+static List *awaited_keks = NIL;
+static bool relations_are_held = false; /* step 3 was done */
+static List *held_relations = NIL;	/* oids of what it locked */
+
+static void
+end_of_transaction(XactEvent event, void *arg)
+{
+	awaited_keks = NIL;
+	relations_are_held = false;
+	held_relations = NIL;
+}
+
+/* The locks of a subtransaction that is rolled back are gone. */
+static void
+end_of_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent,
+					  void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		relations_are_held = false;
+		held_relations = NIL;
+	}
+}
+
+static void
+register_callbacks(void)
+{
+	static bool registered = false;
+
+	if (registered)
+		return;
+	RegisterXactCallback(end_of_transaction, NULL);
+	RegisterSubXactCallback(end_of_subtransaction, NULL);
+	registered = true;
+}
+
+static void
+refuse_second_destroyer(void)
+{
+	LOCKTAG		tag;
+	List	   *holders;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, DESTROYER_LOCK_CLASS);
+	if (LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL)
+		return;
+	holders = lock_wait_conflicts(&tag, ExclusiveLock);
+	ereport(ERROR,
+			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+			 errmsg("another session is destroying a KEK"),
+			 holders == NIL ? 0 : errdetail("It is %s.", lock_wait_name(linitial(holders))),
+			 errhint("Try again when its transaction has ended.")));
+}
+
+static void
+refuse_deadlock(const LockWait *wait)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
+			 errmsg("cannot wait for %s, which waits for this transaction", lock_wait_name(wait)),
+			 errhint("Call kek_destroy() in a transaction of its own.")));
+}
+
+/* Without locks on tables, so there is nothing to step back from. */
+static void
+wait_or_refuse(LockPatience *patience, const LockWait *wait)
+{
+	if (lock_wait(patience, wait, 0) == LOCK_WAIT_BLOCKED)
+		refuse_deadlock(wait);
+}
+
+static void
+wait_for_administrators(LockPatience *patience, const char *label)
+{
+	LOCKTAG		tag;
+
+	label_lock_tag(&tag, label);
+	while (!label_is_quiet(label))
+	{
+		ListCell   *cell;
+
+		CHECK_FOR_INTERRUPTS();
+		foreach(cell, lock_wait_conflicts(&tag, ExclusiveLock))
+			wait_or_refuse(patience, lfirst(cell));
+
+		/* One that is about to end is not among them. */
+		pg_usleep(1000);
+	}
+}
+
+static KekRow *
+find_version(const char *label, int32 version)
+{
+	List	   *rows = kek_rows_by_label(label);
+	ListCell   *cell;
+
+	foreach(cell, rows)
+	{
+		KekRow	   *row = lfirst(cell);
+
+		if (row->version == version)
+			return row;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_KEK_UNKNOWN),
+			 rows == NIL ? errmsg("KEK label \"%s\" does not exist", label) :
+			 errmsg("KEK label \"%s\" has no version %d", label, version),
+			 errhint("The view key_vault.keks lists the versions.")));
+}
+
+static void
+check_state(const KekRow *row)
+{
+	if (row->state == KEK_DESTROYED)
+		ereport(ERROR,
+				(errcode(ERRCODE_KEK_DESTROYED),
+				 errmsg("KEK label \"%s\" version %d is already destroyed", row->label,
+						row->version)));
+	if (row->state == KEK_ACTIVE)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("KEK label \"%s\" version %d is active", row->label, row->version),
+				 errdetail("Other sessions can wrap keys with it at any moment."),
+				 errhint("Run SELECT key_vault.kek_rotate(%s), or key_vault.kek_suspend(%s, %d), first.",
+						 quote_literal_cstr(row->label), quote_literal_cstr(row->label),
+						 row->version)));
+	if (row->is_own_change)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("KEK label \"%s\" version %d was changed in this transaction", row->label,
+						row->version),
+				 errdetail("Other sessions use it as it was before, until the transaction is committed."),
+				 errhint("Commit first, then destroy the KEK.")));
+}
+
+static AwaitedKek *
+find_awaited(const KekRow *row)
+{
+	ListCell   *cell;
+
+	foreach(cell, awaited_keks)
+	{
+		AwaitedKek *kek = lfirst(cell);
+
+		if (memcmp(&kek->kek_id, &row->kek_id, UUID_LEN) == 0 &&
+			kek->state_changed_at == row->state_changed_at)
+			return kek;
+	}
+	return NULL;
+}
+
+static void
+remember_awaited(const KekRow *row)
+{
+	MemoryContext previous = MemoryContextSwitchTo(TopTransactionContext);
+	AwaitedKek *kek = palloc(sizeof(AwaitedKek));
+
+	kek->kek_id = row->kek_id;
+	kek->state_changed_at = row->state_changed_at;
+	awaited_keks = lappend(awaited_keks, kek);
+	MemoryContextSwitchTo(previous);
+}
+
+/* Steps 1 and 2. */
+static void
+wait_for_others(LockPatience *patience, const char *label, int32 version)
+{
+	KekRow	   *row;
+	ListCell   *cell;
+
+	PreventCommandDuringRecovery("destruction of KEKs");
+	kek_label_check(label);
+	access_require(label, KEK_ADMIN);
+	register_callbacks();
+	row = find_version(label, version);
+	check_state(row);
+	if (find_awaited(row))
+		return;
+	refuse_second_destroyer();
+	wait_for_administrators(patience, label);
+	access_require(label, KEK_ADMIN);
+
+	/*
+	 * Before the transactions are listed: whoever begins later sees this
+	 * state.
+	 */
+	row = find_version(label, version);
+	check_state(row);
+	foreach(cell, lock_wait_open_transactions())
+		wait_or_refuse(patience, lfirst(cell));
+	remember_awaited(row);
+}
+
+void
+destroy_wait_for_others(const char *label, int32 version)
+{
+	LockPatience patience;
+
+	lock_patience_begin(&patience);
+	wait_for_others(&patience, label, version);
+}
+
+static void
+refuse_relation(Oid relation, const char *column, bool other_session)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("column \"%s\" of table %s could not be read and locked", column,
+					quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+											   get_rel_name(relation))),
+			 errdetail("Whether keys in it hang on the KEK cannot be told."),
+			 other_session ?
+			 errhint("It is a temporary table of another session: wait for its end, or destroy the KEK with force => true.") :
+			 errhint("Run it as a superuser, or destroy the KEK with force => true.")));
+}
+
+/* The relations with wrapped keys that are not among the locked ones. */
+static List *
+find_new_relations(List *locked)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List	   *relations = NIL;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute("SELECT w.relation::pg_catalog.oid, w.\"column\", w.other_session,"
+					" pg_catalog.has_column_privilege(w.relation, w.\"column\", 'SELECT')"
+					" AND pg_catalog.has_table_privilege(w.relation, 'UPDATE, DELETE, TRUNCATE')"
+					" FROM key_vault.wrapped_key_columns AS w ORDER BY 1", true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not look up the columns of wrapped keys");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		bool		may;
+		Oid			relation = DatumGetObjectId(SPI_getbinval(row, desc, 1, &isnull));
+		bool		other_session = DatumGetBool(SPI_getbinval(row, desc, 3, &isnull));
+		MemoryContext spi_context;
+
+		may = DatumGetBool(SPI_getbinval(row, desc, 4, &isnull));
+		if (isnull)
+			continue;			/* dropped meanwhile */
+		if (other_session || !may)
+			refuse_relation(relation, SPI_getvalue(row, desc, 2), other_session);
+		if (list_member_oid(locked, relation))
+			continue;
+		spi_context = MemoryContextSwitchTo(context);
+		relations = list_append_unique_oid(relations, relation);
+		MemoryContextSwitchTo(spi_context);
+	}
+	SPI_finish();
+	PopActiveSnapshot();
+	return relations;
+}
+
+/*
+ * The part of step 3 that holds locks.  Returns NULL when it is done, or whom it
+ * could not wait for; then the locks are to be released.
+ */
+static LockWait *
+hold_relations(LockPatience *patience, int64 limit_us, List **locked)
+{
+	LockWait	kek_table = {.relation = vault_tables_index_oid("kek"),.mode = RowExclusiveLock};
+	TimestampTz until = GetCurrentTimestamp() + limit_us;
+	LockWait   *wait;
+	List	   *relations;
+	ListCell   *cell;
+
+	if (lock_wait(patience, &kek_table, limit_us) != LOCK_WAIT_OVER)
+	{
+		wait = palloc(sizeof(LockWait));
+		*wait = kek_table;
+		return wait;
+	}
+	while ((relations = find_new_relations(*locked)) != NIL)
+	{
+		List	   *waits = NIL;
+		TransactionId limit_xmin;
+
+		foreach(cell, relations)
+		{
+			LOCKTAG		tag;
+
+			wait = palloc0(sizeof(LockWait));
+			wait->relation = lfirst_oid(cell);
+			wait->mode = ShareLock;
+			if (lock_wait(patience, wait, Max(1, until - GetCurrentTimestamp())) != LOCK_WAIT_OVER)
+				return wait;
+			SET_LOCKTAG_RELATION(tag, MyDatabaseId, wait->relation);
+			waits = list_concat(waits, lock_wait_conflicts(&tag, AccessExclusiveLock));
+			*locked = lappend_oid(*locked, wait->relation);
+		}
+		limit_xmin = GetLatestSnapshot()->xmin;
+		waits = list_concat(waits, lock_wait_old_snapshots(limit_xmin));
+		foreach(cell, waits)
+			if (lock_wait(patience, lfirst(cell), Max(1, until - GetCurrentTimestamp())) != LOCK_WAIT_OVER)
+			return lfirst(cell);
+	}
+	return NULL;
+}
+
+/* One attempt, in a subtransaction; *blocker is whom it could not wait for. */
+static bool
+try_to_hold_relations(LockPatience *patience, int64 limit_us, LockWait *blocker)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner resource_owner = CurrentResourceOwner;
+	List	   *locked = list_copy(held_relations);
+	LockWait   *volatile late = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		late = hold_relations(patience, limit_us, &locked);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = resource_owner;
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	if (late == NULL)
+		ReleaseCurrentSubTransaction();
+	else
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = resource_owner;
+	if (late != NULL)
+	{
+		*blocker = *late;
+		return false;
+	}
+
+	MemoryContextSwitchTo(TopTransactionContext);
+	held_relations = list_copy(locked);
+	relations_are_held = true;
+	MemoryContextSwitchTo(context);
+	return true;
+}
+
+/* Whoever was in the way: until that ends, or lets go of the relation. */
+static void
+wait_for_blocker(LockPatience *patience, LockWait *blocker)
+{
+	if (OidIsValid(blocker->relation))
+	{
+		LOCKTAG		tag;
+		ListCell   *cell;
+
+		SET_LOCKTAG_RELATION(tag, MyDatabaseId, blocker->relation);
+		foreach(cell, lock_wait_conflicts(&tag, blocker->mode))
+			wait_or_refuse(patience, lfirst(cell));
+	}
+	else
+		wait_or_refuse(patience, blocker);
+}
+
+void
+destroy_hold_keys_still(const char *label, int32 version)
+{
+	int64		limit_us = FIRST_LIMIT_US;
+	LockPatience patience;
+	LockWait	blocker;
+
+	lock_patience_begin(&patience);
+	wait_for_others(&patience, label, version);
+	while (!try_to_hold_relations(&patience, limit_us, &blocker))
+	{
+		wait_for_blocker(&patience, &blocker);
+		limit_us = Min(2 * limit_us, MAX_LIMIT_US);
+	}
+}
+
+void
+destroy_check_unchanged(const KekRow *row)
+{
+	if (find_awaited(row) == NULL || !relations_are_held)
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("KEK label \"%s\" version %d was changed while its keys were counted",
+						row->label, row->version),
+				 errhint("Call kek_destroy() again.")));
+}

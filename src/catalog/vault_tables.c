@@ -1,0 +1,55 @@
+/*
+ * vault_tables.c
+ *	  The extension's own tables and indexes, opened by name.
+ *
+ * Invariant: an oid is looked up each time, since DROP and CREATE EXTENSION change
+ * it, and invalidation.c knows it before the table is read.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "utils/lsyscache.h"
+
+#include "invalidation.h"
+#include "vault_tables.h"
+
+static Oid
+relation_oid(const char *name)
+{
+	Oid			schema = get_namespace_oid("key_vault", true);
+	Oid			relation = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+
+	if (!OidIsValid(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"key_vault\" is not installed in this database"),
+				 errdetail("Relation key_vault.%s does not exist.", name),
+				 errhint("Run CREATE EXTENSION key_vault.")));
+	return relation;
+}
+
+static Relation
+open_table(const char *name, Oid *oid)
+{
+	*oid = relation_oid(name);
+	return table_open(*oid, AccessShareLock);
+}
+
+Relation
+vault_tables_open_kek(void)
+{
+	return open_table("kek", &invalidation_kek_table);
+}
+
+Relation
+vault_tables_open_kek_privilege(void)
+{
+	return open_table("kek_privilege", &invalidation_kek_privilege_table);
+}
+
+Oid
+vault_tables_index_oid(const char *name)
+{
+	return relation_oid(name);
+}

@@ -1,0 +1,25 @@
+/*
+ * bytea.h
+ *	  New values of type bytea.
+ */
+#ifndef BYTEA_H
+#define BYTEA_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* A copy of bytes as a new bytea. */
+static inline bytea *
+bytea_from_bytes(const uint8 *bytes, size_t size)
+{
+	bytea	   *value = palloc(VARHDRSZ + size);
+
+	SET_VARSIZE(value, VARHDRSZ + size);
+	memcpy(VARDATA(value), bytes, size);
+	return value;
+}
+
+#endif							/* BYTEA_H */

@@ -1,0 +1,57 @@
+/*
+ * hex.h
+ *	  Bytes from hexadecimal digits.
+ *
+ * Digits are read here rather than by PostgreSQL's hex_decode(), which passes over
+ * blanks and shows what is no digit in its error: what comes here may be a key.
+ */
+#ifndef HEX_H
+#define HEX_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* A new bytea. */
+static inline bytea *
+bytea_from_bytes(const uint8 *bytes, size_t size)
+{
+	bytea	   *value = palloc(VARHDRSZ + size);
+
+	SET_VARSIZE(value, VARHDRSZ + size);
+	memcpy(VARDATA(value), bytes, size);
+	return value;
+}
+
+/* The value of a digit in either case; -1 for all else. */
+static inline int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* Reads size bytes from twice as many characters; false when one of them is no digit. */
+static inline bool
+hex_to_bytes(const char *hex, size_t size, uint8 *bytes)
+{
+	for (size_t i = 0; i < size; i++)
+	{
+		int			high = hex_digit(hex[2 * i]);
+		int			low = hex_digit(hex[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		bytes[i] = high << 4 | low;
+	}
+	return true;
+}
+
+#endif							/* HEX_H */

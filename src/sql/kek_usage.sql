@@ -1,0 +1,88 @@
+-- What hangs on a KEK: which columns hold wrapped keys, and which KEKs wrap them.
+
+-- Whatever is made of wrapped_key holds wrapped keys: domains and, with more
+-- than one key in a value, arrays, composite types and ranges.
+CREATE OR REPLACE VIEW key_vault.wrapped_key_columns AS
+WITH RECURSIVE types (type, nested) AS (
+    SELECT 'key_vault.wrapped_key'::regtype::oid, false
+    UNION
+    SELECT made.type, types.nested OR made.nested
+      FROM types, LATERAL (
+           SELECT t.oid, false FROM pg_type t
+            WHERE t.typtype = 'd' AND t.typbasetype = types.type
+           UNION ALL
+           SELECT t.oid, true FROM pg_type t
+            WHERE t.typelem = types.type AND t.typsubscript = 'array_subscript_handler'::regproc
+           UNION ALL
+           SELECT t.oid, true FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid
+            WHERE t.typtype = 'c' AND a.atttypid = types.type AND NOT a.attisdropped
+           UNION ALL
+           SELECT unnest(ARRAY[r.rngtypid, r.rngmultitypid]), true FROM pg_range r
+            WHERE r.rngsubtype = types.type) AS made (type, nested)
+)
+SELECT c.oid::regclass AS relation, a.attname AS "column", types.nested, c.relkind,
+       c.relpersistence = 't' AND c.relnamespace <> pg_my_temp_schema() AS other_session
+  FROM pg_class c
+  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+  JOIN types ON types.type = a.atttypid
+ WHERE c.relkind IN ('r', 'm', 'f');
+GRANT SELECT ON key_vault.wrapped_key_columns TO PUBLIC;
+COMMENT ON VIEW key_vault.wrapped_key_columns IS
+'the columns of this database that hold wrapped keys, of whatever table; nested: in arrays, composite types or ranges; other_session: in a temporary table of another session, which cannot be read';
+COMMENT ON COLUMN key_vault.wrapped_key_columns.relation IS 'table, materialized view or foreign table';
+COMMENT ON COLUMN key_vault.wrapped_key_columns."column" IS 'its column';
+COMMENT ON COLUMN key_vault.wrapped_key_columns.nested IS 'true where a value can have several keys in it: arrays, composite types, ranges';
+COMMENT ON COLUMN key_vault.wrapped_key_columns.relkind IS 'kind of the relation, as in pg_class: r (table), m (materialized view) or f (foreign table)';
+COMMENT ON COLUMN key_vault.wrapped_key_columns.other_session IS 'true for a temporary table of another session, which cannot be read';
+
+CREATE OR REPLACE FUNCTION key_vault.kek_ids(value anyelement)
+RETURNS uuid[] AS 'MODULE_PATHNAME', 'key_vault_kek_ids'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION key_vault.kek_ids(anyelement) IS
+'the KEKs that wrap the keys in a value of any type: a wrapped_key, or an array, row, range or domain made of them; one element a key, in their order';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.count_keys(relation regclass, "column" name)
+RETURNS TABLE (kek_id uuid, keys bigint)
+AS 'MODULE_PATHNAME', 'key_vault_count_keys'
+LANGUAGE C STABLE STRICT;
+COMMENT ON FUNCTION key_vault_internal.count_keys(regclass, name) IS
+'how many keys in a column of one relation, without its children, hang on which KEK; reads all rows, as the owner of the relation. Takes SELECT on the column';
+
+-- Everyone may call it: count_keys() asks for the caller's privileges on each column, and what it
+-- tells beyond the columns is in public views.
+CREATE OR REPLACE FUNCTION key_vault.kek_usage(label text DEFAULT NULL)
+RETURNS TABLE (kek_label text, kek_version integer, state text,
+               relation regclass, "column" name, keys bigint)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    col record;
+    message text;
+BEGIN
+    FOR col IN SELECT * FROM key_vault.wrapped_key_columns w ORDER BY w.relation::text, w."column"
+    LOOP
+        IF col.other_session OR NOT has_column_privilege(col.relation, col."column", 'SELECT') THEN
+            RAISE WARNING 'column "%" of table % could not be read and is left out', col."column", col.relation
+                USING HINT = 'A role that may read it, or a superuser, sees all.';
+            CONTINUE;
+        END IF;
+        BEGIN
+            RETURN QUERY
+                SELECT k.label, k.version, k.state, col.relation, col."column", u.keys
+                  FROM key_vault_internal.count_keys(col.relation, col."column") u
+                  LEFT JOIN key_vault.keks k USING (kek_id)
+                 WHERE kek_usage.label IS NULL OR k.label = kek_usage.label
+                 ORDER BY 1, 2;
+        EXCEPTION WHEN OTHERS THEN
+            -- One table whose owner's code fails, or a server that does not answer, is no
+            -- reason to show nothing.
+            GET STACKED DIAGNOSTICS message = MESSAGE_TEXT;
+            RAISE WARNING 'column "%" of table % could not be read and is left out', col."column", col.relation
+                USING ERRCODE = SQLSTATE, DETAIL = 'The error is: ' || message || '.';
+        END;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION key_vault.kek_usage(text) IS
+'how many wrapped keys of which column hang on which KEK version, of one label or of all; label and version are NULL for KEKs that this database does not know. Each table is read as its owner, with a foreign table''s user mapping of its owner; rows that row-level security hides from the caller count too. What could not be read is a warning';

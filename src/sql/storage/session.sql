@@ -1,0 +1,88 @@
+-- LoRaWAN sessions of a storage: which session a message is of, and the key that it brings for it.
+--
+-- The functions of this file and of rejected.sql and ingest.sql are the code of every storage.  They name its
+-- tables without a schema: a storage's own functions, which call them, set the search_path to its schema.  They
+-- keep rows in variables of type record, with columns that are listed one by one: PL/pgSQL looks up a table's
+-- row type once in a session, and the next call may be for another storage.  No string literal has a backslash
+-- in it (but E'' ones), since it would mean something else where standard_conforming_strings is off.
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_kek_label(message jsonb)
+RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN coalesce((SELECT a.kek_label FROM application a
+                      WHERE a.application_id = coalesce(message #>> '{end_device_ids,application_ids,application_id}',
+                                                        message #>> '{deviceInfo,applicationId}')),
+                    (SELECT s.kek_label FROM storage_settings s));
+END
+$$;
+COMMENT ON FUNCTION key_vault_internal.storage_kek_label(jsonb) IS
+'KEK label under which a storage keeps the keys of a message';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_put_session(e key_vault.storage_event,
+                                                                  wrapped key_vault.wrapped_key, at_rest_label text)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    s record;
+    digest bytea := sha256(convert_to(e.kek_label, 'UTF8') || E'\\x00' || e.encrypted_key);
+    key key_vault.wrapped_key;
+BEGIN
+    SELECT i.dev_addr, i.app_s_key, i.started_at, i.envelope_digest INTO s
+      FROM session i WHERE i.dev_eui = e.dev_eui AND i.session_key_id = e.session_key_id;
+    IF NOT FOUND OR e.received_at < s.started_at THEN
+        INSERT INTO session AS old (dev_eui, session_key_id, application_id, dev_addr, started_at)
+        VALUES (e.dev_eui, e.session_key_id, e.application_id, e.dev_addr, e.received_at)
+        ON CONFLICT (dev_eui, session_key_id) DO UPDATE SET started_at = least(old.started_at, excluded.started_at);
+    ELSIF wrapped IS NULL AND s.dev_addr = e.dev_addr
+          AND (e.encrypted_key IS NULL OR s.envelope_digest = digest AND s.app_s_key IS NOT NULL)
+    THEN
+        RETURN;
+    END IF;
+    -- From here on the row is locked: two messages may bring two keys for the session at the same time.
+    SELECT i.dev_addr, i.app_s_key, i.kek_label, i.encrypted_key, i.envelope_digest INTO STRICT s
+      FROM session i WHERE i.dev_eui = e.dev_eui AND i.session_key_id = e.session_key_id FOR UPDATE;
+
+    IF s.dev_addr <> e.dev_addr THEN
+        RAISE EXCEPTION 'session % of device % has DevAddr %, not %',
+            encode(e.session_key_id, 'hex'), encode(e.dev_eui, 'hex'), encode(s.dev_addr, 'hex'), encode(e.dev_addr, 'hex')
+            USING ERRCODE = 'integrity_constraint_violation';
+    ELSIF wrapped IS NULL AND (e.encrypted_key IS NULL OR s.envelope_digest = digest AND s.app_s_key IS NOT NULL) THEN
+        RETURN;
+    ELSIF s.encrypted_key IS NOT NULL AND s.envelope_digest IS DISTINCT FROM digest THEN
+        RAISE EXCEPTION 'session % of device % came with another key envelope before, which is not opened yet',
+            encode(e.session_key_id, 'hex'), encode(e.dev_eui, 'hex')
+            USING ERRCODE = 'integrity_constraint_violation',
+                  DETAIL = format('That one has KEK label "%s".', s.kek_label);
+    ELSIF wrapped IS NULL AND NOT EXISTS (SELECT FROM key_vault.keks k WHERE k.label = e.kek_label) THEN
+        -- Without the KEK the key cannot be had, nor compared with the one that the session has.
+        IF s.app_s_key IS NOT NULL THEN
+            RAISE EXCEPTION 'KEK label "%" does not exist', e.kek_label
+                USING ERRCODE = 'KV001',
+                      DETAIL = 'Whether the key is the one that the session has cannot be told.';
+        END IF;
+        UPDATE session i SET kek_label = e.kek_label, encrypted_key = e.encrypted_key, envelope_digest = digest
+         WHERE i.dev_eui = e.dev_eui AND i.session_key_id = e.session_key_id;
+        RETURN;
+    END IF;
+
+    IF s.app_s_key IS NOT NULL THEN
+        -- Two wrapped keys can be compared only under one KEK.  There the same key gives the same bytes.
+        at_rest_label := coalesce(key_vault.kek_label(s.app_s_key), at_rest_label);
+    END IF;
+    key := CASE WHEN wrapped IS NULL THEN key_vault.import_envelope(e.kek_label, e.encrypted_key, at_rest_label, e.dev_addr)
+                WHEN key_vault.kek_label(wrapped) = at_rest_label THEN key_vault.bind(wrapped, e.dev_addr)
+                ELSE key_vault.bind(key_vault.rewrap(wrapped, at_rest_label), e.dev_addr) END;
+    IF s.app_s_key IS NULL THEN
+        UPDATE session i
+           SET app_s_key = key, envelope_digest = digest, kek_label = NULL, encrypted_key = NULL
+         WHERE i.dev_eui = e.dev_eui AND i.session_key_id = e.session_key_id;
+    ELSIF key <> s.app_s_key AND key <> key_vault.rewrap(s.app_s_key) THEN
+        RAISE EXCEPTION 'session % of device % has another key', encode(e.session_key_id, 'hex'), encode(e.dev_eui, 'hex')
+            USING ERRCODE = 'integrity_constraint_violation';
+    ELSIF digest IS NOT NULL THEN
+        UPDATE session i SET envelope_digest = digest
+         WHERE i.dev_eui = e.dev_eui AND i.session_key_id = e.session_key_id;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION key_vault_internal.storage_put_session(key_vault.storage_event, key_vault.wrapped_key, text) IS
+'makes or completes the session that a message is of; an error where the session has another DevAddr or key. wrapped: the key of a message that brought it in the clear; at_rest_label: KEK label for a key that is new';

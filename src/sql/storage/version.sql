@@ -1,0 +1,212 @@
+-- Storages and their versions: which there are, what each lacks, and the call that brings one up to date.
+--
+-- ALTER EXTENSION UPDATE reaches the code that all storages share at once.  Tables, views and the thin functions
+-- belong to each storage's owner, who updates them.
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_version()
+RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+SELECT '1.1'
+$$;
+COMMENT ON FUNCTION key_vault_internal.storage_version() IS
+'version of the tables, views and functions that create_storage() makes: that of the extension in which they changed last';
+
+-- Whether a role other than a storage's owner may act in the storage's schema.  Members of the owner may do all
+-- that it may, and superusers everything: they are no others.  The owner of the database stands for
+-- pg_database_owner, the role that owns schema public.
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_is_other(role oid, owner oid)
+RETURNS boolean LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+SELECT role = 0
+       OR NOT pg_has_role(CASE role WHEN 'pg_database_owner'::regrole THEN
+                              (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database())
+                              ELSE role END, owner, 'MEMBER')
+$$;
+COMMENT ON FUNCTION key_vault_internal.storage_is_other(oid, oid) IS
+'whether a role (0: PUBLIC) is neither a storage''s owner, nor a member of it, nor a superuser';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_other_creators(schema oid, owner oid)
+RETURNS text LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+SELECT string_agg(CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', '
+                  ORDER BY a.grantee = 0, pg_get_userbyid(a.grantee))
+  FROM pg_namespace n, aclexplode(n.nspacl) a
+ WHERE n.oid = schema AND a.privilege_type = 'CREATE' AND a.grantee <> n.nspowner
+   AND key_vault_internal.storage_is_other(a.grantee, owner)
+$$;
+COMMENT ON FUNCTION key_vault_internal.storage_other_creators(oid, oid) IS
+'roles to which CREATE on a schema is granted, but the owner of its storage, the members of that role and superusers; NULL where there are none';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_check_schema(schema name)
+RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    namespace oid := to_regnamespace(quote_ident(schema))::oid;
+    caller oid := (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user);
+    owner name;
+    others text;
+BEGIN
+    IF schema = '$user' THEN
+        RAISE EXCEPTION 'schema of a storage must not be "$user"'
+            USING ERRCODE = 'invalid_name',
+                  DETAIL = 'In search_path that name stands for the schema that is called as the current role.';
+    END IF;
+    SELECT pg_get_userbyid(n.nspowner) INTO owner
+      FROM pg_namespace n WHERE n.oid = namespace AND key_vault_internal.storage_is_other(n.nspowner, caller);
+    IF FOUND THEN
+        RAISE EXCEPTION 'schema "%" belongs to role "%"', schema, owner
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = 'The functions of a storage look up names in its schema, so what another role creates there could run with the rights of whoever calls the functions.',
+                  HINT = format('Make the storage as that role (SET ROLE %I), or make yours the owner: ALTER SCHEMA %I OWNER TO %I.', owner, schema, current_user);
+    END IF;
+    others := key_vault_internal.storage_other_creators(namespace, caller);
+    IF others IS NOT NULL THEN
+        RAISE EXCEPTION 'other roles may create objects in schema "%"', schema
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = format('They are: %s. The functions of a storage look up names in its schema, so what these roles create there could run with the rights of whoever calls the functions.', others),
+                  HINT = format('Take the right from them: REVOKE CREATE ON SCHEMA %I FROM %s.', schema, others);
+    END IF;
+    SELECT string_agg(o.object, ', ' ORDER BY o.object) INTO others
+      FROM (SELECT p.oid::regprocedure::text, p.proowner FROM pg_proc p WHERE p.pronamespace = namespace
+             UNION ALL
+            SELECT p.oid::regoperator::text, p.oprowner FROM pg_operator p WHERE p.oprnamespace = namespace) o (object, owner)
+     WHERE key_vault_internal.storage_is_other(o.owner, caller);
+    IF others IS NOT NULL THEN
+        RAISE EXCEPTION 'schema "%" has functions or operators of other roles', schema
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = format('They are: %s. The functions of a storage look up names in its schema, so they could run with the rights of whoever calls the functions.', others),
+                  HINT = format('Drop them, move them to another schema, or make %I their owner.', current_user);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION key_vault_internal.storage_check_schema(name) IS
+'an error where other roles than the current one, its members and superusers may create objects in a schema that is to have a storage, or have functions in it';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_check(schema name)
+RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    settings regclass;
+    owner name;
+    version text;
+BEGIN
+    IF schema IS NULL THEN
+        RAISE EXCEPTION 'schema of a storage must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    settings := to_regclass(format('%I.storage_settings', schema));
+    IF settings IS NULL THEN
+        RAISE EXCEPTION 'schema "%" is no storage', schema
+            USING ERRCODE = 'undefined_object', HINT = 'Make one with CALL key_vault.create_storage().';
+    END IF;
+    SELECT pg_get_userbyid(c.relowner) INTO owner FROM pg_class c WHERE c.oid = settings;
+    IF owner <> current_user THEN
+        RAISE EXCEPTION 'must be owner of storage "%"', schema
+            USING ERRCODE = 'insufficient_privilege',
+                  DETAIL = format('It belongs to role "%s", and so does what is made for it.', owner),
+                  HINT = format('Connect as that role, or SET ROLE %I.', owner);
+    END IF;
+    EXECUTE format('SELECT to_jsonb(s) ->> ''version'' FROM %s s', settings) INTO version;
+    IF string_to_array(version, '.')::integer[]
+       > string_to_array(key_vault_internal.storage_version(), '.')::integer[]
+    THEN
+        RAISE EXCEPTION 'storage "%" has version %, the extension knows storages of up to version %',
+            schema, version, key_vault_internal.storage_version()
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Run ALTER EXTENSION key_vault UPDATE.';
+    END IF;
+    PERFORM key_vault_internal.storage_check_schema(schema);
+END
+$$;
+COMMENT ON FUNCTION key_vault_internal.storage_check(name) IS
+'an error where a schema has no storage, or one that the current role may not bring up to date';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_build()
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM key_vault_internal.storage_make_tables();
+    PERFORM key_vault_internal.storage_make_views();
+    PERFORM key_vault_internal.storage_make_functions();
+    -- In version 1.0 each storage had a copy of all the code.
+    IF (SELECT s.version FROM storage_settings s) = '1.0' THEN
+        DROP FUNCTION IF EXISTS
+            put_session(key_vault.storage_event, key_vault.wrapped_key, text),
+            kek_label(jsonb),
+            store(jsonb, key_vault.wrapped_key[]),
+            store_or_reject(jsonb, key_vault.wrapped_key[], bytea, text),
+            reject_line(text, text);
+    END IF;
+    UPDATE storage_settings s SET version = key_vault_internal.storage_version()
+     WHERE s.version <> key_vault_internal.storage_version();
+END
+$$;
+COMMENT ON FUNCTION key_vault_internal.storage_build() IS
+'makes what a storage of this version has in the schema that comes first in search_path, and drops what older versions had besides';
+
+CREATE OR REPLACE FUNCTION key_vault.storages(OUT schema name, OUT owner name, OUT version text, OUT to_do text)
+RETURNS SETOF record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET row_security = off AS $$
+#variable_conflict use_column
+DECLARE
+    one record;
+    others text;
+    known integer[] := string_to_array(key_vault_internal.storage_version(), '.')::integer[];
+BEGIN
+    FOR one IN
+        SELECT s.oid::regclass AS settings, s.relnamespace, s.relowner, n.nspname,
+               key_vault_internal.storage_is_other(n.nspowner, s.relowner) AS schema_is_others,
+               EXISTS (SELECT FROM pg_attribute a
+                        WHERE a.attrelid = s.oid AND a.attname = 'version' AND NOT a.attisdropped) AS has_version,
+               -- To read such a table runs no code of its owner.
+               NOT s.relrowsecurity AND NOT s.relhasrules AND has_schema_privilege(s.relnamespace, 'USAGE')
+                   AND has_table_privilege(s.oid, 'SELECT') AS is_readable,
+               (SELECT p.proconfig FROM pg_proc p
+                 WHERE p.pronamespace = s.relnamespace AND p.proname = 'ingest_line' AND p.pronargs = 0) AS proconfig
+          FROM pg_class s JOIN pg_namespace n ON n.oid = s.relnamespace
+         WHERE s.relname = 'storage_settings' AND s.relkind = 'r'
+           AND EXISTS (SELECT FROM pg_class k JOIN pg_attribute a ON a.attrelid = k.oid
+                        WHERE k.relnamespace = s.relnamespace AND k.relname = 'session' AND a.attname = 'app_s_key'
+                          AND a.atttypid = 'key_vault.wrapped_key'::regtype)
+         ORDER BY n.nspname
+    LOOP
+        schema := one.nspname;
+        owner := pg_get_userbyid(one.relowner);
+        version := NULL;
+        to_do := NULL;
+        IF NOT one.has_version THEN
+            version := '1.0';
+        ELSIF one.is_readable THEN
+            EXECUTE format('SELECT (SELECT s.version FROM ONLY %s s)', one.settings) INTO version;
+        END IF;
+        IF version !~ '^[0-9]+([.][0-9]+)*$' OR string_to_array(version, '.')::integer[] < known
+           OR one.proconfig IS DISTINCT FROM ARRAY[format('search_path=%I, pg_temp', schema)] AND version IS NOT NULL
+        THEN
+            to_do := format('CALL key_vault.update_storage(%L);', schema);
+        ELSIF string_to_array(version, '.')::integer[] > known THEN
+            to_do := 'ALTER EXTENSION key_vault UPDATE;';
+        END IF;
+        others := key_vault_internal.storage_other_creators(one.relnamespace, one.relowner);
+        IF others IS NOT NULL THEN
+            to_do := concat_ws(' ', format('REVOKE CREATE ON SCHEMA %I FROM %s;', schema, others), to_do);
+        END IF;
+        IF one.schema_is_others THEN
+            to_do := concat_ws(' ', format('ALTER SCHEMA %I OWNER TO %I;', schema, owner), to_do);
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION key_vault.storages() IS
+'the storages of this database: schema, owner, version (NULL where the caller may not read storage_settings), and to_do: SQL for the owner to run, NULL where there is nothing to do';
+
+CREATE OR REPLACE PROCEDURE key_vault.update_storage(schema name)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning AS $$
+BEGIN
+    PERFORM key_vault_internal.storage_check(schema);
+    PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
+    PERFORM key_vault_internal.storage_build();
+END
+$$;
+COMMENT ON PROCEDURE key_vault.update_storage(name) IS
+'brings the tables, views and functions of a storage to the version of the extension; rows, settings and grants stay. For the storage''s owner, after ALTER EXTENSION key_vault UPDATE; again, it changes nothing';

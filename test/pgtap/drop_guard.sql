@@ -1,0 +1,93 @@
+--
+-- KEKs are not dropped along with something else, in a session that has not used the
+-- extension either, unless a superuser says so.
+--
+\set ECHO none
+\set QUIET 1
+SET client_min_messages = error;
+SELECT no_plan();
+CREATE SCHEMA home;
+CREATE TABLE kept (key text);
+SELECT key_vault.kek_create('kept') \g /dev/null
+INSERT INTO kept SELECT key_vault.generate_key('kept')::text;
+SELECT is((SELECT count(*) FROM key_vault.kek_usage()), 0::bigint, 'keys as text are counted nowhere');
+
+-- Each in a session of its own, whose first command it is.
+SELECT currval('__tresults___numb_seq') AS tests \gset
+\c
+SET client_min_messages = error;
+SELECT no_plan();
+SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
+SELECT throws_ok('DROP EXTENSION key_vault', '55000', 'cannot drop table key_vault.kek: it has KEKs that are not destroyed', 'DROP EXTENSION');
+SELECT currval('__tresults___numb_seq') AS tests \gset
+\c
+SET client_min_messages = error;
+SELECT no_plan();
+SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
+SELECT throws_ok('DROP EXTENSION plpgsql CASCADE', '55000', NULL, 'DROP of what the extension depends on');
+SELECT currval('__tresults___numb_seq') AS tests \gset
+\c
+SET client_min_messages = error;
+SELECT no_plan();
+SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
+SELECT throws_ok('DROP LANGUAGE plpgsql CASCADE', NULL, NULL, 'DROP LANGUAGE');
+SELECT throws_ok('DROP TABLE key_vault.kek CASCADE', NULL, NULL, 'DROP TABLE');
+SELECT currval('__tresults___numb_seq') AS tests \gset
+\c
+SET client_min_messages = error;
+SELECT no_plan();
+SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
+SET session_replication_role = replica;
+SELECT throws_ok('DROP EXTENSION key_vault CASCADE', '55000', NULL, 'with session_replication_role = replica');
+RESET session_replication_role;
+
+-- DROP OWNED, and DROP SCHEMA with everything in it
+CREATE ROLE kv_drop_owner SUPERUSER;
+BEGIN;
+SELECT key_vault.kek_suspend('kept', 1) \g /dev/null
+UPDATE pg_extension SET extowner = 'kv_drop_owner'::regrole WHERE extname = 'key_vault';
+UPDATE pg_shdepend SET refobjid = 'kv_drop_owner'::regrole WHERE classid = 'pg_extension'::regclass;
+INSERT INTO pg_shdepend (dbid, classid, objid, objsubid, refclassid, refobjid, deptype)
+SELECT (SELECT oid FROM pg_database WHERE datname = current_database()), 'pg_extension'::regclass, oid, 0, 'pg_authid'::regclass, 'kv_drop_owner'::regrole, 'o'
+  FROM pg_extension WHERE extname = 'key_vault' AND NOT EXISTS (SELECT FROM pg_shdepend WHERE classid = 'pg_extension'::regclass AND refobjid = 'kv_drop_owner'::regrole);
+SELECT throws_ok('DROP OWNED BY kv_drop_owner CASCADE', '55000', NULL, 'DROP OWNED');
+ROLLBACK;
+DROP ROLE kv_drop_owner;
+SELECT throws_ok('DROP SCHEMA key_vault, key_vault_internal CASCADE', NULL, NULL, 'DROP SCHEMA');
+SELECT throws_ok('ALTER EXTENSION key_vault DROP TABLE key_vault.kek; DROP TABLE key_vault.kek CASCADE', '55000', NULL, 'a table taken out of the extension');
+
+-- Nothing else is refused.
+CREATE TABLE home.kek (state text);
+INSERT INTO home.kek VALUES ('active');
+SELECT lives_ok('DROP TABLE home.kek', 'another table of the name');
+SELECT lives_ok('DROP SCHEMA home', 'another schema');
+SELECT is((SELECT length(key_vault.unwrap(key::key_vault.wrapped_key)) FROM kept), 16, 'nothing is lost');
+
+-- For superusers, in so many words
+CREATE ROLE kv_drop_user;
+SET ROLE kv_drop_user;
+SELECT throws_ok('SET key_vault.allow_drop = on', '42501', NULL, 'the setting is for superusers');
+RESET ROLE;
+DROP ROLE kv_drop_user;
+BEGIN;
+SET LOCAL key_vault.allow_drop = on;
+SELECT lives_ok('DROP EXTENSION key_vault CASCADE', 'with the setting it goes');
+ROLLBACK;
+SELECT currval('__tresults___numb_seq') AS tests \gset
+\c
+-- Before the library is loaded, too
+BEGIN;
+SET client_min_messages = error;
+SET LOCAL key_vault.allow_drop = on;
+SELECT no_plan();
+SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
+SELECT lives_ok('DROP EXTENSION key_vault CASCADE', 'in a new session');
+SELECT currval('__tresults___numb_seq') AS tests \gset
+ROLLBACK;
+\c
+SET client_min_messages = error;
+SELECT no_plan();
+SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
+SELECT key_vault.kek_destroy('kept', 1, force => true) \g /dev/null
+SELECT lives_ok('DROP EXTENSION key_vault', 'and when every KEK is destroyed');
+SELECT * FROM finish();
