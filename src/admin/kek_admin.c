@@ -26,10 +26,12 @@
 
 #include "../catalog/access.h"
 #include "../catalog/audit_log.h"
+#include "../catalog/extension_owner.h"
 #include "../catalog/kek_label.h"
 #include "../catalog/kek_row.h"
-#include "../catalog/owner_sql.h"
-#include "../common/bytes.h"
+#include "../catalog/label_lock.h"
+#include "../catalog/vault_tables.h"
+#include "../common/bytea.h"
 #include "../common/crypto_error.h"
 #include "../common/errors.h"
 #include "../crypto/secure_memory.h"
@@ -43,10 +45,7 @@ static void
 begin_work_on(const char *label, LabelLock kind)
 {
 	PreventCommandDuringRecovery("administration of KEKs");
-
-	/* A label that is there was accepted before, here or in another database. */
-	if (kek_rows_by_label(label) == NIL)
-		kek_label_check_new(label);
+	kek_label_check(label);
 
 	/* Who may not does not wait; who may no more has waited in vain. */
 	access_require(label, KEK_ADMIN);
@@ -225,12 +224,12 @@ enter_version(const KekRow *row, List *rows, const char *event)
 	values[6] = PointerGetDatum(row->sealed_material);
 	nulls[5] = nulls[6] = is_local ? ' ' : 'n';
 	values[7] = PointerGetDatum(bytea_from_bytes(row->kcv, KEY_CHECK_VALUE_SIZE));
-	owner_sql_begin(&owner);
-	owner_sql_execute("INSERT INTO key_vault.kek (kek_id, label, version, state, key_bits, "
-					  "provider, root_key_id, sealed_material, kcv) "
-					  "VALUES ($1, $2, $3, 'active', $4, $5, $6, $7, $8)",
-					  lengthof(types), types, values, nulls);
-	owner_sql_end(&owner);
+	extension_owner_begin(&owner);
+	extension_owner_execute("INSERT INTO key_vault.kek (kek_id, label, version, state, key_bits, "
+							"provider, root_key_id, sealed_material, kcv) "
+							"VALUES ($1, $2, $3, 'active', $4, $5, $6, $7, $8)",
+							lengthof(types), types, values, nulls);
+	extension_owner_end(&owner);
 	audit_log_write(event, row->label, row->version, NULL);
 	return row->version;
 }

@@ -32,6 +32,7 @@
 #include "utils/wait_event.h"
 
 #include "../catalog/access.h"
+#include "../catalog/kek_label.h"
 #include "../catalog/kek_row.h"
 #include "../vault/wrapping.h"
 #include "rewrap_all.h"
@@ -480,6 +481,7 @@ rewrap_all(const char *label, int batch_size, int64 sleep_us, Oid only)
 	ListCell   *cell;
 
 	PreventCommandDuringRecovery("rewrap_all()");
+	kek_label_check(label);
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	context = CurrentMemoryContext;

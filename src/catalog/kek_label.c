@@ -14,6 +14,7 @@
 #include "mb/pg_wchar.h"
 
 #include "kek_label.h"
+#include "kek_row.h"
 
 static bool
 is_ascii(const char *text)
@@ -98,11 +99,13 @@ kek_label_spellings(const char *label)
 }
 
 void
-kek_label_check_new(const char *label)
+kek_label_check(const char *label)
 {
 	size_t		size = strlen(kek_label_utf8(label));
 	bool		has_control = false;
 
+	if (kek_rows_by_label(label) != NIL)
+		return;
 	for (const char *c = label; *c != '\0'; c++)
 		has_control |= (unsigned char) *c < ' ' || *c == 0x7f;
 

@@ -13,10 +13,11 @@
 #define KEK_LABEL_MAX_SIZE 255
 
 /*
- * Raises unless a new KEK may have the label: 1 to KEK_LABEL_MAX_SIZE bytes in
- * UTF-8, no control characters.
+ * Raises unless a KEK has the label, or a new one may have it: 1 to
+ * KEK_LABEL_MAX_SIZE bytes in UTF-8, no control characters.  What is there was
+ * accepted before, maybe by a database with another encoding.
  */
-extern void kek_label_check_new(const char *label);
+extern void kek_label_check(const char *label);
 
 /*
  * The label in UTF-8; the label itself where the database's encoding is SQL_ASCII,

@@ -9,20 +9,13 @@
 
 #include "../crypto/secure_memory.h"
 #include "crypto_error.h"
-
-void
-out_of_memory(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OUT_OF_MEMORY),
-			 errmsg("out of memory")));
-}
+#include "errors.h"
 
 void
 crypto_error(CryptoStatus status, const char *what)
 {
 	if (status == CRYPTO_NO_MEMORY)
-		out_of_memory();
+		(void) check_allocated(NULL);
 	elog(ERROR, "could not %s: crypto status %d", what, status);
 }
 
@@ -46,10 +39,8 @@ void *
 secure_alloc_or_raise(size_t size)
 {
 	static bool warned = false;
-	void	   *piece = secure_alloc(size);
+	void	   *piece = check_allocated(secure_alloc(size));
 
-	if (piece == NULL)
-		out_of_memory();
 	if (unlikely(!secure_memory_is_locked()) && !warned)
 	{
 		warned = true;

@@ -22,8 +22,6 @@ require_crypto_ok(CryptoStatus status, const char *what)
 		crypto_error(status, what);
 }
 
-extern void out_of_memory(void) pg_attribute_noreturn();
-
 /* Random bytes fit for keys, or an error. */
 extern void random_key_bytes(void *buffer, size_t size);
 

@@ -10,21 +10,6 @@
 
 #include "postgres.h"
 
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
-
-/* A new bytea. */
-static inline bytea *
-bytea_from_bytes(const uint8 *bytes, size_t size)
-{
-	bytea	   *value = palloc(VARHDRSZ + size);
-
-	SET_VARSIZE(value, VARHDRSZ + size);
-	memcpy(VARDATA(value), bytes, size);
-	return value;
-}
-
 /* The value of a digit in either case; -1 for all else. */
 static inline int
 hex_digit(char c)

@@ -257,16 +257,6 @@ wait_for_end(Command *command)
 	}
 }
 
-static bool
-complain(DeferredError *error, int sqlstate, char *message, char *detail, char *hint)
-{
-	error->sqlstate = sqlstate;
-	error->message = message;
-	error->detail = detail;
-	error->hint = hint;
-	return false;
-}
-
 /* Whether the command did what it was run for. */
 static bool
 check_end(const char *what, const Command *command, CommandEnd end, int status,
@@ -277,23 +267,23 @@ check_end(const char *what, const Command *command, CommandEnd end, int status,
 	switch (end)
 	{
 		case COMMAND_TIMED_OUT:
-			return complain(error, ERRCODE_ROOT_KEY_UNREADABLE,
-							psprintf("%s took longer than %d s", what, secret_command_timeout),
-							pstrdup("It was ended."),
-							psprintf("%s  The limit is key_vault.command_timeout.", see_log));
+			return deferred_error_set(error, ERRCODE_ROOT_KEY_UNREADABLE,
+									  psprintf("%s took longer than %d s", what, secret_command_timeout),
+									  pstrdup("It was ended."),
+									  psprintf("%s  The limit is key_vault.command_timeout.", see_log));
 		case COMMAND_WROTE_TOO_MUCH:
-			return complain(error, ERRCODE_ROOT_KEY_MALFORMED,
-							psprintf("%s wrote too much", what),
-							psprintf("It wrote %zu bytes or more, and was ended.", command->size),
-							pstrdup("It must write one line, and nothing else, to its standard output."));
+			return deferred_error_set(error, ERRCODE_ROOT_KEY_MALFORMED,
+									  psprintf("%s wrote too much", what),
+									  psprintf("It wrote %zu bytes or more, and was ended.", command->size),
+									  pstrdup("It must write one line, and nothing else, to its standard output."));
 		case COMMAND_ENDED:
 			break;
 	}
 	if (status != 0)
-		return complain(error, ERRCODE_ROOT_KEY_UNREADABLE,
-						psprintf("%s failed", what),
-						status == -1 ? NULL : wait_result_to_str(status),
-						pstrdup(see_log));
+		return deferred_error_set(error, ERRCODE_ROOT_KEY_UNREADABLE,
+								  psprintf("%s failed", what),
+								  status == -1 ? NULL : wait_result_to_str(status),
+								  pstrdup(see_log));
 	return true;
 }
 
@@ -314,8 +304,8 @@ secret_command_read(const char *what, const char *shell_command, char *text, siz
 		{
 			char	   *reason = psprintf("%s.", strerror(errno));
 
-			(void) complain(error, ERRCODE_ROOT_KEY_UNREADABLE,
-							psprintf("could not run the %s", what), reason, NULL);
+			(void) deferred_error_set(error, ERRCODE_ROOT_KEY_UNREADABLE,
+									  psprintf("could not run the %s", what), reason, NULL);
 		}
 		else
 		{

@@ -74,38 +74,28 @@ check_file(const char *what, const char *path, int fd, DeferredError *error)
 	{
 		int			open_error = fd < 0 ? errno : 0;
 
-		error->sqlstate = ERRCODE_ROOT_KEY_UNREADABLE;
-		error->message = psprintf("could not read %s \"%s\"", what, path);
-		error->detail = error != 0 ? psprintf("%s.", strerror(error)) :
-			pstrdup("It is not a regular file.");
-		error->hint = pstrdup("The server's operating system user must be able to read the file.");
-		return false;
+		return deferred_error_set(error, ERRCODE_ROOT_KEY_UNREADABLE,
+								  psprintf("could not read %s \"%s\"", what, path),
+								  open_error != 0 ? psprintf("%s.", strerror(open_error)) :
+								  pstrdup("It is not a regular file."),
+								  pstrdup("The server's operating system user must be able to read the file."));
 	}
 	if (is_in_base_backup(path))
-	{
-		error->sqlstate = ERRCODE_ROOT_KEY_IN_DATA;
-		error->message = psprintf("%s \"%s\" is inside the data directory or a tablespace", what, path);
-		error->detail = pstrdup("A base backup would contain the KEKs and the key that opens them.");
-		error->hint = pstrdup("Move the file elsewhere and name it by its absolute path.");
-		return false;
-	}
+		return deferred_error_set(error, ERRCODE_ROOT_KEY_IN_DATA,
+								  psprintf("%s \"%s\" is inside the data directory or a tablespace", what, path),
+								  pstrdup("A base backup would contain the KEKs and the key that opens them."),
+								  pstrdup("Move the file elsewhere and name it by its absolute path."));
 	if (status.st_uid != geteuid() && status.st_uid != 0)
-	{
-		error->sqlstate = ERRCODE_ROOT_KEY_TOO_OPEN;
-		error->message = psprintf("%s \"%s\" must be owned by the database user or root", what, path);
-		error->detail = NULL;
-		error->hint = psprintf("Run chown on \"%s\".", path);
-		return false;
-	}
+		return deferred_error_set(error, ERRCODE_ROOT_KEY_TOO_OPEN,
+								  psprintf("%s \"%s\" must be owned by the database user or root", what, path),
+								  NULL,
+								  psprintf("Run chown on \"%s\".", path));
 	if ((status.st_uid == geteuid() && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0) ||
 		(status.st_uid == 0 && (status.st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) != 0))
-	{
-		error->sqlstate = ERRCODE_ROOT_KEY_TOO_OPEN;
-		error->message = psprintf("%s \"%s\" has group or world access", what, path);
-		error->detail = psprintf("Its mode is %04o.", (unsigned int) (status.st_mode & 07777));
-		error->hint = pstrdup("Permissions must be u=rw (0600) or less if owned by the database user, or u=rw,g=r (0640) or less if owned by root.");
-		return false;
-	}
+		return deferred_error_set(error, ERRCODE_ROOT_KEY_TOO_OPEN,
+								  psprintf("%s \"%s\" has group or world access", what, path),
+								  psprintf("Its mode is %04o.", (unsigned int) (status.st_mode & 07777)),
+								  pstrdup("Permissions must be u=rw (0600) or less if owned by the database user, or u=rw,g=r (0640) or less if owned by root."));
 	return true;
 }
 
@@ -125,15 +115,7 @@ secret_file_read(const char *what, const char *path, char *text, size_t size,
 	}
 
 	got = read(fd, text, size);
-	if (got < 0)
-	{
-		error->sqlstate = ERRCODE_ROOT_KEY_UNREADABLE;
-		error->message = psprintf("could not read %s \"%s\"", what, path);
-		error->detail = psprintf("%s.", strerror(errno));
-		error->hint = NULL;
-		CloseTransientFile(fd);
-		return false;
-	}
+	read_error = errno;
 	CloseTransientFile(fd);
 	if (got < 0)
 		return deferred_error_set(error, ERRCODE_ROOT_KEY_UNREADABLE,

@@ -2,8 +2,10 @@
  * uri_list.c
  *	  Settings that are lists of URIs.
  *
- * The URIs stand between commas; one with a comma in it stands in double
- * quotes.
+ * The URIs are separated by commas; one that contains a comma is in double quotes.
+ *
+ * Invariant: every text can be read as a list; uri_list_check() says whether it was
+ * meant as one, and what an entry means is for others to check.
  */
 #include "postgres.h"
 

@@ -162,7 +162,7 @@ key_vault_lorawan_parse(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_FRAME_MALFORMED),
 				 errmsg("malformed LoRaWAN frame: %s at offset %zu", fault.field, fault.offset),
-				 errdetail("It %s.", fault.error)));
+				 errdetail("It %s.", fault.problem)));
 
 	memset(row.nulls, true, sizeof(row.nulls));
 	set_column(&row, COL_M_TYPE, CStringGetTextDatum(m_type_names[fields.m_type]));
@@ -245,7 +245,7 @@ key_vault_lorawan_mac_commands(PG_FUNCTION_ARGS)
 			ereport(ERROR,
 					(errcode(ERRCODE_FRAME_MALFORMED),
 					 errmsg("malformed MAC commands: %s at offset %zu", fault.field, fault.offset),
-					 errdetail("It %s.", fault.error),
+					 errdetail("It %s.", fault.problem),
 					 errhint("MAC commands must be decrypted: in FRMPayload always, in FOpts from LoRaWAN 1.1 on.")));
 		fields = mac_fields_jsonb(command, payload);
 		values[0] = Int32GetDatum(++n);
@@ -295,7 +295,7 @@ built_message(const LorawanFrameFields *fields)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("no such LoRaWAN frame: %s at offset %zu", fault.field, fault.offset),
-				 errdetail("It %s.", fault.error)));
+				 errdetail("It %s.", fault.problem)));
 	PG_RETURN_BYTEA_P(bytea_from_bytes(message, len));
 }
 

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "../common/bytea.h"
 #include "../common/crypto_error.h"
 #include "../crypto/secure_memory.h"
 #include "../lorawan/join.h"

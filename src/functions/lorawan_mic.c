@@ -14,6 +14,7 @@
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 
+#include "../common/bytea.h"
 #include "../common/crypto_error.h"
 #include "../lorawan/mic.h"
 #include "../vault/vault.h"

@@ -54,7 +54,7 @@ frame_argument(FunctionCallInfo fcinfo, int n, bool has_mic, int kinds,
 		ereport(ERROR,
 				(errcode(ERRCODE_FRAME_MALFORMED),
 				 errmsg("malformed LoRaWAN frame: %s at offset %zu", fault.field, fault.offset),
-				 errdetail("It %s.", fault.error)));
+				 errdetail("It %s.", fault.problem)));
 	if ((kinds & KIND(fields->m_type)) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

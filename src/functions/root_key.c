@@ -17,7 +17,7 @@
 
 PG_FUNCTION_INFO_V1(key_vault_root_keys);
 
-/* Columns: position, scheme, root_key_id, error. */
+/* Columns: position, scheme, root_key_id, problem. */
 Datum
 key_vault_root_keys(PG_FUNCTION_ARGS)
 {

@@ -78,8 +78,8 @@ describe_failure(RootKey *key, const KekRow *row, CryptoStatus status, DeferredE
 	if (error->message == NULL)
 		crypto_error(status, "use a root key");
 	error->detail = psprintf(_("%s%sThe root key in it is for KEK label \"%s\" version %d."),
-							   error->detail ? error->detail : "",
-							   error->detail ? "  " : "", row->label, row->version);
+							 error->detail ? error->detail : "",
+							 error->detail ? "  " : "", row->label, row->version);
 }
 
 /* The first of the list; an error, in the words of purpose, when it cannot be had. */
@@ -247,13 +247,12 @@ root_key_try_open(const KekRow *row, uint8 *material, DeferredError *error)
 		return false;
 	}
 
-	error->sqlstate = ERRCODE_KEK_MATERIAL_DAMAGED;
-	error->message = psprintf(_("sealed material of KEK label \"%s\" version %d is damaged"),
-								row->label, row->version);
-	error->detail = psprintf(_("The root key with key check value %s is the right one, but the row's kek_id, label, version, material or key check value is not what was sealed."),
-							   check_value_text(row->root_key_id));
-	error->hint = pstrdup(_("Restore the row of key_vault.kek from a backup."));
-	return false;
+	return deferred_error_set(error, ERRCODE_KEK_MATERIAL_DAMAGED,
+							  psprintf(_("sealed material of KEK label \"%s\" version %d is damaged"),
+									   row->label, row->version),
+							  psprintf(_("The root key with key check value %s is the right one, but the row's kek_id, label, version, material or key check value is not what was sealed."),
+									   check_value_text(row->root_key_id)),
+							  pstrdup(_("Restore the row of key_vault.kek from a backup.")));
 }
 
 void

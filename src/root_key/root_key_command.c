@@ -3,8 +3,10 @@
  *	  Root keys from a command's output, "command:...": one line of 64
  *	  hexadecimal digits, as ssl_passphrase_command prints a passphrase.
  *
- * The command is run by the shell as the server's user, once a backend and
- * again after the setting changed.
+ * The command is run by the shell as the server's user, once in each backend that uses
+ * KEKs, and again after the setting changed.
+ *
+ * Invariant: the output is wiped once the key has been read from it.
  */
 #include "postgres.h"
 
@@ -21,11 +23,10 @@ check(const char *location, DeferredError *error)
 {
 	if (location[strspn(location, " \t\r\n")] != '\0')
 		return true;
-	error->sqlstate = ERRCODE_ROOT_KEY_SETTING;
-	error->message = pstrdup("root key command is empty");
-	error->detail = NULL;
-	error->hint = pstrdup("Write it as command:shell command.");
-	return false;
+	return deferred_error_set(error, ERRCODE_ROOT_KEY_SETTING,
+							  pstrdup("root key command is empty"),
+							  NULL,
+							  pstrdup("Write it as command:shell command."));
 }
 
 static bool

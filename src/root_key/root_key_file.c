@@ -2,7 +2,9 @@
  * root_key_file.c
  *	  Root keys from files, "file:/path": one line of 64 hexadecimal digits.
  *
- * What the file must be like is in secret_source.c.
+ * What owner and mode the file must have is in src/common/secret_source.c.
+ *
+ * Invariant: the text of the file is wiped once the key has been read from it.
  */
 #include "postgres.h"
 
@@ -18,11 +20,10 @@ check(const char *location, DeferredError *error)
 {
 	if (is_absolute_path(location))
 		return true;
-	error->sqlstate = ERRCODE_ROOT_KEY_SETTING;
-	error->message = pstrdup("root key file must be named by its absolute path");
-	error->detail = NULL;
-	error->hint = pstrdup("Write it as file:/path.");
-	return false;
+	return deferred_error_set(error, ERRCODE_ROOT_KEY_SETTING,
+							  pstrdup("root key file must be named by its absolute path"),
+							  NULL,
+							  pstrdup("Write it as file:/path."));
 }
 
 static bool

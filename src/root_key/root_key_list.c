@@ -86,12 +86,11 @@ check_entry(const char *uri, int entry, DeferredError *error)
 
 	if (provider != NULL)
 		return provider->check(uri + strlen(provider->scheme), error);
-	error->sqlstate = ERRCODE_ROOT_KEY_SETTING;
-	error->message = _("setting \"key_vault.root_key\" has an entry without a known scheme");
-	error->detail = psprintf(_("An entry is \"file:/path\", \"command:shell command\" or \"pkcs11:...\"; entry %d is none of them."),
-							   entry);
-	error->hint = _("Put double quotes around an entry that contains a comma.");
-	return false;
+	return deferred_error_set(error, ERRCODE_ROOT_KEY_SETTING,
+							  _("setting \"key_vault.root_key\" has an entry without a known scheme"),
+							  psprintf(_("An entry is \"file:/path\", \"command:shell command\" or \"pkcs11:...\"; entry %d is none of them."),
+									   entry),
+							  _("Put double quotes around an entry that contains a comma."));
 }
 
 bool
@@ -279,16 +278,16 @@ describe_missing(const KekRow *row, const Search *search, DeferredError *error)
 	{
 		*error = search->error;
 		error->detail = psprintf(_("%s%sIt was tried for KEK label \"%s\" version %d, which is sealed under the root key with key check value %s."),
-								   error->detail ? error->detail : "",
-								   error->detail ? "  " : "",
-								   row->label, row->version, check_value_text(row->root_key_id));
+								 error->detail ? error->detail : "",
+								 error->detail ? "  " : "",
+								 row->label, row->version, check_value_text(row->root_key_id));
 		return;
 	}
 	error->sqlstate = ERRCODE_ROOT_KEY_WRONG;
 	error->message = psprintf(_("KEK label \"%s\" version %d is sealed under another root key"),
-								row->label, row->version);
+							  row->label, row->version);
 	error->detail = psprintf(_("It is sealed under the root key with key check value %s; key_vault.root_key has %s."),
-							   check_value_text(row->root_key_id), ids_of_list());
+							 check_value_text(row->root_key_id), ids_of_list());
 	error->hint = pstrdup(_("Add the root key that it was sealed under to the list in key_vault.root_key."));
 }
 

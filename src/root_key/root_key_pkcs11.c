@@ -3,9 +3,10 @@
  *	  Root keys in tokens, "pkcs11:..." (RFC 7512): AES keys that seal with
  *	  CKM_AES_GCM.
  *
- * The key is named by object (its label), id or both.  It is known by its key
- * check value, as the others are, so that one and the same key in a file and in a
- * token is one root key.
+ * The key is named by object (its label), id or both.
+ *
+ * Invariants: the key never leaves the token; it is known by its key check value, as the
+ * others are, so that the same key in a file and in a token is one root key.
  */
 #include "postgres.h"
 
@@ -29,12 +30,11 @@ parse(const char *location, TokenUri *uri, DeferredError *error)
 		return false;
 	if ((uri->object == NULL && uri->id_size == 0) || uri->id_size > TOKEN_KEY_MAX_ID)
 	{
-		error->sqlstate = ERRCODE_TOKEN_URI;
-		error->message = pstrdup("PKCS#11 URI of a root key does not name a key");
-		error->detail = uri->id_size > TOKEN_KEY_MAX_ID ?
-			psprintf("An id has %d bytes at most.", TOKEN_KEY_MAX_ID) : NULL;
-		error->hint = pstrdup("Add object=, the key's label, or id=, its id percent-encoded.");
-		return false;
+		return deferred_error_set(error, ERRCODE_TOKEN_URI,
+								  pstrdup("PKCS#11 URI of a root key does not name a key"),
+								  uri->id_size > TOKEN_KEY_MAX_ID ?
+								  psprintf("An id has %d bytes at most.", TOKEN_KEY_MAX_ID) : NULL,
+								  pstrdup("Add object=, the key's label, or id=, its id percent-encoded."));
 	}
 	return true;
 }

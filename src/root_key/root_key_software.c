@@ -8,7 +8,6 @@
  */
 #include "postgres.h"
 
-#include "../common/bytes.h"
 #include "../common/crypto_error.h"
 #include "../common/errors.h"
 #include "../common/hex.h"
@@ -33,13 +32,12 @@ load_text(RootKey *key, const char *text, size_t text_len, const char *source,
 	if (!decoded)
 	{
 		secure_free(bytes);
-		error->sqlstate = ERRCODE_ROOT_KEY_MALFORMED;
-		error->message = psprintf("%s does not hold a root key", source);
-		error->detail = line_len == 2 * AEAD_KEY_SIZE ?
-			pstrdup("A root key is one line of 64 hexadecimal digits; there are others among them.") :
-			psprintf("A root key is one line of 64 hexadecimal digits; there are %zu characters.", line_len);
-		error->hint = pstrdup("A new root key is made by: openssl rand -hex 32");
-		return false;
+		return deferred_error_set(error, ERRCODE_ROOT_KEY_MALFORMED,
+								  psprintf("%s does not hold a root key", source),
+								  line_len == 2 * AEAD_KEY_SIZE ?
+								  pstrdup("A root key is one line of 64 hexadecimal digits; there are others among them.") :
+								  psprintf("A root key is one line of 64 hexadecimal digits; there are %zu characters.", line_len),
+								  pstrdup("A new root key is made by: openssl rand -hex 32"));
 	}
 	status = key_check_value(bytes, AEAD_KEY_SIZE, key->id);
 	if (status != CRYPTO_OK)

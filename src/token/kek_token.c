@@ -52,11 +52,10 @@ parse(const char *text, const char *what, TokenUri *uri, DeferredError *error)
 {
 	if (strncmp(text, TOKEN_URI_SCHEME, strlen(TOKEN_URI_SCHEME)) != 0)
 	{
-		error->sqlstate = ERRCODE_TOKEN_URI;
-		error->message = psprintf(_("%s is not a PKCS#11 URI"), what);
-		error->detail = NULL;
-		error->hint = pstrdup(_("Write it as pkcs11:token=label, the token's label percent-encoded."));
-		return false;
+		return deferred_error_set(error, ERRCODE_TOKEN_URI,
+								  psprintf(_("%s is not a PKCS#11 URI"), what),
+								  NULL,
+								  pstrdup(_("Write it as pkcs11:token=label, the token's label percent-encoded.")));
 	}
 	if (token_uri_parse(text + strlen(TOKEN_URI_SCHEME), uri, error))
 		return true;
@@ -170,8 +169,8 @@ void
 kek_token_report(const DeferredError *error, const KekRow *row)
 {
 	deferred_error_raise(error,
-				   psprintf(_("KEK label \"%s\" version %d is in that token."),
-							row->label, row->version));
+						 psprintf(_("KEK label \"%s\" version %d is in that token."),
+								  row->label, row->version));
 }
 
 /*
@@ -304,8 +303,8 @@ kek_token_destroy(const KekRow *row)
 	if (!token_key_find(&key, &error))
 	{
 		deferred_error_warn(&error,
-					 psprintf(_("If the key of KEK label \"%s\" version %d is there, it stays in the token."),
-							  row->label, row->version));
+							psprintf(_("If the key of KEK label \"%s\" version %d is there, it stays in the token."),
+									 row->label, row->version));
 		return;
 	}
 	add_pending(pending, &key);

@@ -48,22 +48,12 @@ static Token *tokens = NULL;
 static uint64 last_session_number = 0;
 
 static bool
-complain(DeferredError *error, int sqlstate, char *message, char *detail, char *hint)
-{
-	error->sqlstate = sqlstate;
-	error->message = message;
-	error->detail = detail;
-	error->hint = hint;
-	return false;
-}
-
-static bool
 same_text(const char *a, const char *b)
 {
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-/* Of a text that may be NULL; it stays to the backend's end. */
+/* Of a text that may be NULL. */
 static char *
 copy_text(const char *text)
 {
@@ -150,9 +140,9 @@ rv_name(CK_RV rv)
 void
 token_describe_failure(const Token *token, const char *function, CK_RV rv, DeferredError *error)
 {
-	complain(error, ERRCODE_TOKEN_FAILED,
-			 psprintf("token \"%s\" failed", token_name(token)),
-			 psprintf("%s answered %s.", function, rv_name(rv)), NULL);
+	deferred_error_set(error, ERRCODE_TOKEN_FAILED,
+					   psprintf("token \"%s\" failed", token_name(token)),
+					   psprintf("%s answered %s.", function, rv_name(rv)), NULL);
 }
 
 bool
@@ -216,20 +206,20 @@ load_module(const char *path, DeferredError *error)
 	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (library == NULL)
 	{
-		complain(error, ERRCODE_TOKEN_MODULE,
-				 psprintf("could not load PKCS#11 module \"%s\"", path),
-				 psprintf("%s.", dlerror()),
-				 pstrdup("Name the module by module-path=/path in the URI; without it, p11-kit's is used."));
+		deferred_error_set(error, ERRCODE_TOKEN_MODULE,
+						   psprintf("could not load PKCS#11 module \"%s\"", path),
+						   psprintf("%s.", dlerror()),
+						   pstrdup("Name the module by module-path=/path in the URI; without it, p11-kit's is used."));
 		return NULL;
 	}
 	get_function_list = (CK_C_GetFunctionList) dlsym(library, "C_GetFunctionList");
 	rv = get_function_list == NULL ? CKR_FUNCTION_NOT_SUPPORTED : get_function_list(&module->api);
 	if (rv != CKR_OK)
 	{
+		deferred_error_set(error, ERRCODE_TOKEN_MODULE,
+						   psprintf("\"%s\" is not a PKCS#11 module", path),
+						   psprintf("C_GetFunctionList answered %s.", rv_name(rv)), NULL);
 		dlclose(library);
-		complain(error, ERRCODE_TOKEN_MODULE,
-				 psprintf("\"%s\" is not a PKCS#11 module", path),
-				 psprintf("C_GetFunctionList answered %s.", rv_name(rv)), NULL);
 		return NULL;
 	}
 	if (modules == NULL)
@@ -257,10 +247,10 @@ initialize_module(TokenModule *module, DeferredError *error)
 	sigprocmask(SIG_SETMASK, &before, NULL);
 
 	if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
-		return complain(error, ERRCODE_TOKEN_MODULE,
-						psprintf("could not initialize PKCS#11 module \"%s\"", module->path),
-						psprintf("C_Initialize answered %s.", rv_name(rv)),
-						pstrdup("The module's own configuration must be readable to the server's operating system user."));
+		return deferred_error_set(error, ERRCODE_TOKEN_MODULE,
+								  psprintf("could not initialize PKCS#11 module \"%s\"", module->path),
+								  psprintf("C_Initialize answered %s.", rv_name(rv)),
+								  pstrdup("The module's own configuration must be readable to the server's operating system user."));
 	module->is_initialized = true;
 	return true;
 }
@@ -343,14 +333,14 @@ find_slot(Token *token, DeferredError *error)
 	if (found == 1)
 		return true;
 	if (found == 0)
-		return complain(error, ERRCODE_TOKEN_MISSING,
-						psprintf("token \"%s\" is not there", token_name(token)),
-						psprintf("Other tokens of PKCS#11 module \"%s\": %d.",
-								 token->module->path, others),
-						pstrdup("Connect the token; it is looked for again at the next use.  Label and serial number in the URI must be the token's."));
-	return complain(error, ERRCODE_TOKEN_URI,
-					psprintf("token \"%s\" is there %d times", token_name(token), found), NULL,
-					pstrdup("Add serial= to the URI, to tell them apart."));
+		return deferred_error_set(error, ERRCODE_TOKEN_MISSING,
+								  psprintf("token \"%s\" is not there", token_name(token)),
+								  psprintf("Other tokens of PKCS#11 module \"%s\": %d.",
+										   token->module->path, others),
+								  pstrdup("Connect the token; it is looked for again at the next use.  Label and serial number in the URI must be the token's."));
+	return deferred_error_set(error, ERRCODE_TOKEN_URI,
+							  psprintf("token \"%s\" is there %d times", token_name(token), found), NULL,
+							  pstrdup("Add serial= to the URI, to tell them apart."));
 }
 
 static bool
@@ -360,9 +350,9 @@ read_pin(Token *token, char *pin, size_t *pin_size, DeferredError *error)
 	bool		done;
 
 	if (source == NULL)
-		return complain(error, ERRCODE_TOKEN_PIN,
-						psprintf("token \"%s\" asks for a PIN", token_name(token)), NULL,
-						pstrdup("Add pin-source=file:/path or pin-source=|command to its URI."));
+		return deferred_error_set(error, ERRCODE_TOKEN_PIN,
+								  psprintf("token \"%s\" asks for a PIN", token_name(token)), NULL,
+								  pstrdup("Add pin-source=file:/path or pin-source=|command to its URI."));
 
 	if (*source == '|')
 		done = secret_command_read("PIN command", source + 1, pin, MAX_PIN_SIZE, pin_size,
@@ -391,18 +381,18 @@ try_pin(Token *token, const CK_TOKEN_INFO *info, char *pin, size_t pin_size, Def
 	CK_RV		rv;
 
 	if (token->has_refused_pin && token->refused_pin == hash)
-		return complain(error, ERRCODE_TOKEN_PIN,
-						psprintf("PIN of token \"%s\" is wrong", token_name(token)),
-						pstrdup("The token refused it before, and it is not tried again: that could lock the token."),
-						pstrdup("Correct the PIN where pin-source says."));
+		return deferred_error_set(error, ERRCODE_TOKEN_PIN,
+								  psprintf("PIN of token \"%s\" is wrong", token_name(token)),
+								  pstrdup("The token refused it before, and it is not tried again: that could lock the token."),
+								  pstrdup("Correct the PIN where pin-source says."));
 
 	if ((info->flags & CKF_USER_PIN_LOCKED) != 0)
 		rv = CKR_PIN_LOCKED;
 	else if ((info->flags & CKF_USER_PIN_FINAL_TRY) != 0)
-		return complain(error, ERRCODE_TOKEN_PIN,
-						psprintf("PIN of token \"%s\" is not tried", token_name(token)),
-						pstrdup("Wrong PINs were tried before; one more would lock the token."),
-						pstrdup("Correct the PIN where pin-source says, then log in once by hand with the right one: pkcs11-tool --login --list-objects."));
+		return deferred_error_set(error, ERRCODE_TOKEN_PIN,
+								  psprintf("PIN of token \"%s\" is not tried", token_name(token)),
+								  pstrdup("Wrong PINs were tried before; one more would lock the token."),
+								  pstrdup("Correct the PIN where pin-source says, then log in once by hand with the right one: pkcs11-tool --login --list-objects."));
 	else
 		rv = token->module->api->C_Login(token->session, CKU_USER, (unsigned char *) pin,
 										 pin_size);
@@ -418,17 +408,17 @@ try_pin(Token *token, const CK_TOKEN_INFO *info, char *pin, size_t pin_size, Def
 		case CKR_PIN_LEN_RANGE:
 			token->has_refused_pin = true;
 			token->refused_pin = hash;
-			return complain(error, ERRCODE_TOKEN_PIN,
-							psprintf("PIN of token \"%s\" is wrong", token_name(token)),
-							psprintf("C_Login answered %s.", rv_name(rv)),
-							pstrdup("Correct the PIN where pin-source says."));
+			return deferred_error_set(error, ERRCODE_TOKEN_PIN,
+									  psprintf("PIN of token \"%s\" is wrong", token_name(token)),
+									  psprintf("C_Login answered %s.", rv_name(rv)),
+									  pstrdup("Correct the PIN where pin-source says."));
 		case CKR_PIN_LOCKED:
 		case CKR_PIN_EXPIRED:
 		case CKR_USER_PIN_NOT_INITIALIZED:
-			return complain(error, ERRCODE_TOKEN_PIN,
-							psprintf("PIN of token \"%s\" cannot be used", token_name(token)),
-							psprintf("C_Login answered %s.", rv_name(rv)),
-							pstrdup("The token's security officer can set a new PIN."));
+			return deferred_error_set(error, ERRCODE_TOKEN_PIN,
+									  psprintf("PIN of token \"%s\" cannot be used", token_name(token)),
+									  psprintf("C_Login answered %s.", rv_name(rv)),
+									  pstrdup("The token's security officer can set a new PIN."));
 		default:
 			token_describe_failure(token, "C_Login", rv, error);
 			return false;

@@ -61,14 +61,12 @@ key_name(const TokenKey *key)
 }
 
 static bool
-complain_key(const TokenKey *key, const char *what, char *detail, char *hint, DeferredError *error)
+describe_key(const TokenKey *key, const char *what, char *detail, char *hint, DeferredError *error)
 {
-	error->sqlstate = ERRCODE_TOKEN_KEY;
-	error->message = psprintf("key %s %s token \"%s\"", key_name(key), what,
-								token_name(key->token));
-	error->detail = detail;
-	error->hint = hint;
-	return false;
+	return deferred_error_set(error, ERRCODE_TOKEN_KEY,
+							  psprintf("key %s %s token \"%s\"", key_name(key), what,
+									   token_name(key->token)),
+							  detail, hint);
 }
 
 /* The key's handle in this session, and its key check value. */
@@ -135,7 +133,7 @@ find_once(TokenKey *key, bool *lost, DeferredError *error)
 							pstrdup("It is looked for again at the next use.  Restore it from the token's backup."),
 							error);
 	if (found > 1)
-		return complain_key(key, "is more than once in", NULL,
+		return describe_key(key, "is more than once in", NULL,
 							pstrdup("Name it by its id as well: id=%01 in the URI."), error);
 	if (key->has_kcv && memcmp(key->kcv, mac, KEY_CHECK_VALUE_SIZE) != 0)
 		return describe_key(key, "is another one in",

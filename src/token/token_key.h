@@ -28,13 +28,13 @@ typedef struct TokenKey
 } TokenKey;
 
 /*
- * The functions that answer a CryptoStatus fill in the error where it is
+ * The functions that answer a CryptoStatus note an error where it is
  * neither CRYPTO_OK nor CRYPTO_INTEGRITY.  A session that was lost they open again.
  */
 
 /*
- * Looks for the key; fills kcv, or if it has one, checks it.  False when there is
- * an error.
+ * Looks for the key; fills kcv, or if it has one, checks it.  False after an error
+ * that was noted.
  */
 extern bool token_key_find(TokenKey *key, DeferredError *error);
 

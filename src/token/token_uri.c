@@ -15,13 +15,9 @@
 #include "token_uri.h"
 
 static bool
-complain(DeferredError *error, char *message, char *detail, char *hint)
+refuse(DeferredError *error, char *message, char *detail, char *hint)
 {
-	error->sqlstate = ERRCODE_TOKEN_URI;
-	error->message = message;
-	error->detail = detail;
-	error->hint = hint;
-	return false;
+	return deferred_error_set(error, ERRCODE_TOKEN_URI, message, detail, hint);
 }
 
 /* NULL when an escape is none; the result is terminated by a zero as well. */
@@ -80,38 +76,38 @@ take_attribute(const char *text, size_t len, bool in_query, TokenUri *uri, Defer
 	size_t		value_len;
 
 	if (equals == NULL)
-		return complain(error, pstrdup("invalid PKCS#11 URI"),
-						pstrdup("An attribute is written name=value."), NULL);
+		return refuse(error, pstrdup("invalid PKCS#11 URI"),
+					  pstrdup("An attribute is written name=value."), NULL);
 	name = pnstrdup(text, equals - text);
 
 	if (strcmp(name, "pin-value") == 0)
-		return complain(error, pstrdup("PKCS#11 URI with a PIN in it is refused"),
-						pstrdup("Settings can be shown, and are in files and dumps."),
-						pstrdup("Use pin-source=file:/path, or pin-source=|command, in place of pin-value, and change the PIN."));
+		return refuse(error, pstrdup("PKCS#11 URI with a PIN in it is refused"),
+					  pstrdup("Settings can be shown, and are in files and dumps."),
+					  pstrdup("Use pin-source=file:/path, or pin-source=|command, in place of pin-value, and change the PIN."));
 
 	value = decode(equals + 1, len - (equals + 1 - text), &value_len);
 	if (value == NULL)
-		return complain(error, psprintf("invalid PKCS#11 URI: attribute \"%s\" is not percent-encoded", name),
-						pstrdup("A percent sign is followed by two hexadecimal digits."), NULL);
+		return refuse(error, psprintf("invalid PKCS#11 URI: attribute \"%s\" is not percent-encoded", name),
+					  pstrdup("A percent sign is followed by two hexadecimal digits."), NULL);
 	if (strlen(value) != value_len && strcmp(name, "id") != 0)
-		return complain(error, psprintf("invalid PKCS#11 URI: attribute \"%s\" has a zero byte in it", name),
-						NULL, NULL);
+		return refuse(error, psprintf("invalid PKCS#11 URI: attribute \"%s\" has a zero byte in it", name),
+					  NULL, NULL);
 
 	for (int i = 0; i < lengthof(known); i++)
 	{
 		if (strcmp(known[i].name, name) != 0 || known[i].in_query != in_query)
 			continue;
 		if (*known[i].value != NULL)
-			return complain(error, psprintf("invalid PKCS#11 URI: attribute \"%s\" is there twice", name),
-							NULL, NULL);
+			return refuse(error, psprintf("invalid PKCS#11 URI: attribute \"%s\" is there twice", name),
+						  NULL, NULL);
 		*known[i].value = value;
 		if (known[i].value == &uri->id)
 			uri->id_size = value_len;
 		return true;
 	}
-	return complain(error, psprintf("PKCS#11 URI with attribute \"%s\" is not supported", name),
-					pstrdup("Before the question mark there may be token, manufacturer, model, serial, slot-id, object, id and type, separated by semicolons; after it, module-path and pin-source, separated by an ampersand."),
-					NULL);
+	return refuse(error, psprintf("PKCS#11 URI with attribute \"%s\" is not supported", name),
+				  pstrdup("Before the question mark there may be token, manufacturer, model, serial, slot-id, object, id and type, separated by semicolons; after it, module-path and pin-source, separated by an ampersand."),
+				  NULL);
 }
 
 static bool
@@ -146,7 +142,7 @@ token_uri_parse(const char *location, TokenUri *uri, DeferredError *error)
 		return false;
 
 	if (uri->type != NULL && strcmp(uri->type, "secret-key") != 0)
-		return complain(error, psprintf("PKCS#11 URI with type \"%s\" is not supported", uri->type),
-						pstrdup("The key is an AES key: type=secret-key."), NULL);
+		return refuse(error, psprintf("PKCS#11 URI with type \"%s\" is not supported", uri->type),
+					  pstrdup("The key is an AES key: type=secret-key."), NULL);
 	return true;
 }

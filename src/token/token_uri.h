@@ -33,8 +33,8 @@ typedef struct TokenUri
 } TokenUri;
 
 /*
- * Takes a URI apart; what is after the scheme, that is.  False when there is
- * an error.  Allocates in the current context.
+ * Takes a URI apart; what is after the scheme, that is.  False after an
+ * error that was noted.  Allocates in the current context.
  */
 extern bool token_uri_parse(const char *location, TokenUri *uri, DeferredError *error);
 

@@ -21,6 +21,7 @@
 #include "postgres.h"
 
 #include "../common/crypto_error.h"
+#include "../common/errors.h"
 #include "cache_stats.h"
 #include "cipher_pool.h"
 
@@ -36,16 +37,6 @@ static uint32 hand = 0;
 static uint32 uses_without_cipher = 0;
 
 static AesCipher *shared_cipher = NULL;
-
-static AesCipher *
-new_cipher(void)
-{
-	AesCipher  *cipher = aes_cipher_new();
-
-	if (cipher == NULL)
-		out_of_memory();
-	return cipher;
-}
 
 static void
 give_cipher(CipherSlot slot, CipherSlot *owner)
@@ -124,7 +115,7 @@ cipher_pool_get(CipherSlot *owner, bool may_own, const uint8 *key, size_t key_si
 		return key_own_cipher(owner, key, key_size);
 
 	if (shared_cipher == NULL)
-		shared_cipher = new_cipher();
+		shared_cipher = check_allocated(aes_cipher_new());
 	require_crypto_ok(aes_cipher_set_key(shared_cipher, key, key_size, AES_ENCRYPT),
 					  "key a cipher");
 	return shared_cipher;

@@ -4,10 +4,10 @@
  *
  * A KEK's row is read once and believed until a message says that rows of the
  * table may have changed.  Then all rows of open KEKs are read again; those that
- * changed or are gone are withdrawn: every cached key of their label is wiped
- * and they are closed.  The others stay, so that a rotation does not cost
- * every backend every key; so do those that were only sealed under another root
- * key, which this session may not have yet.
+ * changed or are gone are withdrawn: whoever keeps keys under a KEK of their label wipes
+ * them (kek_before_closing), and the KEKs of the label are closed.  The others stay, so
+ * that a rotation does not cost every backend every key; so do those that were only sealed
+ * under another root key, which this session may not have yet.
  *
  * Invariants:
  * - kek_verified_generation is the generation that stood before the rows were read.  A
@@ -257,9 +257,7 @@ keyed_cipher(Kek *kek, AesCipher **cipher, AesDirection direction)
 		kek->is_open = true;
 	}
 
-	*cipher = aes_cipher_new();
-	if (*cipher == NULL)
-		out_of_memory();
+	*cipher = check_allocated(aes_cipher_new());
 	status = aes_cipher_set_key(*cipher, kek->material, kek->row.key_bits / 8, direction);
 	if (status != CRYPTO_OK)
 	{
