@@ -27,10 +27,12 @@
 #include "../catalog/access.h"
 #include "../catalog/audit_log.h"
 #include "../catalog/extension_owner.h"
+#include "../catalog/kek_label.h"
 #include "../catalog/kek_row.h"
 #include "../catalog/label_lock.h"
 #include "../catalog/vault_tables.h"
 #include "../common/bytea.h"
+#include "../common/crypto_error.h"
 #include "../common/errors.h"
 #include "../crypto/secure_memory.h"
 #include "../root_key/root_key.h"
@@ -238,8 +240,8 @@ add_version(const char *label, List *rows, const uint8 *material, size_t size,
 {
 	KekRow		row = new_version(label, rows, size * 8, NULL);
 
-	if (key_check_value(material, size, row.kcv) != CRYPTO_OK)
-		elog(ERROR, "could not compute a key check value");
+	require_crypto_ok(key_check_value(material, size, row.kcv), "compute a key check value");
+	root_key_require_in_use();
 	root_key_seal(&row, material);
 	return enter_version(&row, rows, event);
 }
@@ -262,8 +264,7 @@ add_random_version(const char *label, List *rows, int32 key_bits, const char *pr
 
 	PG_TRY();
 	{
-		if (!secure_random(material, key_bits / 8))
-			elog(ERROR, "could not generate a random key");
+		random_key_bytes(material, key_bits / 8);
 		version = add_version(label, rows, material, key_bits / 8, event);
 	}
 	PG_FINALLY();
@@ -312,8 +313,7 @@ kek_import(const char *label, const uint8 *material, size_t size)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a KEK has 16, 24 or 32 bytes, not %zu", size)));
-	if (key_check_value(material, size, kcv) != CRYPTO_OK)
-		elog(ERROR, "could not compute a key check value");
+	require_crypto_ok(key_check_value(material, size, kcv), "compute a key check value");
 
 	rows = kek_rows_by_label(label);
 	foreach(cell, rows)

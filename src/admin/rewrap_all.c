@@ -32,6 +32,7 @@
 #include "utils/wait_event.h"
 
 #include "../catalog/access.h"
+#include "../catalog/kek_label.h"
 #include "../catalog/kek_row.h"
 #include "../vault/wrapping.h"
 #include "rewrap_all.h"

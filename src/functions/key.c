@@ -11,6 +11,7 @@
 #include "access/htup_details.h"
 #include "funcapi.h"
 
+#include "../common/crypto_error.h"
 #include "../common/errors.h"
 #include "../crypto/cmac.h"
 #include "../vault/vault.h"
@@ -105,8 +106,7 @@ key_vault_key_check_value(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_KEY_LENGTH),
 				 errmsg("a key of %zu bytes has no key check value", key_size),
 				 errdetail("It is made with AES-CMAC, whose keys have 16, 24 or 32 bytes.")));
-	if (status != CRYPTO_OK)
-		elog(ERROR, "could not compute a key check value");
+	require_crypto_ok(status, "compute a key check value");
 	SET_VARSIZE(result, VARHDRSZ + KEY_CHECK_VALUE_SIZE);
 	PG_RETURN_BYTEA_P(result);
 }

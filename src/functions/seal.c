@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "../common/crypto_error.h"
 #include "../common/errors.h"
 #include "../crypto/aead.h"
 #include "../vault/vault.h"
@@ -56,8 +57,7 @@ key_vault_seal(PG_FUNCTION_ARGS)
 	status = aead_seal(key.key, bytes, 1, (const uint8 *) VARDATA_ANY(plaintext), size,
 					   bytes + 1, bytes + SEAL_HEADER_SIZE, bytes + SEAL_HEADER_SIZE + size);
 	vault_release();
-	if (status != CRYPTO_OK)
-		elog(ERROR, "could not seal: crypto status %d", status);
+	require_crypto_ok(status, "seal");
 	PG_RETURN_BYTEA_P(sealed);
 }
 
@@ -91,7 +91,6 @@ key_vault_open(PG_FUNCTION_ARGS)
 				 errmsg("sealed value does not open with the key"),
 				 errdetail("It was sealed with another key, or changed.  The key is wrapped with KEK label \"%s\" version %d.",
 						   key.kek_label, key.kek_version)));
-	if (status != CRYPTO_OK)
-		elog(ERROR, "could not open a sealed value: crypto status %d", status);
+	require_crypto_ok(status, "open a sealed value");
 	PG_RETURN_BYTEA_P(plaintext);
 }

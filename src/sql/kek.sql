@@ -3,7 +3,7 @@
 -- src/vault/kek_row.c reads the columns by their numbers.
 CREATE TABLE key_vault.kek (
     kek_id           uuid NOT NULL,
-    label            text COLLATE "C" NOT NULL CHECK (octet_length(label) BETWEEN 1 AND 255),
+    label            text COLLATE "C" NOT NULL CHECK (label <> ''),
     version          integer NOT NULL CHECK (version > 0),
     state            text COLLATE "C" NOT NULL
                      CHECK (state IN ('active', 'deactivated', 'compromised', 'suspended', 'destroyed')),

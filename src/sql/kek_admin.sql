@@ -47,7 +47,7 @@ CREATE OR REPLACE FUNCTION key_vault.root_key_rotate()
 RETURNS bigint AS 'MODULE_PATHNAME', 'key_vault_root_key_rotate'
 LANGUAGE C;
 COMMENT ON FUNCTION key_vault.root_key_rotate() IS
-'seals every KEK under the first root key of key_vault.root_key, in this transaction, whichever root key of the list it is sealed under; returns how many were sealed anew; for superusers. Standbys and subscribers need the new root key in their lists before';
+'seals every KEK under the first root key of key_vault.root_key, in this transaction, whichever root key of the list it is sealed under; returns how many were sealed anew. A KEK that does not open is named in a warning, and stays as it is. For superusers. Standbys and subscribers need the new root key in their lists before';
 
 CREATE OR REPLACE FUNCTION key_vault.has_kek_privilege(label text, privilege text)
 RETURNS boolean AS 'MODULE_PATHNAME', 'key_vault_has_kek_privilege'

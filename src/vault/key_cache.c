@@ -29,7 +29,7 @@
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
-#include "../common/errors.h"
+#include "../common/crypto_error.h"
 #include "../crypto/secure_memory.h"
 #include "age_timer.h"
 #include "cache_stats.h"
@@ -480,7 +480,7 @@ key_cache_new(const WrappedKey *wrapped_key, struct Kek *kek)
 	CacheEntry *entry;
 
 	key_cache_release();
-	entry = check_allocated(secure_alloc(entry_size(wrapped_key->wrapped_size)));
+	entry = secure_alloc_or_raise(entry_size(wrapped_key->wrapped_size));
 	entry->kek = kek;
 	entry->wrapped_size = wrapped_key->wrapped_size;
 	entry->algorithm = wrapped_key->algorithm;
@@ -490,20 +490,6 @@ key_cache_new(const WrappedKey *wrapped_key, struct Kek *kek)
 	memcpy(entry->data, wrapped_key->wrapped, wrapped_key->wrapped_size);
 	key_cache_uninserted = entry;
 	return entry;
-}
-
-static void
-warn_if_not_locked(void)
-{
-	static bool warned = false;
-
-	if (warned || secure_memory_is_locked())
-		return;
-	warned = true;
-	ereport(WARNING,
-			(errmsg("memory of unwrapped keys could not be locked"),
-			 errdetail("Keys of this session may be written to swap space."),
-			 errhint("Raise the limit on locked memory of the server (LimitMEMLOCK= of its systemd unit) or lower key_vault.cache_size.")));
 }
 
 void
@@ -533,7 +519,6 @@ key_cache_insert(CacheEntry *entry)
 	key_cache_uninserted = NULL;
 	key_cache_stats->bytes += entry_footprint(entry);
 	key_cache_stats->entries++;
-	warn_if_not_locked();
 }
 
 AesCipher *
