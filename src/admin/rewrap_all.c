@@ -182,16 +182,34 @@ may_warn(const RewrapRun *run)
 	return run->progress.rows_failed <= MAX_ROW_WARNINGS;
 }
 
+/* What to do about rows or a table that were refused, or NULL. */
+static const char *
+refusal_hint(const RewrapBatch *batch)
+{
+	if (batch->error->hint)
+		return batch->error->hint;
+	if (batch->hint)
+		return batch->hint;
+	switch (batch->error->sqlerrcode)
+	{
+		case ERRCODE_UNDEFINED_TABLE:
+		case ERRCODE_UNDEFINED_FUNCTION:
+		case ERRCODE_UNDEFINED_OBJECT:
+			return "Triggers and other code of the table run with search_path pg_catalog, pg_temp here: qualify their names, or give their functions SET search_path.";
+		default:
+			return NULL;
+	}
+}
+
 static void
 warn_table(const RewrapRun *run, const char *reason, const RewrapBatch *batch)
 {
-	const ErrorData *error = batch->error;
-	const char *hint = error->hint ? error->hint : batch->hint;
+	const char *hint = refusal_hint(batch);
 
 	ereport(WARNING,
-			(errcode(error->sqlerrcode),
+			(errcode(batch->error->sqlerrcode),
 			 errmsg("table %s %s", run->table, reason),
-			 errdetail_internal("%s", error->message),
+			 errdetail_internal("%s", batch->error->message),
 			 hint ? errhint("%s", hint) : 0));
 }
 
@@ -280,7 +298,7 @@ take_account(RewrapRun *run, RewrapOutcome outcome, const RewrapBatch *batch, in
 						 errmsg("row %s of table %s was not rewrapped",
 								row_text(batch->first_row), run->table),
 						 errdetail_internal("%s", batch->error->message),
-						 batch->hint ? errhint("%s", batch->hint) : 0));
+						 refusal_hint(batch) ? errhint("%s", refusal_hint(batch)) : 0));
 			if (progress->rows_failed <= MAX_FAILED_ROWS)
 				break;
 			warn_table(run, "refuses too many rows, and is left", batch);
