@@ -503,6 +503,10 @@ kek_schedule_destroy(const char *label, int32 version, const Interval *after)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("waiting time must not be negative")));
+	if (TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(values[1])))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("waiting time must be finite")));
 
 	extension_owner_begin(&owner);
 	extension_owner_execute("INSERT INTO key_vault.kek_destruction (kek_id, destroy_at) VALUES ($1, $2) "
