@@ -93,6 +93,8 @@ root_key_rotate(void)
 	kek_rows_lock();
 	require_superuser();
 
+	audit_log_server_line("rotation of the root key begun", NULL, 0, NULL);
+
 	/* A file may hold another key by now than when this backend read it. */
 	root_key_forget_all();
 	foreach(cell, kek_rows_all())
@@ -109,5 +111,7 @@ root_key_rotate(void)
 		log_row(row, sealed_before);
 		sealed++;
 	}
+	audit_log_server_line("rotation of the root key done", NULL, 0,
+						  psprintf("{\"keks\": " INT64_FORMAT "}", sealed));
 	return sealed;
 }
