@@ -75,9 +75,10 @@ class Destroyer(Administrator):
     steps_back = True
 
     def explained(self, sqlstate, start, end):
-        # Only of labels at rest: what is wrapped with a transport KEK is on its way.  It steps back before others have to: a lock that it cannot have, a deadlock.
+        # It steps back before others have to: a lock that it cannot have, a deadlock.
         return super().explained(sqlstate, start, end) or sqlstate in ("KV008", "55P03", "40P01")
 
+    # Only of labels at rest: what is wrapped with a transport KEK is on its way, and not here.
     def step(self):
         rows = self.sql("SELECT label, version FROM key_vault.keks "
                         "WHERE state IN ('deactivated', 'compromised', 'suspended') AND label = ANY (%s) ORDER BY random() LIMIT 1",
@@ -86,17 +87,16 @@ class Destroyer(Administrator):
         if not rows:
             return
         label, version = rows[0]
-        what = ("destroyed", label, version)
-        # Whoever scheduled it, it may be done by any call of kek_destroy_due(): each tells of all that are due.
-        scheduled = self.rng.random() < 0.3
-        if scheduled:
-            self.sql("SELECT key_vault.kek_schedule_destroy(%s, %s, '0')", (label, version))
-            due = self.sql("SELECT label, version FROM key_vault.keks WHERE destroy_at IS NOT NULL AND state <> 'destroyed'")
-        whats = [("destroyed", *row) for row in due] if scheduled else [what]
-        for what in whats:
-            self.soak.situation.begins(what)
+        # What is scheduled may be destroyed at once, by whoever calls kek_destroy_due() next.
+        whats = [("destroyed", label, version)]
+        self.soak.situation.begins(whats[0])
         try:
-            if scheduled:
+            if self.rng.random() < 0.3:
+                self.sql("SELECT key_vault.kek_schedule_destroy(%s, %s, '0')", (label, version))
+                for row in self.sql("SELECT label, version FROM key_vault.keks "
+                                    "WHERE destroy_at IS NOT NULL AND state <> 'destroyed'"):
+                    whats.append(("destroyed", *row))
+                    self.soak.situation.begins(whats[-1])
                 n = self.sql("SELECT key_vault.kek_destroy_due()")[0][0]
             else:
                 self.sql("SELECT key_vault.kek_destroy(%s, %s)", (label, version))

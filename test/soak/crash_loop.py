@@ -125,7 +125,8 @@ class CrashLoop(Soak):
         self.senders_go_on.set()
         for session in sessions:
             session.join(max(0, deadline - time.monotonic()))
-        ok(not any(s.is_alive() for s in sessions), f"{when}the sessions go on and end", self.hanging([s for s in sessions if s.is_alive()]))
+        stuck = [s for s in sessions if s.is_alive()]
+        ok(not stuck, f"{when}the sessions go on and end", self.hanging(stuck))
 
     def stopped_runs(self):
         """The tables that rewrap_all() was stopped in, and that it is to go on in: those of labels

@@ -118,7 +118,7 @@ class Session(threading.Thread):
             lost = self.connection is None or self.connection.closed != 0
             sqlstate = error.pgcode or self._code_of(error)
             kind = type(self).__name__
-            self.soak.errors[kind, sqlstate] += 1
+            self.soak.errors.add((kind, sqlstate))
             if sqlstate == "40P01" and " on relation " in str(error) and not self.steps_back:
                 self.soak.fault("deadlock over a table", f"{self.name}: {error} in: {sql[:300]}")
             elif not self._explained(sqlstate, start, end):

@@ -38,7 +38,9 @@ class Situation:
 
     def ended(self, what):
         with self.lock:
-            self.possible[what][-1][1] = self.now()
+            # Two sessions may be at the same thing, each with a time of its own.
+            newest = [times for times in self.possible[what] if times[1] == FOREVER][-1]
+            newest[1] = self.now()
 
     def may_be(self, kind, start, end, *rest):
         """Whether something of the kind possibly was withdrawn at a moment of [start, end]; rest

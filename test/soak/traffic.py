@@ -89,8 +89,8 @@ class Device:
         self.left = rng.randrange(5, 60)
         self.key = self.truth.session_key(self.session_key_id)
         kind = rng.random()
-        # Some envelopes have a label that the database comes to know late.  A key in the clear, without a label, is wrapped while it is taken in; ChirpStack
-        # sends it with the session's id.
+        # Some envelopes have a label that the database comes to know late.  A key in the clear,
+        # without a label, is wrapped while it is taken in.
         if kind < 0.15:
             self.envelope = (None, None)
         else:
