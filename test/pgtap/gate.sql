@@ -81,6 +81,8 @@ INSERT INTO public.gate VALUES
     ('export_envelope(wrapped_key, text)', 'asks', $$export_envelope(KEY, 'gate')$$),
     ('seal(wrapped_key, bytea)', 'asks', $$seal(KEY, '\x00')$$),
     ('open(wrapped_key, bytea)', 'asks', $$open(KEY, '\x0100000000000000000000000000000000000000000000000000000000')$$),
+    ('seal(wrapped_key, bytea, bytea)', 'asks', $$seal(KEY, '\x00', '\x01')$$),
+    ('open(wrapped_key, bytea, bytea)', 'asks', $$open(KEY, '\x0200000000000000000000000000000000000000000000000000000000', '\x01')$$),
     -- Payloads and FOpts
     ('lorawan_decrypt_uplink(wrapped_key, bytea, bigint, bytea)', 'asks', $$lorawan_decrypt_uplink(KEY, '\x260B1234', 1, '\x00')$$),
     ('lorawan_decrypt_downlink(wrapped_key, bytea, bigint, bytea)', 'asks', $$lorawan_decrypt_downlink(KEY, '\x260B1234', 1, '\x00')$$),
