@@ -14,6 +14,7 @@
 
 #include "catalog/drop_guard.h"
 #include "catalog/invalidation.h"
+#include "functions/plaintext_key.h"
 #include "root_key/root_key.h"
 #include "token/kek_token.h"
 #include "vault/cache_stats.h"
@@ -55,6 +56,11 @@ define_settings(void)
 							   "A comma-separated list of PKCS#11 URIs, with module-path and pin-source.",
 							   &kek_token_setting, "", PGC_SIGHUP,
 							   GUC_SUPERUSER_ONLY, root_key_check_setting, kek_token_assign, NULL);
+	DefineCustomBoolVariable("key_vault.allow_hexadecimal_keys",
+							 "Whether a plaintext key may consist of hexadecimal digits as text.",
+							 "Otherwise it is taken for a key that was written without \\x before its digits.",
+							 &plaintext_key_allow_hexadecimal, false, PGC_USERSET, 0,
+							 NULL, NULL, NULL);
 	DefineCustomEnumVariable("key_vault.cache",
 							 "Whether unwrapped keys are kept in the session's memory.",
 							 "With \"verify\", keys are unwrapped on a hit too, and compared.",

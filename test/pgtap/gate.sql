@@ -184,6 +184,7 @@ INSERT INTO public.gate VALUES
     ('storage_require(boolean, text)', 'works', $$storage_require(false, 'field')$$),
     ('storage_envelope(storage_event, jsonb, text, text, text)', 'works', $$storage_envelope(NULL, '{"wrapped_key": 1}', 'field', 'kek_label', 'encrypted_key')$$),
     ('storage_events(jsonb)', '0A000', $$storage_events('{}')$$),
+    ('wrap_text(bytea, text)', 'asks', $$wrap_text('00', LABEL)$$),
     ('key_vault.storage_seal(text, text)', 'asks', $$key_vault.storage_seal('text', LABEL)$$),
     ('key_vault_internal.storage_seal(text, text)', 'asks', $$key_vault_internal.storage_seal('text', LABEL)$$),
     ('key_vault.storage_wrap_keys(jsonb, text, wrapped_key[], boolean)', 'asks', $$key_vault.storage_wrap_keys('{"key": "000102030405060708090a0b0c0d0e0f"}', LABEL)$$),
