@@ -36,7 +36,6 @@ PG_FUNCTION_INFO_V1(key_vault_kek_grant);
 PG_FUNCTION_INFO_V1(key_vault_kek_revoke);
 PG_FUNCTION_INFO_V1(key_vault_root_key_rotate);
 PG_FUNCTION_INFO_V1(key_vault_has_kek_privilege);
-PG_FUNCTION_INFO_V1(key_vault_require_kek_privilege);
 PG_FUNCTION_INFO_V1(key_vault_invalidate);
 
 /* A NULL would otherwise do nothing, and not say so. */
@@ -174,18 +173,6 @@ key_vault_has_kek_privilege(PG_FUNCTION_ARGS)
 	KekPrivileges privilege = access_privilege_from_name(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 
 	PG_RETURN_BOOL((access_held(label_argument(fcinfo, 0)) & privilege) != 0);
-}
-
-/* Arguments: label, privilege.  Raises unless the current role holds it. */
-Datum
-key_vault_require_kek_privilege(PG_FUNCTION_ARGS)
-{
-	KekPrivileges privilege;
-
-	refuse_nulls(fcinfo);
-	privilege = access_privilege_from_name(text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	access_require(label_argument(fcinfo, 0), privilege);
-	PG_RETURN_VOID();
 }
 
 /*

@@ -53,6 +53,9 @@ tap/pgbouncer         pgbouncer
 tap/pkcs11            softhsm2 opensc p11-kit-modules python3-cryptography
 tap/root_key_rotate   python3-cryptography
 tap/shards            postgresql-VERSION-plproxy?
+tap/soak              python3-psycopg2 python3-cryptography
+tap/crash_loop        python3-psycopg2 python3-cryptography
+tap/secrets_catalogue python3-cryptography
 tap/storage           python3-cryptography
 "
 

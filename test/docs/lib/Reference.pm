@@ -51,9 +51,11 @@ sub rewritten
 # The SQLSTATEs of a header that are not in the page's table, and those of the table that are not in the header.
 sub sqlstate_faults
 {
-    my ($text, $header) = @_;
+    my ($text, @sources) = @_;
+    my $sources = join "\n", @sources;
     my %page   = map { $_ => 1 } $text   =~ /^\| (KV\d{3}) /mg;
-    my %header = map { s/[^KV0-9]//gr => 1 } $header =~ /MAKE_SQLSTATE\(('K'.*?)\)/g;
+    # In C headers, and in what SQL functions raise.
+    my %header = map { s/[^KV0-9]//gr => 1 } $sources =~ /MAKE_SQLSTATE\(('K'.*?)\)/g, $sources =~ /ERRCODE = ('KV\d{3}')/g;
 
     return ((map { "SQLSTATE $_ is not in the table" } grep { !$page{$_} } sort keys %header),
         (map { "SQLSTATE $_ is in the table, but no error" } grep { !$header{$_} } sort keys %page));
