@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "../admin/kek_admin.h"
+#include "../admin/kek_privilege.h"
 #include "../admin/root_key_rotate.h"
 #include "../catalog/access.h"
 #include "arguments.h"

@@ -59,7 +59,7 @@ CREATE OR REPLACE FUNCTION key_vault.kek_grant(label text, role regrole, privile
 RETURNS boolean AS 'MODULE_PATHNAME', 'key_vault_kek_grant'
 LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_grant(text, regrole, text) IS
-'grants a privilege on a KEK label to a role and, through membership, to its members: wrap, unwrap (see keys), decrypt (and make payloads), derive, rewrap or admin; false if it was granted before. Takes the privilege admin';
+'grants a privilege on a KEK label to a role and, through membership, to its members: wrap, unwrap (see keys), decrypt (and make payloads), derive, rewrap or admin; false if it was granted before. A label that does not exist yet is a notice, with the label that is most like it. Takes the privilege admin';
 
 CREATE OR REPLACE FUNCTION key_vault.kek_revoke(label text, role regrole, privilege text)
 RETURNS boolean AS 'MODULE_PATHNAME', 'key_vault_kek_revoke'
