@@ -33,6 +33,7 @@
 #include "utils/wait_event.h"
 
 #include "../catalog/access.h"
+#include "../catalog/audit_log.h"
 #include "../catalog/kek_label.h"
 #include "../catalog/kek_row.h"
 #include "../vault/wrapping.h"
@@ -580,6 +581,7 @@ rewrap_all(const char *label, int batch_size, int64 sleep_us, Oid only)
 	run.batch_context = AllocSetContextCreate(context, "key_vault rewrap_all batch",
 											  ALLOCSET_DEFAULT_SIZES);
 	(void) vault_rewrap_target(label);
+	audit_log_server_line("rewrapping begun", label, 0, NULL);
 
 	/* What the caller queued is the caller's. */
 	commit(&run);
@@ -598,6 +600,9 @@ rewrap_all(const char *label, int batch_size, int64 sleep_us, Oid only)
 			(errmsg("KEK label \"%s\": " INT64_FORMAT " keys in %d tables rewrapped in %.1f s",
 					run.label, run.keys, run.tables,
 					(GetCurrentTimestamp() - started_at) / 1e6)));
+	audit_log_server_line("rewrapping done", run.label, 0,
+						  psprintf("{\"keys\": " INT64_FORMAT ", \"tables\": %d, \"tables_left\": %d}",
+								   run.keys, run.tables, run.tables_busy + run.tables_refused));
 	if (run.tables_busy + run.tables_refused > 0)
 		ereport(WARNING,
 				(errmsg("%d tables still have keys under earlier versions of KEK label \"%s\", or could not be rewrapped",

@@ -149,6 +149,8 @@ root_key_rotate(void)
 	kek_rows_lock();
 	require_superuser();
 
+	audit_log_server_line("rotation of the root key begun", NULL, 0, NULL);
+
 	/* A file may hold another key by now than when this backend read it. */
 	root_key_forget_all();
 	foreach(cell, kek_rows_all())
@@ -184,5 +186,7 @@ root_key_rotate(void)
 		deferred_error_raise(&((Failure *) linitial(failures))->error, NULL);
 	if (failures != NIL)
 		warn_of_failures(failures, skipped);
+	audit_log_server_line("rotation of the root key done", NULL, 0,
+						  psprintf("{\"keks\": " INT64_FORMAT "}", sealed));
 	return sealed;
 }

@@ -17,9 +17,11 @@
 #include "utils/timestamp.h"
 
 #include "../admin/kek_admin.h"
+#include "../admin/kek_privilege.h"
 #include "../admin/root_key_rotate.h"
 #include "../catalog/access.h"
 #include "arguments.h"
+#include "plaintext_key.h"
 
 PG_FUNCTION_INFO_V1(key_vault_kek_create);
 PG_FUNCTION_INFO_V1(key_vault_kek_import);
@@ -70,6 +72,7 @@ key_vault_kek_import(PG_FUNCTION_ARGS)
 
 	refuse_nulls(fcinfo);
 	material = PG_GETARG_BYTEA_PP(1);
+	plaintext_key_check((const uint8 *) VARDATA_ANY(material), VARSIZE_ANY_EXHDR(material));
 	PG_RETURN_INT32(kek_import(label_argument(fcinfo, 0),
 							   (const uint8 *) VARDATA_ANY(material),
 							   VARSIZE_ANY_EXHDR(material)));
