@@ -389,7 +389,7 @@ SELECT cmp_ok(key_vault.root_key_rotate(), '>', 0::bigint, 'root_key_rotate() ta
 SELECT lives_ok($$SELECT key_vault.kek_create('x')$$, 'and then it seals');
 ROLLBACK;
 BEGIN;
-SELECT key_vault.kek_erase(label, version) FROM key_vault.keks \g /dev/null
+SELECT key_vault_internal.kek_erase(label, version) FROM key_vault.keks \g /dev/null
 SELECT lives_ok($$SELECT key_vault.kek_create('x')$$, 'where all KEKs are destroyed, any root key will do');
 ROLLBACK;
 BEGIN;
