@@ -112,7 +112,7 @@ root_key_require_in_use(void)
 {
 	const RootKey *key = first_root_key(_("It is the first of key_vault.root_key and is to seal a KEK."));
 	bool		seals_any = false;
-	bool		is_any_sealed = false;
+	bool		are_others_in_use = false;
 	ListCell   *cell;
 
 	foreach(cell, kek_rows_all())
@@ -121,16 +121,18 @@ root_key_require_in_use(void)
 
 		if (row->sealed_material == NULL)
 			continue;
-		is_any_sealed = true;
-		seals_any |= memcmp(row->root_key_id, key->id, KEY_CHECK_VALUE_SIZE) == 0;
+		if (memcmp(row->root_key_id, key->id, KEY_CHECK_VALUE_SIZE) == 0)
+			seals_any = true;
+		else if (row->state != KEK_SUSPENDED)
+			are_others_in_use = true;
 	}
-	if (is_any_sealed && !seals_any)
+	if (are_others_in_use && !seals_any)
 		ereport(ERROR,
 				(errcode(ERRCODE_ROOT_KEY_WRONG),
 				 errmsg("first root key of key_vault.root_key seals no KEK of this database"),
 				 errdetail("Its key check value is %s.  What it sealed would be lost with it, if it is there by mistake.",
 						   check_value_text(key->id)),
-				 errhint("If it is the new root key, run SELECT key_vault.root_key_rotate() first.  If it is not, put the right one back.  The view key_vault.keks shows under which root keys the KEKs are sealed.")));
+				 errhint("If it is the new root key, run SELECT key_vault.root_key_rotate() first.  If it is not, put the right one back.  If that is lost, suspend the KEKs that it seals with key_vault.kek_suspend().  The view key_vault.keks shows under which root keys the KEKs are sealed.")));
 }
 
 void

@@ -15,7 +15,9 @@ extern bool root_key_is_first(const KekRow *row);
 
 /*
  * Raises when the first root key seals none of the KEKs of this database although
- * there are some: it may be another one than its administrator believes.
+ * there are some: it may be another one than its administrator believes.  KEKs that
+ * are suspended may be under others: so whoever has lost one root key goes on with
+ * another.
  */
 extern void root_key_require_in_use(void);
 

@@ -215,40 +215,72 @@ SELECT throws_ok($$SELECT seals('x')$$, 'KV105', NULL, 'a hundred lines');
 -- What can never be a list of root keys is refused when it is set, whatever is there already.
 \set ON_ERROR_STOP off
 ALTER SYSTEM SET key_vault.root_key = 'vault:/x';
-SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV107 setting "key_vault.root_key" has an entry without a known scheme', 'another scheme');
-ALTER SYSTEM SET key_vault.root_key = '/x/a';
-SELECT is(:'SQLSTATE', 'KV107', 'a path without a scheme');
-ALTER SYSTEM SET key_vault.root_key = 'file:/x/a, b';
-SELECT is(:'SQLSTATE', 'KV107', 'a second entry without a scheme');
-ALTER SYSTEM SET key_vault.root_key = '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f';
-SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV107 setting "key_vault.root_key" has an entry without a known scheme', 'the key itself, which the message does not repeat');
-ALTER SYSTEM SET key_vault.root_key = 'file:PG_VERSION';
-SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV107 root key file must be named by its absolute path', 'a relative path, which begins in the data directory');
-ALTER SYSTEM SET key_vault.root_key = 'file:';
-SELECT is(:'SQLSTATE', 'KV107', 'no path');
-ALTER SYSTEM SET key_vault.root_key = 'command: ';
-SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV107 root key command is empty', 'no command');
-ALTER SYSTEM SET key_vault.root_key = 'pkcs11:token=a';
-SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV401 PKCS#11 URI of a root key does not name a key', 'a token without a key');
-ALTER SYSTEM SET key_vault.root_key = 'pkcs11:token;object=b';
-SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV401 invalid PKCS#11 URI', 'no PKCS#11 URI');
-ALTER SYSTEM SET key_vault.root_key = ' , ,';
-SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV107 setting "key_vault.root_key" is not a list of URIs', 'nothing but commas');
-ALTER SYSTEM SET key_vault.root_key = 'file:/x/a,, file:/x/b';
-SELECT is(:'SQLSTATE', 'KV107', 'an empty entry in between');
-ALTER SYSTEM SET key_vault.root_key = 'file:/x/a,';
-SELECT is(:'SQLSTATE', 'KV107', 'an empty entry at the end');
-ALTER SYSTEM SET key_vault.root_key = '"", file:/x/a';
-SELECT is(:'SQLSTATE', 'KV107', 'an empty entry in double quotes');
-ALTER SYSTEM SET key_vault.root_key = '"file:/x/a, file:/x/b';
-SELECT is(:'SQLSTATE', 'KV107', 'a double quote that is not closed');
-ALTER SYSTEM SET key_vault.root_key = '"file:/x/a" b, file:/x/b';
-SELECT is(:'SQLSTATE', 'KV107', 'text after a double quote');
-ALTER SYSTEM SET key_vault.tokens = 'pkcs11:token=a,, pkcs11:token=b';
-SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV401 setting "key_vault.tokens" is not a list of URIs', 'an empty entry among the tokens');
-ALTER SYSTEM SET key_vault.tokens = 'file:/x';
-SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV401 an entry of key_vault.tokens is not a PKCS#11 URI', 'no token');
 \set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV107 setting "key_vault.root_key" has an entry without a known scheme', 'another scheme');
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.root_key = '/x/a';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE'::text, 'KV107', 'a path without a scheme');
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.root_key = 'file:/x/a, b';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE'::text, 'KV107', 'a second entry without a scheme');
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.root_key = '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV107 setting "key_vault.root_key" has an entry without a known scheme', 'the key itself, which the message does not repeat');
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.root_key = 'file:PG_VERSION';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV107 root key file must be named by its absolute path', 'a relative path, which begins in the data directory');
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.root_key = 'file:';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE'::text, 'KV107', 'no path');
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.root_key = 'command: ';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV107 root key command is empty', 'no command');
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.root_key = 'pkcs11:token=a';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV401 PKCS#11 URI of a root key does not name a key', 'a token without a key');
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.root_key = 'pkcs11:token;object=b';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV401 invalid PKCS#11 URI', 'no PKCS#11 URI');
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.root_key = ' , ,';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV107 setting "key_vault.root_key" is not a list of URIs', 'nothing but commas');
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.root_key = 'file:/x/a,, file:/x/b';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE'::text, 'KV107', 'an empty entry in between');
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.root_key = 'file:/x/a,';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE'::text, 'KV107', 'an empty entry at the end');
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.root_key = '"", file:/x/a';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE'::text, 'KV107', 'an empty entry in double quotes');
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.root_key = '"file:/x/a, file:/x/b';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE'::text, 'KV107', 'a double quote that is not closed');
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.root_key = '"file:/x/a" b, file:/x/b';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE'::text, 'KV107', 'text after a double quote');
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.tokens = 'pkcs11:token=a,, pkcs11:token=b';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV401 setting "key_vault.tokens" is not a list of URIs', 'an empty entry among the tokens');
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.tokens = 'file:/x';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV401 an entry of key_vault.tokens is not a PKCS#11 URI', 'no token');
 SELECT is(count(*), 0::bigint, 'none of it was taken') FROM pg_file_settings
  WHERE sourcefile LIKE '%/postgresql.auto.conf' AND name ~ '^key_vault' AND setting !~ format('^file:%s/long$', current_setting('test.dir'));
 
@@ -357,8 +389,15 @@ SELECT cmp_ok(key_vault.root_key_rotate(), '>', 0::bigint, 'root_key_rotate() ta
 SELECT lives_ok($$SELECT key_vault.kek_create('x')$$, 'and then it seals');
 ROLLBACK;
 BEGIN;
-SELECT key_vault.kek_erase(label, version) FROM key_vault.keks \g /dev/null
+SELECT key_vault_internal.kek_erase(label, version) FROM key_vault.keks \g /dev/null
 SELECT lives_ok($$SELECT key_vault.kek_create('x')$$, 'where all KEKs are destroyed, any root key will do');
+ROLLBACK;
+BEGIN;
+SELECT key_vault.kek_suspend(label, version) FROM key_vault.keks WHERE label <> 'a' \g /dev/null
+SELECT throws_ok($$SELECT key_vault.kek_create('x')$$, 'KV106', NULL, 'where one is in use, it must be the right one');
+SELECT key_vault.kek_suspend('a', 1) \g /dev/null
+SELECT lives_ok($$SELECT key_vault.kek_rotate('a')$$, 'where all are suspended, since their root key is lost, another one seals');
+SELECT lives_ok($$SELECT key_vault.kek_resume('a', 1), key_vault.kek_create('x')$$, 'and goes on to');
 ROLLBACK;
 
 -- The file holds another key by now, the setting is the same.
