@@ -155,7 +155,7 @@ SKIP:
 
     # As it stands in docs/scale.md.
     my $docs = slurp_file("$FindBin::Bin/../../docs/scale.md");
-    my ($sql) = $docs =~ /## The storage on shards\n.*?```sql\n(CREATE USER MAPPING .*?)```/s or die 'docs/scale.md has no SQL there';
+    my ($sql) = $docs =~ /## The storage on shards\n.*?```sql\nCREATE USER MAPPING .*?\n(CREATE SCHEMA .*?)```/s or die 'docs/scale.md has no SQL there';
     $coordinator->safe_psql('postgres', $sql . q{
         CREATE ROLE collector;
         CREATE USER MAPPING FOR collector SERVER shards OPTIONS (user 'ingester');
