@@ -13,7 +13,7 @@
  * Raises, for any status but CRYPTO_OK: out_of_memory for CRYPTO_NO_MEMORY, an
  * internal error for the others.  what completes the words "could not ...".
  */
-extern void crypto_error(CryptoStatus status, const char *what) pg_attribute_noreturn();
+extern void crypto_error(CryptoStatus status, const char *what);
 
 static inline void
 require_crypto_ok(CryptoStatus status, const char *what)
