@@ -7,12 +7,11 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use VaultCluster;
-use FrozenVersion;
 use IPC::Run;
 use Test::More;
 
 my $update = "$FindBin::Bin/../update";
-my $node = new_node('storages', install_path => installation_with("$update/key_vault--1.0.sql"));
+my $node = new_node('storages');
 $node->init;
 $node->configure_vault;
 $node->append_conf('postgresql.conf', 'log_statement = none');
