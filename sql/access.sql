@@ -204,6 +204,11 @@ SELECT key_vault.kek_grant('access a', 'regress_kv_user', 'decrypt'), key_vault.
        key_vault.kek_grant('access a', 'regress_kv_user', 'unwrap'), key_vault.kek_grant('access b', 'regress_kv_user', 'wrap');
 SELECT * FROM key_vault.kek_privileges WHERE label LIKE 'access %';
 SELECT key_vault.kek_revoke('access a', 'regress_kv_user', 'wrap'), key_vault.kek_revoke('access a', 'regress_kv_user', 'unwrap'), key_vault.kek_revoke('access a', 'regress_kv_user', 'unwrap');
+-- A label that is not there yet: a notice, with the label that is nearest.  "access a" to "access d" are there, and no label like the others.
+SET client_min_messages = notice;
+SELECT label, key_vault.kek_grant(label, 'regress_kv_user', 'wrap'), key_vault.kek_grant(label, 'regress_kv_user', 'wrap'), key_vault.kek_revoke(label, 'regress_kv_user', 'wrap')
+  FROM unnest('{acess a,access,Axess b,wxyz access a,x,access a}'::text[]) label;
+SET client_min_messages = error;
 SELECT failure($$SELECT key_vault.kek_grant('access a', 'regress_kv_user', 'select')$$);
 SELECT failure($$SELECT key_vault.kek_grant('access a', 'regress_kv_user', '')$$);
 SELECT failure($$SELECT key_vault.kek_grant('access a', 'regress_kv_nobody', 'wrap')$$);

@@ -14,7 +14,10 @@
 
 #include "catalog/drop_guard.h"
 #include "catalog/invalidation.h"
+#include "common/secret_command.h"
+#include "functions/plaintext_key.h"
 #include "root_key/root_key.h"
+#include "root_key/root_key_list.h"
 #include "token/kek_token.h"
 #include "vault/cache_stats.h"
 #include "vault/key_cache.h"
@@ -54,7 +57,17 @@ define_settings(void)
 							   "The tokens in which KEKs may be, and how to get to them.",
 							   "A comma-separated list of PKCS#11 URIs, with module-path and pin-source.",
 							   &kek_token_setting, "", PGC_SIGHUP,
-							   GUC_SUPERUSER_ONLY, root_key_check_setting, kek_token_assign, NULL);
+							   GUC_SUPERUSER_ONLY, kek_token_check_setting, kek_token_assign, NULL);
+	DefineCustomIntVariable("key_vault.command_timeout",
+							"Time that a command for a root key or a PIN may take.",
+							"0 is no limit.",
+							&secret_command_timeout, 60, 0, INT_MAX / 1000, PGC_SIGHUP,
+							GUC_SUPERUSER_ONLY | GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomBoolVariable("key_vault.allow_hexadecimal_keys",
+							 "Whether a plaintext key may consist of hexadecimal digits as text.",
+							 "Otherwise it is taken for a key that was written without \\x before its digits.",
+							 &plaintext_key_allow_hexadecimal, false, PGC_USERSET, 0,
+							 NULL, NULL, NULL);
 	DefineCustomEnumVariable("key_vault.cache",
 							 "Whether unwrapped keys are kept in the session's memory.",
 							 "With \"verify\", keys are unwrapped on a hit too, and compared.",

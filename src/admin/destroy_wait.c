@@ -48,6 +48,7 @@
 
 #include "../catalog/access.h"
 #include "../catalog/invalidation.h"
+#include "../catalog/kek_label.h"
 #include "../catalog/kek_row.h"
 #include "../catalog/label_lock.h"
 #include "../catalog/lock_wait.h"

@@ -14,23 +14,22 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
 #include "../catalog/access.h"
 #include "../catalog/audit_log.h"
 #include "../catalog/extension_owner.h"
+#include "../catalog/kek_label.h"
 #include "../catalog/kek_row.h"
 #include "../catalog/label_lock.h"
 #include "../catalog/vault_tables.h"
 #include "../common/bytea.h"
+#include "../common/crypto_error.h"
 #include "../common/errors.h"
 #include "../crypto/secure_memory.h"
 #include "../root_key/root_key.h"
@@ -52,9 +51,8 @@ begin_work_on(const char *label, LabelLock kind)
 	access_require(label, KEK_ADMIN);
 }
 
-/* For what depends on all versions of the label, or on its privileges. */
-static void
-begin_administration(const char *label)
+void
+kek_begin_administration(const char *label)
 {
 	begin_work_on(label, LABEL_LOCK_VERSIONS);
 }
@@ -238,8 +236,8 @@ add_version(const char *label, List *rows, const uint8 *material, size_t size,
 {
 	KekRow		row = new_version(label, rows, size * 8, NULL);
 
-	if (key_check_value(material, size, row.kcv) != CRYPTO_OK)
-		elog(ERROR, "could not compute a key check value");
+	require_crypto_ok(key_check_value(material, size, row.kcv), "compute a key check value");
+	root_key_require_in_use();
 	root_key_seal(&row, material);
 	return enter_version(&row, rows, event);
 }
@@ -262,8 +260,7 @@ add_random_version(const char *label, List *rows, int32 key_bits, const char *pr
 
 	PG_TRY();
 	{
-		if (!secure_random(material, key_bits / 8))
-			elog(ERROR, "could not generate a random key");
+		random_key_bytes(material, key_bits / 8);
 		version = add_version(label, rows, material, key_bits / 8, event);
 	}
 	PG_FINALLY();
@@ -287,7 +284,7 @@ checked_provider(const char *provider)
 int32
 kek_create(const char *label, int32 key_bits, const char *provider)
 {
-	begin_administration(label);
+	kek_begin_administration(label);
 	if (key_bits != 128 && key_bits != 192 && key_bits != 256)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -307,13 +304,12 @@ kek_import(const char *label, const uint8 *material, size_t size)
 	ListCell   *cell;
 	uint8		kcv[KEY_CHECK_VALUE_SIZE];
 
-	begin_administration(label);
+	kek_begin_administration(label);
 	if (size != 16 && size != 24 && size != 32)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a KEK has 16, 24 or 32 bytes, not %zu", size)));
-	if (key_check_value(material, size, kcv) != CRYPTO_OK)
-		elog(ERROR, "could not compute a key check value");
+	require_crypto_ok(key_check_value(material, size, kcv), "compute a key check value");
 
 	rows = kek_rows_by_label(label);
 	foreach(cell, rows)
@@ -362,7 +358,7 @@ kek_rotate(const char *label, const char *provider)
 	List	   *rows;
 	const KekRow *newest;
 
-	begin_administration(label);
+	kek_begin_administration(label);
 	rows = existing_versions(label);
 	newest = linitial(rows);
 	return add_random_version(label, rows, newest->key_bits,
@@ -370,14 +366,20 @@ kek_rotate(const char *label, const char *provider)
 							  "rotated");
 }
 
+/* Nothing becomes of a destroyed KEK, and nothing twice what it is. */
 static void
-refuse_state(const KekRow *row)
+refuse_state(const KekRow *row, KekState wanted)
 {
+	bool		is_already = row->state == KEK_DESTROYED || row->state == wanted;
+
 	ereport(ERROR,
 			(errcode(row->state == KEK_DESTROYED ? ERRCODE_KEK_DESTROYED :
 					 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("KEK label \"%s\" version %d is %s", row->label, row->version,
-					kek_state_name(row->state))));
+			 is_already ?
+			 errmsg("KEK label \"%s\" version %d is already %s", row->label, row->version,
+					kek_state_name(row->state)) :
+			 errmsg("KEK label \"%s\" version %d is %s, not suspended", row->label,
+					row->version, kek_state_name(row->state))));
 }
 
 static void
@@ -396,7 +398,7 @@ kek_suspend(const char *label, int32 version)
 
 	row = begin_state_change(label, version);
 	if (row->state == KEK_SUSPENDED || row->state == KEK_DESTROYED)
-		refuse_state(row);
+		refuse_state(row, KEK_SUSPENDED);
 	change_state_in_emergency(row, KEK_SUSPENDED, "suspended");
 	notice_no_active_version(row);
 }
@@ -407,10 +409,10 @@ kek_resume(const char *label, int32 version)
 	KekRow	   *row;
 	KekState	state;
 
-	begin_administration(label);
+	kek_begin_administration(label);
 	row = lock_version(label, version, false);
 	if (row->state != KEK_SUSPENDED)
-		refuse_state(row);
+		refuse_state(row, KEK_ACTIVE);
 	state = row->suspended_from;
 
 	/* The label went on without it: it no longer wraps. */
@@ -426,7 +428,7 @@ kek_compromise(const char *label, int32 version)
 
 	row = begin_state_change(label, version);
 	if (row->state == KEK_COMPROMISED || row->state == KEK_DESTROYED)
-		refuse_state(row);
+		refuse_state(row, KEK_COMPROMISED);
 	change_state_in_emergency(row, KEK_COMPROMISED, "compromised");
 	notice_no_active_version(row);
 }
@@ -462,7 +464,7 @@ kek_erase(const char *label, int32 version)
 	KekRow	   *row = begin_state_change(label, version);
 
 	if (row->state == KEK_DESTROYED)
-		refuse_state(row);
+		refuse_state(row, KEK_DESTROYED);
 	erase(row);
 }
 
@@ -495,7 +497,7 @@ kek_schedule_destroy(const char *label, int32 version, const Interval *after)
 
 	row = begin_state_change(label, version);
 	if (row->state == KEK_DESTROYED)
-		refuse_state(row);
+		refuse_state(row, KEK_DESTROYED);
 	values[0] = UUIDPGetDatum(&row->kek_id);
 	values[1] = DirectFunctionCall2(timestamptz_pl_interval,
 									TimestampTzGetDatum(now), IntervalPGetDatum(after));
@@ -503,6 +505,10 @@ kek_schedule_destroy(const char *label, int32 version, const Interval *after)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("waiting time must not be negative")));
+	if (TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(values[1])))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("waiting time must be finite")));
 
 	extension_owner_begin(&owner);
 	extension_owner_execute("INSERT INTO key_vault.kek_destruction (kek_id, destroy_at) VALUES ($1, $2) "
@@ -527,96 +533,4 @@ kek_cancel_destroy(const char *label, int32 version)
 	if (found)
 		audit_log_write("unscheduled", row->label, row->version, NULL);
 	return found;
-}
-
-static uint64
-change_privilege(const char *label, Oid role, const char *privilege, const char *sql)
-{
-	Oid			types[] = {TEXTOID, OIDOID, TEXTOID};
-	Datum		values[] = {CStringGetTextDatum(label), ObjectIdGetDatum(role),
-	CStringGetTextDatum(privilege)};
-
-	return extension_owner_execute(sql, lengthof(types), types, values, NULL);
-}
-
-/*
- * The script of version 1.0 lets only those call the functions to whom EXECUTE is
- * granted.  A grant here would be of no use to its role, and not say so.
- */
-static void
-require_public_functions(void)
-{
-	if (!OidIsValid(get_namespace_oid("key_vault_internal", true)))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension \"key_vault\" is older in this database than its library"),
-				 errdetail("Privileges on KEK labels can be granted from version 1.1 on."),
-				 errhint("Run ALTER EXTENSION key_vault UPDATE.")));
-}
-
-/* A dropped role's oid may one day be another's. */
-static void
-forget_dropped_roles(void)
-{
-	extension_owner_execute("DELETE FROM key_vault.kek_privilege p WHERE NOT EXISTS "
-							"(SELECT FROM pg_roles r WHERE r.oid = p.role)",
-							0, NULL, NULL, NULL);
-}
-
-static void
-log_privilege(const char *event, const char *label, Oid role, const char *privilege)
-{
-	char	   *name = GetUserNameFromId(role, true);
-	StringInfoData details;
-
-	initStringInfo(&details);
-	appendStringInfoString(&details, "{\"role\": ");
-	/* What regrole shows of a role that was dropped. */
-	escape_json(&details, name != NULL ? name : psprintf("%u", role));
-	appendStringInfo(&details, ", \"privilege\": \"%s\"}",
-					 access_privilege_name(access_privilege_from_name(privilege)));
-	audit_log_write(event, label, 0, details.data);
-}
-
-bool
-kek_privilege_grant(const char *label, Oid role, const char *privilege)
-{
-	ExtensionOwner owner;
-	bool		changed;
-
-	begin_administration(label);
-	require_public_functions();
-	(void) access_privilege_from_name(privilege);
-	(void) GetUserNameFromId(role, false);	/* raises when there is no such
-											 * role */
-
-	extension_owner_begin(&owner);
-	forget_dropped_roles();
-	changed = change_privilege(label, role, privilege,
-							   "INSERT INTO key_vault.kek_privilege (label, role, privilege) "
-							   "VALUES ($1, $2, lower($3)) ON CONFLICT DO NOTHING") > 0;
-	extension_owner_end(&owner);
-	if (changed)
-		log_privilege("granted", label, role, privilege);
-	return changed;
-}
-
-bool
-kek_privilege_revoke(const char *label, Oid role, const char *privilege)
-{
-	ExtensionOwner owner;
-	bool		changed;
-
-	begin_administration(label);
-	(void) access_privilege_from_name(privilege);
-
-	extension_owner_begin(&owner);
-	changed = change_privilege(label, role, privilege,
-							   "DELETE FROM key_vault.kek_privilege "
-							   "WHERE label = $1 AND role = $2 AND privilege = lower($3)") > 0;
-	forget_dropped_roles();
-	extension_owner_end(&owner);
-	if (changed)
-		log_privilege("revoked", label, role, privilege);
-	return changed;
 }

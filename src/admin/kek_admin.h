@@ -12,6 +12,12 @@
 #include "datatype/timestamp.h"
 
 /*
+ * Begins what depends on all versions of a label, or on its privileges: asks for the
+ * privilege, and takes the label's lock.
+ */
+extern void kek_begin_administration(const char *label);
+
+/*
  * A new label with a random KEK of 128, 192 or 256 bits; returns the version, 1.
  * provider: KEK_PROVIDER_LOCAL, or the token to make it in.
  */
@@ -56,9 +62,5 @@ extern void kek_require_admin(const char *label);
 extern TimestampTz kek_schedule_destroy(const char *label, int32 version,
 										const Interval *after);
 extern bool kek_cancel_destroy(const char *label, int32 version);
-
-/* Grants and withdraws a privilege; false when there was nothing to do. */
-extern bool kek_privilege_grant(const char *label, Oid role, const char *privilege);
-extern bool kek_privilege_revoke(const char *label, Oid role, const char *privilege);
 
 #endif							/* KEK_ADMIN_H */

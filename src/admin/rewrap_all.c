@@ -28,10 +28,13 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "../catalog/access.h"
+#include "../catalog/audit_log.h"
+#include "../catalog/kek_label.h"
 #include "../catalog/kek_row.h"
 #include "../vault/wrapping.h"
 #include "rewrap_all.h"
@@ -55,7 +58,10 @@ typedef struct RewrapRun
 	/* in this run */
 	int64		keys;
 	int			tables;			/* with rows that were rewrapped */
-	int			tables_left;	/* with rows that were not */
+	int			tables_busy;	/* left for others' locks: another call can
+								 * help */
+	int			tables_refused; /* left for what a warning says */
+	bool		has_timeout;	/* the caller's statement_timeout is on */
 
 	/* the table at hand */
 	const char *table;			/* its name, quoted */
@@ -178,13 +184,57 @@ may_warn(const RewrapRun *run)
 	return run->progress.rows_failed <= MAX_ROW_WARNINGS;
 }
 
-static void
-warn_table(const RewrapRun *run, const char *reason, const ErrorData *error)
+/* What to do about rows or a table that were refused, or NULL. */
+static const char *
+refusal_hint(const RewrapBatch *batch)
 {
+	if (batch->error->hint)
+		return batch->error->hint;
+	if (batch->hint)
+		return batch->hint;
+	switch (batch->error->sqlerrcode)
+	{
+		case ERRCODE_UNDEFINED_TABLE:
+		case ERRCODE_UNDEFINED_FUNCTION:
+		case ERRCODE_UNDEFINED_OBJECT:
+			return "Triggers and other code of the table run with search_path pg_catalog, pg_temp here: qualify their names, or give their functions SET search_path.";
+		default:
+			return NULL;
+	}
+}
+
+static void
+warn_table(const RewrapRun *run, const char *reason, const RewrapBatch *batch)
+{
+	const char *hint = refusal_hint(batch);
+
 	ereport(WARNING,
-			(errcode(error ? error->sqlerrcode : ERRCODE_WARNING),
+			(errcode(batch->error->sqlerrcode),
 			 errmsg("table %s %s", run->table, reason),
-			 error ? errdetail_internal("%s", error->message) : 0));
+			 errdetail_internal("%s", batch->error->message),
+			 hint ? errhint("%s", hint) : 0));
+}
+
+/*
+ * A full disk or exhausted memory is no matter of one row.  If it is real, every further row
+ * would only make it worse; if the owner's code claims it, his table alone is left.
+ */
+static bool
+is_about_more_than_a_row(const ErrorData *error)
+{
+	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_SYSTEM_ERROR;
+}
+
+/* Code of a table's owner can catch the error that ends a statement, and go on. */
+static void
+check_statement_timeout(const RewrapRun *run)
+{
+	if (run->has_timeout && !get_timeout_active(STATEMENT_TIMEOUT))
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("canceling statement due to statement timeout"),
+				 errdetail("Code of table %s's owner caught the error and went on.", run->table)));
 }
 
 /* What a batch did, or why it did not.  False when the table is given up. */
@@ -222,7 +272,8 @@ take_account(RewrapRun *run, RewrapOutcome outcome, const RewrapBatch *batch, in
 		case REWRAP_BUSY:
 			if (*busy < MAX_BUSY)
 				break;
-			warn_table(run, "is locked by others, and left", batch->error);
+			warn_table(run, "is locked by others, and left", batch);
+			run->tables_busy++;
 			return false;
 
 		case REWRAP_ROWS_REFUSED:
@@ -233,6 +284,12 @@ take_account(RewrapRun *run, RewrapOutcome outcome, const RewrapBatch *batch, in
 				*max_rows = batch->rows_seen / 2;
 				break;
 			}
+			if (is_about_more_than_a_row(batch->error))
+			{
+				warn_table(run, "could not be rewrapped", batch);
+				run->tables_refused++;
+				return false;
+			}
 			progress->rows_failed++;
 			progress->next = batch->first_row;
 			ItemPointerSetOffsetNumber(&progress->next,
@@ -242,14 +299,17 @@ take_account(RewrapRun *run, RewrapOutcome outcome, const RewrapBatch *batch, in
 						(errcode(batch->error->sqlerrcode),
 						 errmsg("row %s of table %s was not rewrapped",
 								row_text(batch->first_row), run->table),
-						 errdetail_internal("%s", batch->error->message)));
+						 errdetail_internal("%s", batch->error->message),
+						 refusal_hint(batch) ? errhint("%s", refusal_hint(batch)) : 0));
 			if (progress->rows_failed <= MAX_FAILED_ROWS)
 				break;
-			warn_table(run, "refuses too many rows, and is left", batch->error);
+			warn_table(run, "refuses too many rows, and is left", batch);
+			run->tables_refused++;
 			return false;
 
 		case REWRAP_TABLE_REFUSED:
-			warn_table(run, "could not be rewrapped", batch->error);
+			warn_table(run, "could not be rewrapped", batch);
+			run->tables_refused++;
 			return false;
 
 		case REWRAP_TABLE_GONE:
@@ -280,6 +340,7 @@ pass_through(RewrapRun *run)
 		batch.end_block = progress->end_block;
 		batch.max_rows = max_rows;
 		outcome = rewrap_batch(&batch);
+		check_statement_timeout(run);
 		goes_on = take_account(run, outcome, &batch, &max_rows, &busy);
 		if (outcome != REWRAP_TABLE_GONE)
 			rewrap_progress_write(progress, false);
@@ -306,37 +367,52 @@ begin_pass(RewrapProgress *progress)
 	progress->rows_failed = 0;
 }
 
-/* Counts what is left; false when it cannot be told. */
+static void
+warn_unreached(RewrapRun *run, int64 rows, const char *detail, const char *hint)
+{
+	run->progress.rows_left += rows;
+	ereport(WARNING,
+			(errmsg(INT64_FORMAT " rows of table %s hold keys that rewrap_all does not reach",
+					rows, run->table),
+			 errdetail("%s", detail),
+			 errhint("%s", hint)));
+}
+
+/*
+ * Counts what is left; false when it cannot be told, or holds keys that are out of reach.
+ */
 static bool
 count_rows_left(RewrapRun *run)
 {
 	RewrapBatch batch = {.relation = run->progress.relation};
-	int64		unwritable = 0;
+	RewrapCount count = {0};
 	RewrapOutcome outcome;
 
 	run->progress.rows_left = 0;
 	if (!look_up_versions(run))
 		return true;
 	batch.kek_ids = run->kek_ids;
-	outcome = rewrap_count(&batch, &run->progress.rows_left, &unwritable);
+	outcome = rewrap_count(&batch, &count);
+	check_statement_timeout(run);
 	if (outcome != REWRAP_OK)
 	{
 		run->progress.rows_left = -1;
 		if (outcome != REWRAP_TABLE_GONE)
-			warn_table(run, "could not be counted", batch.error);
+			warn_table(run, "could not be counted", &batch);
 		return false;
 	}
-	if (unwritable > 0 && run->progress.rows_left == 0)
-	{
-		run->progress.rows_left = unwritable;
-		ereport(WARNING,
-				(errmsg(INT64_FORMAT " rows of table %s hold keys that rewrap_all does not reach",
-						unwritable, run->table),
-				 errdetail("They are in generated columns, or in columns of row, range or nested array types."),
-				 errhint("key_vault.kek_usage() names the columns.  Use UPDATE with key_vault.rewrap().")));
-		return false;
-	}
-	return true;
+	run->progress.rows_left = count.rows;
+	if (count.rows > 0)
+		return true;
+	if (count.unwritable > 0)
+		warn_unreached(run, count.unwritable,
+					   "They are in generated columns, or in columns of row, range or nested array types.",
+					   "key_vault.kek_usage() names the columns.  Use UPDATE with key_vault.rewrap().");
+	if (count.hidden > 0)
+		warn_unreached(run, count.hidden,
+					   "Another extension keeps them outside of the table's own heap, as TimescaleDB does in compressed chunks.",
+					   "Use UPDATE with key_vault.rewrap() by the table that the extension provides, or decompress the rows and call rewrap_all again.");
+	return count.unwritable == 0 && count.hidden == 0;
 }
 
 static void
@@ -345,6 +421,7 @@ rewrap_table(RewrapRun *run)
 	RewrapProgress *progress = &run->progress;
 	bool		reached_all;
 	bool		resumed;
+	int			tables_given_up = run->tables_busy + run->tables_refused;
 
 	if (!look_up_versions(run))
 		return;
@@ -381,13 +458,19 @@ rewrap_table(RewrapRun *run)
 		run->tables++;
 		notice_progress(run);
 	}
-	if (progress->rows_left != 0)
-		run->tables_left++;
-	if (reached_all && progress->rows_left > 0)
+	if (progress->rows_left == 0 || tables_given_up < run->tables_busy + run->tables_refused)
+		return;
+	if (!reached_all || progress->rows_left <= progress->rows_failed)
+		run->tables_refused++;
+	else
+		run->tables_busy++;
+	if (reached_all)
 		ereport(WARNING,
 				(errmsg(INT64_FORMAT " rows of table %s still hang on earlier versions of KEK label \"%s\"",
 						progress->rows_left, run->table, run->label),
-				 errdetail("They are locked by others, or a trigger, rule or constraint of the table does not let them be changed.")));
+				 progress->rows_left <= progress->rows_failed ?
+				 errdetail("A trigger, rule or constraint of the table does not let them be changed, or their keys do not open.") :
+				 errdetail("Others have locked them, or a trigger of the table changes them back.")));
 }
 
 static void
@@ -402,7 +485,7 @@ lock_and_rewrap_table(RewrapRun *run, Oid relation)
 																get_rel_name(relation)));
 	if (!rewrap_lock(run->label, relation, &holder))
 	{
-		run->tables_left++;
+		run->tables_busy++;
 		ereport(NOTICE,
 				(errmsg("table %s is being rewrapped by process %d, and left to it",
 						run->table, holder)));
@@ -426,7 +509,10 @@ notice_unreached(const char *kind, Oid relation, const char *hint)
 			 errhint("%s", hint)));
 }
 
-/* The tables with wrapped keys, by oid; of the others it tells. */
+/*
+ * The tables with wrapped keys; of the others it tells.  Tables whose keys refer to another
+ * table's come last: when they are at hand, ON UPDATE CASCADE has done what it does.
+ */
 static List *
 find_tables(Oid only, MemoryContext context)
 {
@@ -434,8 +520,14 @@ find_tables(Oid only, MemoryContext context)
 	List	   *tables = NIL;
 	bool		found = !OidIsValid(only);
 
-	if (SPI_execute("SELECT w.relation::pg_catalog.oid, w.relkind, pg_catalog.bool_or(w.other_session) "
-					"FROM key_vault.wrapped_key_columns AS w GROUP BY 1, 2 ORDER BY 1",
+	if (SPI_execute("SELECT w.relation::pg_catalog.oid, w.relkind, pg_catalog.bool_or(w.other_session),"
+					" pg_catalog.bool_or(EXISTS (SELECT FROM pg_catalog.pg_constraint AS c"
+					" JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) c.conrelid"
+					" AND a.attnum OPERATOR(pg_catalog.=) ANY (c.conkey)"
+					" WHERE c.contype OPERATOR(pg_catalog.=) 'f'"
+					" AND c.conrelid OPERATOR(pg_catalog.=) w.relation"
+					" AND a.attname OPERATOR(pg_catalog.=) w.\"column\"))"
+					" FROM key_vault.wrapped_key_columns AS w GROUP BY 1, 2 ORDER BY 4, 1",
 					false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not look up the columns of wrapped keys");
 	for (uint64 i = 0; i < SPI_processed; i++)
@@ -480,6 +572,7 @@ rewrap_all(const char *label, int batch_size, int64 sleep_us, Oid only)
 	ListCell   *cell;
 
 	PreventCommandDuringRecovery("rewrap_all()");
+	run.has_timeout = get_timeout_active(STATEMENT_TIMEOUT);
 	kek_label_check(label);
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -488,6 +581,7 @@ rewrap_all(const char *label, int batch_size, int64 sleep_us, Oid only)
 	run.batch_context = AllocSetContextCreate(context, "key_vault rewrap_all batch",
 											  ALLOCSET_DEFAULT_SIZES);
 	(void) vault_rewrap_target(label);
+	audit_log_server_line("rewrapping begun", label, 0, NULL);
 
 	/* What the caller queued is the caller's. */
 	commit(&run);
@@ -506,10 +600,16 @@ rewrap_all(const char *label, int batch_size, int64 sleep_us, Oid only)
 			(errmsg("KEK label \"%s\": " INT64_FORMAT " keys in %d tables rewrapped in %.1f s",
 					run.label, run.keys, run.tables,
 					(GetCurrentTimestamp() - started_at) / 1e6)));
-	if (run.tables_left > 0)
+	audit_log_server_line("rewrapping done", run.label, 0,
+						  psprintf("{\"keys\": " INT64_FORMAT ", \"tables\": %d, \"tables_left\": %d}",
+								   run.keys, run.tables, run.tables_busy + run.tables_refused));
+	if (run.tables_busy + run.tables_refused > 0)
 		ereport(WARNING,
 				(errmsg("%d tables still have keys under earlier versions of KEK label \"%s\", or could not be rewrapped",
-						run.tables_left, run.label),
-				 errhint("Call it again.  key_vault.kek_usage() says where they are.")));
+						run.tables_busy + run.tables_refused, run.label),
+				 run.tables_refused == 0 ?
+				 errhint("Call it again.  key_vault.kek_usage() says where they are.") :
+				 errhint("Do what the warnings about %d tables say, then call it again.  key_vault.kek_usage() says where the keys are.",
+						 run.tables_refused)));
 	SPI_finish();
 }

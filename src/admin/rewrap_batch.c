@@ -2,25 +2,26 @@
  * rewrap_batch.c
  *	  Rewraps some rows of one table, as the table's owner.
  *
- * All that touches the table runs as its owner (table_owner.c).  Deferred triggers would fire at the commit,
- * with the caller's rights: so all constraints are made immediate first, and
- * what is deferred all the same PostgreSQL refuses in such an operation.  That step
- * takes a transaction in which nothing was queued before: rewrap_all() begins
- * one for each batch.
+ * All that touches the table runs as its owner (table_owner.c).  Deferred triggers would
+ * fire at the commit, with the caller's rights: so all constraints are made immediate first,
+ * and what is deferred all the same PostgreSQL refuses in such an operation.  That step
+ * takes a transaction in which nothing was queued before: rewrap_all() begins one for each
+ * batch.
  *
  * Keys are opened between the two statements, as the caller, whose privileges
  * are checked as for any other use.  The owner's code sees wrapped keys only.
  *
  * Invariants: a row is locked, in the order of the table, before it is read; rows that
  * others have locked are passed over, so that a batch waits for no row while it
- * holds some.  It is a subtransaction: after an error nothing of it is left.
+ * holds some.  It is a subtransaction: after an error nothing of it is left.  An error in
+ * the owner's part never ends the run, whatever its SQLSTATE, unless PostgreSQL itself
+ * raised it to end the caller's statement.
  */
 #include "postgres.h"
 
 #include "access/table.h"
-#include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -33,47 +34,21 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/queryenvironment.h"
 #include "utils/rel.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
 #include "../catalog/key_columns.h"
-#include "../catalog/table_owner.h"
-#include "../vault/wrapping.h"
+#include "../catalog/key_count.h"
 #include "rewrap_batch.h"
+#include "rewrap_work.h"
 
 /* A longer lock_timeout is cut to this. */
 #define MAX_LOCK_WAIT_MS 2000
 
 /* At most so much of a table is searched in one statement. */
 #define MAX_BLOCKS 8192
-
-/* The rows to be written, as our UPDATE calls them. */
-#define NEW_KEYS "key_vault_new_keys"
-
-/* Where an error came from: what follows of it depends on that. */
-typedef enum Phase
-{
-	OPENING,
-	READING,
-	REWRAPPING,
-	WRITING
-} Phase;
-
-typedef struct TableWork
-{
-	RewrapBatch *batch;
-	Relation	table;
-	const char *name;			/* quoted, with its schema */
-	List	   *columns;		/* of KeyColumn */
-	Oid			caller;
-	TableOwner	owner;
-	volatile Phase phase;
-	int64	   *rows;			/* for rewrap_count() */
-	int64	   *unwritable;
-} TableWork;
 
 static void
 become_owner(TableWork *work)
@@ -100,30 +75,32 @@ limit_lock_waits(void)
 }
 
 /* Rewrapping writes nothing that the caller could not write. */
-static void
-check_table_privileges(const TableWork *work)
+void
+rewrap_check_privileges(const TableWork *work, Relation relation)
 {
-	Oid			relation = RelationGetRelid(work->table);
+	Oid			relation_id = RelationGetRelid(relation);
 	ListCell   *cell;
 
-	if (pg_class_aclcheck(relation, work->caller, ACL_SELECT) == ACLCHECK_OK &&
-		pg_class_aclcheck(relation, work->caller, ACL_UPDATE) == ACLCHECK_OK)
+	if (pg_class_aclcheck(relation_id, work->caller, ACL_SELECT) == ACLCHECK_OK &&
+		pg_class_aclcheck(relation_id, work->caller, ACL_UPDATE) == ACLCHECK_OK)
 		return;
 	foreach(cell, work->columns)
 	{
 		const KeyColumn *column = lfirst(cell);
+		AttrNumber	number = get_attnum(relation_id, column->name);
 
-		if ((pg_class_aclcheck(relation, work->caller, ACL_SELECT) != ACLCHECK_OK &&
-			 pg_attribute_aclcheck(relation, column->number, work->caller,
+		if ((pg_class_aclcheck(relation_id, work->caller, ACL_SELECT) != ACLCHECK_OK &&
+			 pg_attribute_aclcheck(relation_id, number, work->caller,
 								   ACL_SELECT) != ACLCHECK_OK) ||
 			(column->kind != KEY_COLUMN_OTHER &&
-			 pg_class_aclcheck(relation, work->caller, ACL_UPDATE) != ACLCHECK_OK &&
-			 pg_attribute_aclcheck(relation, column->number, work->caller,
+			 pg_class_aclcheck(relation_id, work->caller, ACL_UPDATE) != ACLCHECK_OK &&
+			 pg_attribute_aclcheck(relation_id, number, work->caller,
 								   ACL_UPDATE) != ACLCHECK_OK))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("permission denied for column \"%s\" of table %s",
-							column->name, work->name),
+					 errmsg("permission denied for column \"%s\" of table %s", column->name,
+							quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+													   RelationGetRelationName(relation))),
 					 errdetail("Rewrapping takes SELECT and UPDATE on it.")));
 	}
 }
@@ -153,8 +130,8 @@ hangs_on(const TableWork *work, bool writable, int parameter)
 	return sql.len > 0 ? sql.data : "false";
 }
 
-static void
-execute(const char *sql, int nargs, Oid *types, Datum *values)
+void
+rewrap_execute(const char *sql, int nargs, Oid *types, Datum *values)
 {
 	int			result = SPI_execute_with_args(sql, nargs, types, values, NULL, false, 0);
 
@@ -178,137 +155,18 @@ read_rows(TableWork *work, BlockNumber end_block)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT t.ctid");
 	foreach(cell, work->columns)
-		appendStringInfo(&sql, ", t.%s", quote_identifier(((KeyColumn *) lfirst(cell))->name));
+	{
+		const KeyColumn *column = lfirst(cell);
+
+		/* What is not written is not read: it can be large. */
+		appendStringInfo(&sql, ", %s%s", column->kind == KEY_COLUMN_OTHER ? "NULL" : "t.",
+						 column->kind == KEY_COLUMN_OTHER ? "" : quote_identifier(column->name));
+	}
 	appendStringInfo(&sql, " FROM ONLY %s AS t WHERE t.ctid OPERATOR(pg_catalog.>=) $1"
 					 " AND t.ctid OPERATOR(pg_catalog.<) $2 AND (%s)"
 					 " LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED",
 					 work->name, hangs_on(work, true, 3));
-	execute(sql.data, lengthof(types), types, values);
-}
-
-static bool
-is_wanted(const RewrapBatch *batch, const pg_uuid_t *kek_id)
-{
-	const pg_uuid_t *wanted = (const pg_uuid_t *) ARR_DATA_PTR(batch->kek_ids);
-
-	for (int i = 0; i < ARR_DIMS(batch->kek_ids)[0]; i++)
-		if (memcmp(&wanted[i], kek_id, UUID_LEN) == 0)
-			return true;
-	return false;
-}
-
-/* A key anew, or as it is; false, with the reason, when it does not open. */
-static bool
-rewrap_key(TableWork *work, Datum *key, int64 *count)
-{
-	WrappedKey	wrapped_key;
-	VaultFailure failure;
-	struct varlena *fresh;
-
-	wrapped_key_from_varlena(PG_DETOAST_DATUM_PACKED(*key), &wrapped_key);
-	if (!is_wanted(work->batch, wrapped_key.kek_id))
-		return true;
-	fresh = vault_try_rewrap(&wrapped_key, &failure);
-	if (fresh == NULL)
-	{
-		work->batch->unopened_reason = vault_failure_name(failure);
-		return false;
-	}
-	*key = PointerGetDatum(fresh);
-	(*count)++;
-	return true;
-}
-
-static bool
-rewrap_array(TableWork *work, Datum *value, int64 *count)
-{
-	ArrayType  *array = DatumGetArrayTypeP(*value);
-	int16		length;
-	bool		by_value;
-	char		alignment;
-	Datum	   *keys;
-	bool	   *nulls;
-	int			nkeys;
-
-	get_typlenbyvalalign(wrapped_key_type(), &length, &by_value, &alignment);
-	deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, alignment,
-					  &keys, &nulls, &nkeys);
-	for (int i = 0; i < nkeys; i++)
-		if (!nulls[i] && !rewrap_key(work, &keys[i], count))
-			return false;
-	*value = PointerGetDatum(construct_md_array(keys, nulls, ARR_NDIM(array), ARR_DIMS(array),
-												ARR_LBOUND(array), wrapped_key_type(),
-												length, by_value, alignment));
-	return true;
-}
-
-/* Base types: domains check what is assigned to them. */
-static TupleDesc
-describe_new_keys(const TableWork *work)
-{
-	TupleDesc	desc = CreateTemplateTupleDesc(list_length(work->columns) + 1);
-	ListCell   *cell;
-
-	TupleDescInitEntry(desc, 1, "row_id", TIDOID, -1, 0);
-	foreach(cell, work->columns)
-	{
-		const KeyColumn *column = lfirst(cell);
-		int			n = foreach_current_index(cell) + 1;
-		Oid			type = wrapped_key_type();
-
-		if (column->kind == KEY_COLUMN_ARRAY)
-			type = get_array_type(type);
-		TupleDescInitEntry(desc, n + 1, psprintf("key_%d", n), type, -1, 0);
-	}
-	return desc;
-}
-
-/*
- * Rewraps what was read, as the caller; *keys and the number of rows that are to be
- * written come out.  Rows with a key that does not open stay as they are.
- */
-static int64
-rewrap_rows(TableWork *work, TupleDesc desc, Tuplestorestate *new_keys, int64 *nkeys)
-{
-	RewrapBatch *batch = work->batch;
-	int			ncolumns = list_length(work->columns);
-	Datum	   *values = palloc0((ncolumns + 1) * sizeof(Datum));
-	bool	   *nulls = palloc0((ncolumns + 1) * sizeof(bool));
-	int64		nrows = 0;
-
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		int64		row_keys = 0;
-		bool		opened = true;
-		ListCell   *cell;
-
-		values[0] = SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &nulls[0]);
-		foreach(cell, work->columns)
-		{
-			const KeyColumn *column = lfirst(cell);
-			int			n = foreach_current_index(cell) + 1;
-
-			values[n] = SPI_getbinval(row, SPI_tuptable->tupdesc, n + 1, &nulls[n]);
-			if (column->kind == KEY_COLUMN_OTHER)
-				nulls[n] = true;
-			if (nulls[n] || !opened)
-				continue;
-			opened = column->kind == KEY_COLUMN_SINGLE ?
-				rewrap_key(work, &values[n], &row_keys) :
-				rewrap_array(work, &values[n], &row_keys);
-		}
-		if (!opened)
-		{
-			batch->rows_unopened++;
-			batch->unopened_row = *(ItemPointer) DatumGetPointer(values[0]);
-			continue;
-		}
-		tuplestore_putvalues(new_keys, desc, values, nulls);
-		*nkeys += row_keys;
-		nrows++;
-	}
-	return nrows;
+	rewrap_execute(sql.data, lengthof(types), types, values);
 }
 
 /* Deferred triggers fire at the end of the statement, as the others. */
@@ -319,48 +177,6 @@ make_constraints_immediate(void)
 
 	statement->deferred = false;
 	AfterTriggerSetState(statement);
-}
-
-/* Returns the number of rows that the table says it wrote. */
-static int64
-write_rows(TableWork *work, TupleDesc desc, Tuplestorestate *new_keys, int64 nrows,
-		   ItemPointerData first, ItemPointerData last)
-{
-	EphemeralNamedRelationData relation = {0};
-	StringInfoData sql;
-	ListCell   *cell;
-	bool		first_column = true;
-	Oid			types[] = {TIDOID, TIDOID};
-	Datum		values[] = {PointerGetDatum(&first), PointerGetDatum(&last)};
-
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "UPDATE ONLY %s AS t SET ", work->name);
-	foreach(cell, work->columns)
-	{
-		const KeyColumn *column = lfirst(cell);
-
-		if (column->kind == KEY_COLUMN_OTHER)
-			continue;
-		appendStringInfo(&sql, "%s%s = n.key_%d", first_column ? "" : ", ",
-						 quote_identifier(column->name), foreach_current_index(cell) + 1);
-		first_column = false;
-	}
-
-	/* The range keeps the plan from looking at the whole table. */
-	appendStringInfoString(&sql, " FROM " NEW_KEYS " AS n"
-						   " WHERE t.ctid OPERATOR(pg_catalog.=) n.row_id"
-						   " AND t.ctid OPERATOR(pg_catalog.>=) $1"
-						   " AND t.ctid OPERATOR(pg_catalog.<=) $2");
-
-	relation.md.name = NEW_KEYS;
-	relation.md.tupdesc = desc;
-	relation.md.enrtype = ENR_NAMED_TUPLESTORE;
-	relation.md.enrtuples = nrows;
-	relation.reldata = new_keys;
-	if (SPI_register_relation(&relation) != SPI_OK_REL_REGISTER)
-		elog(ERROR, "SPI_register_relation failed");
-	execute(sql.data, lengthof(types), types, values);
-	return SPI_processed;
 }
 
 static void
@@ -375,6 +191,9 @@ rewrap_table_rows(TableWork *work)
 	int64		nkeys = 0;
 	int64		nrows;
 
+	rewrap_check_foreign_keys(work);
+	if (work->root != NULL)
+		rewrap_check_privileges(work, work->root);
 	batch->reached_end_block = Min(batch->end_block, RelationGetNumberOfBlocks(work->table));
 	end_block = batch->reached_end_block - from_block <= MAX_BLOCKS ||
 		batch->reached_end_block < from_block ? batch->reached_end_block : from_block + MAX_BLOCKS;
@@ -412,7 +231,7 @@ rewrap_table_rows(TableWork *work)
 	}
 
 	work->phase = REWRAPPING;
-	desc = describe_new_keys(work);
+	desc = rewrap_describe_new_keys(work);
 	new_keys = tuplestore_begin_heap(false, false, work_mem);
 	nrows = rewrap_rows(work, desc, new_keys, &nkeys);
 	if (nrows > 0)
@@ -420,7 +239,8 @@ rewrap_table_rows(TableWork *work)
 		make_constraints_immediate();
 		become_owner(work);
 		work->phase = WRITING;
-		batch->rows_rewrapped = write_rows(work, desc, new_keys, nrows, batch->first_row, last);
+		batch->rows_rewrapped = rewrap_write_rows(work, desc, new_keys, nrows,
+												  batch->first_row, last);
 		become_caller(work);
 		batch->rows_suppressed = Max(nrows - batch->rows_rewrapped, 0);
 		batch->keys_rewrapped = batch->rows_suppressed == 0 ? nkeys :
@@ -430,52 +250,77 @@ rewrap_table_rows(TableWork *work)
 }
 
 static int64
-count_rows(TableWork *work, bool writable)
+count_rows(TableWork *work, const char *condition, bool only)
 {
 	Oid			types[] = {UUIDARRAYOID};
 	Datum		values[] = {PointerGetDatum(work->batch->kek_ids)};
 	bool		isnull;
-	char	   *condition = hangs_on(work, writable, 1);
 
 	if (strcmp(condition, "false") == 0)
 		return 0;
-	execute(psprintf("SELECT pg_catalog.count(*) FROM ONLY %s AS t WHERE %s", work->name,
-					 condition),
-			lengthof(types), types, values);
+	rewrap_execute(psprintf("SELECT pg_catalog.count(*) FROM %s%s AS t WHERE %s",
+							only ? "ONLY " : "", work->name, condition),
+				   lengthof(types), types, values);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
 static void
 count_table_rows(TableWork *work)
 {
+	const char *writable = hangs_on(work, true, 1);
+	const char *unwritable = hangs_on(work, false, 1);
+	RewrapCount *count = work->count;
+	bool		has_children;
+
+	has_children = find_inheritance_children(RelationGetRelid(work->table), NoLock) != NIL;
 	become_owner(work);
 	work->phase = READING;
-	*work->rows = count_rows(work, true);
-	*work->unwritable = count_rows(work, false);
+	count->rows = count_rows(work, writable, true);
+	count->unwritable = count_rows(work, unwritable, true);
+	if (!has_children && rows_can_be_elsewhere(work->table))
+	{
+		count->hidden = count_rows(work, writable, false) - count->rows;
+		count->hidden = Max(count->hidden, count_rows(work, unwritable, false) - count->unwritable);
+		count->hidden = Max(count->hidden, 0);
+	}
 	become_caller(work);
 }
 
-static RewrapOutcome
-outcome_of(const ErrorData *error, Phase phase)
+static bool
+is_owners_part(Phase phase)
 {
-	switch (error->sqlerrcode)
-	{
-		case ERRCODE_LOCK_NOT_AVAILABLE:
-		case ERRCODE_T_R_DEADLOCK_DETECTED:
-		case ERRCODE_T_R_SERIALIZATION_FAILURE:
-			return REWRAP_BUSY;
-		default:
-			return phase == WRITING ? REWRAP_ROWS_REFUSED : REWRAP_TABLE_REFUSED;
-	}
+	return phase == READING || phase == WRITING;
 }
 
 /* Whether an error is the run's own, not the table's. */
 static bool
 ends_run(const ErrorData *error, Phase phase)
 {
+	if (is_owners_part(phase))
+		return table_owner_error_ends_statement(error);
 	return phase == REWRAPPING || error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
 		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES ||
 		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_SYSTEM_ERROR;
+}
+
+static RewrapOutcome
+outcome_of(const ErrorData *error, Phase phase)
+{
+	if (phase == WRITING)
+		return table_owner_error_is_lock_wait(error) ? REWRAP_BUSY : REWRAP_ROWS_REFUSED;
+	switch (error->sqlerrcode)
+	{
+			/*
+			 * Code of the owner's that raises these has the table tried a few
+			 * times.
+			 */
+		case ERRCODE_LOCK_NOT_AVAILABLE:
+		case ERRCODE_T_R_DEADLOCK_DETECTED:
+		case ERRCODE_T_R_SERIALIZATION_FAILURE:
+			return REWRAP_BUSY;
+		default:
+			return REWRAP_TABLE_REFUSED;
+	}
 }
 
 /* Opens the table in a subtransaction, and does some work with it. */
@@ -488,6 +333,7 @@ with_table(TableWork *work, LOCKMODE lock, void (*function) (TableWork *))
 	volatile RewrapOutcome outcome = REWRAP_OK;
 
 	work->caller = GetUserId();
+	work->context = context;
 	work->phase = OPENING;
 	BeginInternalSubTransaction(NULL);
 	PG_TRY();
@@ -498,6 +344,8 @@ with_table(TableWork *work, LOCKMODE lock, void (*function) (TableWork *))
 		PushActiveSnapshot(GetTransactionSnapshot());
 		if (SPI_connect() != SPI_OK_CONNECT)
 			elog(ERROR, "SPI_connect failed");
+		if (lock == RowExclusiveLock)
+			rewrap_lock_root(work);
 		work->table = try_table_open(batch->relation, lock);
 		if (work->table == NULL)
 			outcome = REWRAP_TABLE_GONE;
@@ -506,10 +354,12 @@ with_table(TableWork *work, LOCKMODE lock, void (*function) (TableWork *))
 			work->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(work->table)),
 													RelationGetRelationName(work->table));
 			work->columns = key_columns_of(work->table);
-			check_table_privileges(work);
+			rewrap_check_privileges(work, work->table);
 			function(work);
 			table_close(work->table, NoLock);
 		}
+		if (work->root != NULL)
+			table_close(work->root, NoLock);
 		SPI_finish();
 		PopActiveSnapshot();
 		AtEOXact_GUC(false, nestlevel);
@@ -545,9 +395,9 @@ rewrap_batch(RewrapBatch *batch)
 }
 
 RewrapOutcome
-rewrap_count(RewrapBatch *batch, int64 *rows, int64 *unwritable)
+rewrap_count(RewrapBatch *batch, RewrapCount *count)
 {
-	TableWork	work = {.batch = batch,.rows = rows,.unwritable = unwritable};
+	TableWork	work = {.batch = batch,.count = count};
 
 	return with_table(&work, AccessShareLock, count_table_rows);
 }

@@ -41,6 +41,8 @@ typedef struct RewrapBatch
 	const char *unopened_reason;
 	ItemPointerData first_row;	/* of the rows that were locked */
 	ErrorData  *error;			/* for the outcomes above */
+	const char *hint;			/* what to do about rows that are refused, or
+								 * NULL */
 } RewrapBatch;
 
 /*
@@ -50,10 +52,15 @@ typedef struct RewrapBatch
  */
 extern RewrapOutcome rewrap_batch(RewrapBatch *batch);
 
-/*
- * How many rows hang on the kek_ids in columns that a batch can write
- * (*rows), and in those that it cannot (*unwritable).
- */
-extern RewrapOutcome rewrap_count(RewrapBatch *batch, int64 *rows, int64 *unwritable);
+/* Rows that hang on the kek_ids. */
+typedef struct RewrapCount
+{
+	int64		rows;			/* in columns that a batch can write */
+	int64		unwritable;		/* in the others */
+	int64		hidden;			/* not in the table's own heap: no batch sees
+								 * them */
+} RewrapCount;
+
+extern RewrapOutcome rewrap_count(RewrapBatch *batch, RewrapCount *count);
 
 #endif							/* REWRAP_BATCH_H */

@@ -3,13 +3,14 @@
  *	  Sealing all KEKs under another root key.
  *
  * All within the caller's transaction: whatever ends it, each KEK is sealed under
- * its old root key or all are sealed under the new one.  Both are in the
- * setting then, so either opens.
+ * its old root key, or all that open are sealed under the new one.  Both are
+ * in the setting then, so either opens.
  *
  * Invariants:
  * - Nothing is written that this server cannot open: the root keys are read
  *   anew at the start, and each KEK is opened again before its row is written.
  * - A KEK in the clear is wiped from the buffers of this file on every way out.
+ * - A KEK that does not open stays as it is, and is named in a warning.
  */
 #include "postgres.h"
 
@@ -22,26 +23,34 @@
 #include "../catalog/extension_owner.h"
 #include "../catalog/kek_row.h"
 #include "../common/bytea.h"
+#include "../common/errors.h"
 #include "../crypto/secure_memory.h"
 #include "../root_key/root_key.h"
+#include "../root_key/root_key_list.h"
 #include "root_key_rotate.h"
 
-static void
-seal_anew(KekRow *row)
+/* False when it does not open. */
+static bool
+seal_anew(KekRow *row, DeferredError *error)
 {
 	uint8		material[KEK_MAX_SIZE];
+	bool		opened;
 
 	PG_TRY();
 	{
-		root_key_open(row, material);
-		root_key_seal(row, material);
-		root_key_open(row, material);
+		opened = root_key_try_open(row, material, error);
+		if (opened)
+		{
+			root_key_seal(row, material);
+			root_key_open(row, material);
+		}
 	}
 	PG_FINALLY();
 	{
 		secure_wipe(material, sizeof(material));
 	}
 	PG_END_TRY();
+	return opened;
 }
 
 static void
@@ -80,11 +89,58 @@ require_superuser(void)
 							 "Only superusers may, as only they set key_vault.root_key.");
 }
 
+/* A KEK that did not open. */
+typedef struct Failure
+{
+	const KekRow *row;
+	DeferredError error;
+} Failure;
+
+/* Whether the root key that seals a KEK could not be had before. */
+static bool
+is_hopeless(const KekRow *row, const List *failures)
+{
+	ListCell   *cell;
+
+	foreach(cell, failures)
+	{
+		const Failure *failure = lfirst(cell);
+
+		if (failure->error.sqlstate != ERRCODE_KEK_MATERIAL_DAMAGED &&
+			memcmp(failure->row->root_key_id, row->root_key_id, KEY_CHECK_VALUE_SIZE) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+warn_of_failures(const List *failures, int skipped)
+{
+	ListCell   *cell;
+
+	foreach(cell, failures)
+		deferred_error_warn(&((Failure *) lfirst(cell))->error, NULL);
+	ereport(WARNING,
+			(errmsg_plural("%d KEK is still sealed under another root key than the first",
+						   "%d KEKs are still sealed under another root key than the first",
+						   list_length(failures) + skipped,
+						   list_length(failures) + skipped),
+			 errdetail("The view key_vault.keks shows which.  All others are sealed under the first."),
+			 errhint("Leave the other root keys in key_vault.root_key until these KEKs open again, and call key_vault.root_key_rotate() then.")));
+}
+
+/*
+ * One KEK that does not open holds up no other.  Where none is sealed under the
+ * first root key in the end, it is an error: then something else is wrong.
+ */
 int64
 root_key_rotate(void)
 {
 	ListCell   *cell;
 	int64		sealed = 0;
+	int64		sealed_before_this = 0;
+	int			skipped = 0;
+	List	   *failures = NIL;
 
 	PreventCommandDuringRecovery("rotation of the root key");
 
@@ -93,21 +149,44 @@ root_key_rotate(void)
 	kek_rows_lock();
 	require_superuser();
 
+	audit_log_server_line("rotation of the root key begun", NULL, 0, NULL);
+
 	/* A file may hold another key by now than when this backend read it. */
 	root_key_forget_all();
 	foreach(cell, kek_rows_all())
 	{
 		KekRow	   *row = lfirst(cell);
 		uint8		sealed_before[KEY_CHECK_VALUE_SIZE];
+		Failure		failure = {.row = row};
 
 		CHECK_FOR_INTERRUPTS();
-		if (row->sealed_material == NULL || root_key_is_first(row))
+		if (row->sealed_material == NULL)
 			continue;
+		if (root_key_is_first(row))
+		{
+			sealed_before_this++;
+			continue;
+		}
+		if (is_hopeless(row, failures))
+		{
+			skipped++;
+			continue;
+		}
 		memcpy(sealed_before, row->root_key_id, KEY_CHECK_VALUE_SIZE);
-		seal_anew(row);
+		if (!seal_anew(row, &failure.error))
+		{
+			failures = lappend(failures, memcpy(palloc(sizeof(Failure)), &failure, sizeof(Failure)));
+			continue;
+		}
 		write_row(row);
 		log_row(row, sealed_before);
 		sealed++;
 	}
+	if (failures != NIL && sealed + sealed_before_this == 0)
+		deferred_error_raise(&((Failure *) linitial(failures))->error, NULL);
+	if (failures != NIL)
+		warn_of_failures(failures, skipped);
+	audit_log_server_line("rotation of the root key done", NULL, 0,
+						  psprintf("{\"keks\": " INT64_FORMAT "}", sealed));
 	return sealed;
 }

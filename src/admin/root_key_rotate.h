@@ -9,7 +9,8 @@
 
 /*
  * Seals every KEK that is not sealed under the first root key of the setting
- * under that one; returns their number.  For superusers.
+ * under that one; returns their number.  Warns of those that do not open.  For
+ * superusers.
  */
 extern int64 root_key_rotate(void);
 

@@ -12,6 +12,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -19,6 +20,58 @@
 
 #include "audit_log.h"
 #include "extension_owner.h"
+
+/* Bytes that are not printable ASCII become \xNN, as in a string constant E'...'. */
+static void
+append_printable(StringInfo line, const char *text, const char *escaped)
+{
+	for (; *text != '\0'; text++)
+	{
+		if (*text < ' ' || *text > '~')
+			appendStringInfo(line, "\\x%02x", (unsigned char) *text);
+		else
+		{
+			if (strchr(escaped, *text) != NULL)
+				appendStringInfoChar(line, '\\');
+			appendStringInfoChar(line, *text);
+		}
+	}
+}
+
+static void
+append_name(StringInfo line, const char *before, const char *name)
+{
+	appendStringInfo(line, "%s\"", before);
+	append_printable(line, name, "\"\\");
+	appendStringInfoChar(line, '"');
+}
+
+void
+audit_log_server_line(const char *event, const char *label, int32 version, const char *details)
+{
+	FullTransactionId transaction = GetTopFullTransactionIdIfAny();
+	StringInfoData line;
+
+	initStringInfo(&line);
+	if (label != NULL)
+		append_name(&line, " KEK label ", label);
+	if (version != 0)
+		appendStringInfo(&line, " version %d", version);
+	append_name(&line, " by role ", GetUserNameFromId(GetUserId(), false));
+	append_name(&line, ", session role ", GetUserNameFromId(GetSessionUserId(), false));
+	if (FullTransactionIdIsValid(transaction))
+		appendStringInfo(&line, ", transaction " UINT64_FORMAT,
+						 U64FromFullTransactionId(transaction));
+	if (details != NULL)
+	{
+		appendStringInfoString(&line, ": ");
+		append_printable(&line, details, "");
+	}
+	ereport(LOG_SERVER_ONLY,
+			(errmsg_internal("key_vault: %s%s", event, line.data),
+			 errhidestmt(true), errhidecontext(true)));
+	pfree(line.data);
+}
 
 void
 audit_log_write(const char *event, const char *label, int32 version, const char *details)
@@ -29,6 +82,8 @@ audit_log_write(const char *event, const char *label, int32 version, const char 
 		Int32GetDatum(version), details == NULL ? (Datum) 0 : CStringGetTextDatum(details),
 	CStringGetTextDatum(GetUserNameFromId(GetUserId(), false))};
 	char		nulls[] = {' ', ' ', version == 0 ? 'n' : ' ', details == NULL ? 'n' : ' ', ' '};
+
+	audit_log_server_line(event, label, version, details);
 
 	/* Session, client and application are those of the caller still. */
 	extension_owner_begin(&owner);

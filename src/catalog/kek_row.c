@@ -53,23 +53,6 @@ kek_state_name(KekState state)
 	return state_names[state];
 }
 
-void
-kek_label_check(const char *label)
-{
-	size_t		len = strlen(label);
-	bool		has_control = false;
-
-	for (const char *c = label; *c != '\0'; c++)
-		has_control |= (unsigned char) *c < ' ' || *c == 0x7f;
-
-	if (len == 0 || len > KEK_LABEL_MAX_SIZE || has_control)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid KEK label"),
-				 errdetail("A KEK label has 1 to %d bytes and no control characters.",
-						   KEK_LABEL_MAX_SIZE)));
-}
-
 static KekState
 state_from_name(const char *name)
 {

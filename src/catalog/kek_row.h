@@ -32,9 +32,6 @@ typedef enum KekState
 /* The longest KEK, in bytes. */
 #define KEK_MAX_SIZE 32
 
-/* The longest label, in bytes. */
-#define KEK_LABEL_MAX_SIZE 255
-
 typedef struct KekRow
 {
 	pg_uuid_t	kek_id;
@@ -73,8 +70,5 @@ extern List *kek_rows_all(void);
 extern void kek_rows_lock(void);
 
 extern const char *kek_state_name(KekState state);
-
-/* An error unless the label is one that a KEK may have. */
-extern void kek_label_check(const char *label);
 
 #endif							/* KEK_ROW_H */

@@ -14,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/array.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/multirangetypes.h"
 #include "utils/rangetypes.h"
@@ -33,37 +34,93 @@ wrapped_key_type(void)
 						   CStringGetDatum("wrapped_key"), ObjectIdGetDatum(schema));
 }
 
-/* Whether values of a type have values of another one in them. */
-static bool
-type_holds(Oid type, Oid wanted)
+/* What is known of one row type. */
+typedef struct RowTypeEntry
 {
+	Oid			type;			/* hash key */
+	bool		holds;			/* its values have wrapped keys in them */
+} RowTypeEntry;
+
+/* A walk through types, or through a value. */
+typedef struct Walk
+{
+	Oid			wanted;			/* wrapped_key */
+	HTAB	   *row_types;		/* those met so far; NULL before the first */
+	WrappedKeyVisitor visitor;
+	void	   *arg;
+} Walk;
+
+static RowTypeEntry *
+find_row_type(Walk *walk, Oid type, bool *found)
+{
+	HASHCTL		control = {.keysize = sizeof(Oid),.entrysize = sizeof(RowTypeEntry),
+	.hcxt = CurrentMemoryContext};
+
+	if (walk->row_types == NULL)
+		walk->row_types = hash_create("key_vault row types", 32, &control,
+									  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return hash_search(walk->row_types, &type, HASH_ENTER, found);
+}
+
+static void
+end_walk(Walk *walk)
+{
+	if (walk->row_types != NULL)
+		hash_destroy(walk->row_types);
+}
+
+/*
+ * Whether values of a type have wrapped keys in them.  Of a record of no declared type only
+ * its values can tell, so the answer is yes.
+ */
+static bool
+type_holds(Walk *walk, Oid type)
+{
+	RowTypeEntry *entry;
+	bool		found;
+	TupleDesc	desc;
+
 	check_stack_depth();
+	CHECK_FOR_INTERRUPTS();
 	type = getBaseType(type);
-	if (type == wanted)
+	if (type == walk->wanted || type == RECORDOID)
 		return true;
 	if (OidIsValid(get_element_type(type)))
-		return type_holds(get_element_type(type), wanted);
+		return type_holds(walk, get_element_type(type));
 	if (type_is_range(type))
-		return type_holds(get_range_subtype(type), wanted);
+		return type_holds(walk, get_range_subtype(type));
 	if (type_is_multirange(type))
-		return type_holds(get_multirange_range(type), wanted);
-	if (type_is_rowtype(type) && type != RECORDOID)
-	{
-		TupleDesc	desc = lookup_rowtype_tupdesc_copy(type, -1);
+		return type_holds(walk, get_multirange_range(type));
+	if (!type_is_rowtype(type))
+		return false;
 
-		for (int i = 0; i < desc->natts; i++)
-			if (!TupleDescAttr(desc, i)->attisdropped &&
-				type_holds(TupleDescAttr(desc, i)->atttypid, wanted))
-				return true;
-	}
-	return false;
+	entry = find_row_type(walk, type, &found);
+	if (found)
+		return entry->holds;
+	entry->holds = false;
+	desc = lookup_rowtype_tupdesc(type, -1);
+	for (int i = 0; i < desc->natts && !entry->holds; i++)
+		entry->holds = !TupleDescAttr(desc, i)->attisdropped &&
+			type_holds(walk, TupleDescAttr(desc, i)->atttypid);
+	ReleaseTupleDesc(desc);
+	return entry->holds;
+}
+
+bool
+type_holds_wrapped_keys(Oid type)
+{
+	Walk		walk = {.wanted = wrapped_key_type()};
+	bool		holds = type_holds(&walk, type);
+
+	end_walk(&walk);
+	return holds;
 }
 
 List *
 key_columns_of(Relation table)
 {
 	TupleDesc	desc = RelationGetDescr(table);
-	Oid			wanted = wrapped_key_type();
+	Walk		walk = {.wanted = wrapped_key_type()};
 	List	   *columns = NIL;
 
 	for (int i = 0; i < desc->natts; i++)
@@ -72,7 +129,7 @@ key_columns_of(Relation table)
 		KeyColumn  *column;
 		Oid			base;
 
-		if (attribute->attisdropped || !type_holds(attribute->atttypid, wanted))
+		if (attribute->attisdropped || !type_holds(&walk, attribute->atttypid))
 			continue;
 		column = palloc(sizeof(KeyColumn));
 		column->number = attribute->attnum;
@@ -80,45 +137,44 @@ key_columns_of(Relation table)
 		base = getBaseType(attribute->atttypid);
 		if (attribute->attgenerated != '\0')
 			column->kind = KEY_COLUMN_OTHER;
-		else if (base == wanted)
+		else if (base == walk.wanted)
 			column->kind = KEY_COLUMN_SINGLE;
 		else if (OidIsValid(get_element_type(base)) &&
-				 getBaseType(get_element_type(base)) == wanted)
+				 getBaseType(get_element_type(base)) == walk.wanted)
 			column->kind = KEY_COLUMN_ARRAY;
 		else
 			column->kind = KEY_COLUMN_OTHER;
 		columns = lappend(columns, column);
 	}
+	end_walk(&walk);
 	return columns;
 }
 
-static void visit(Datum value, Oid type, Oid wanted, WrappedKeyVisitor visitor, void *arg);
+static void visit(Walk *walk, Datum value, Oid type);
 
+/* Element by element and row by row, so that a walk takes no memory beyond the value's. */
 static void
-visit_array(Datum value, Oid wanted, WrappedKeyVisitor visitor, void *arg)
+visit_array(Walk *walk, Datum value)
 {
 	ArrayType  *array = DatumGetArrayTypeP(value);
-	Oid			type = ARR_ELEMTYPE(array);
-	int16		length;
-	bool		by_value;
-	char		alignment;
-	Datum	   *elements;
-	bool	   *nulls;
-	int			count;
+	ArrayIterator iterator = array_create_iterator(array, 0, NULL);
+	Datum		element;
+	bool		isnull;
 
-	get_typlenbyvalalign(type, &length, &by_value, &alignment);
-	deconstruct_array(array, type, length, by_value, alignment, &elements, &nulls, &count);
-	for (int i = 0; i < count; i++)
-		if (!nulls[i])
-			visit(elements[i], type, wanted, visitor, arg);
+	while (array_iterate(iterator, &element, &isnull))
+		if (!isnull)
+			visit(walk, element, ARR_ELEMTYPE(array));
+	array_free_iterator(iterator);
+	if ((Pointer) array != DatumGetPointer(value))
+		pfree(array);
 }
 
 static void
-visit_row(Datum value, Oid wanted, WrappedKeyVisitor visitor, void *arg)
+visit_row(Walk *walk, Datum value)
 {
 	HeapTupleHeader row = DatumGetHeapTupleHeader(value);
-	TupleDesc	desc = lookup_rowtype_tupdesc_copy(HeapTupleHeaderGetTypeId(row),
-												   HeapTupleHeaderGetTypMod(row));
+	TupleDesc	desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row),
+											  HeapTupleHeaderGetTypMod(row));
 	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(row),.t_data = row};
 	Datum	   *values = palloc(desc->natts * sizeof(Datum));
 	bool	   *nulls = palloc(desc->natts * sizeof(bool));
@@ -126,12 +182,16 @@ visit_row(Datum value, Oid wanted, WrappedKeyVisitor visitor, void *arg)
 	heap_deform_tuple(&tuple, desc, values, nulls);
 	for (int i = 0; i < desc->natts; i++)
 		if (!nulls[i] && !TupleDescAttr(desc, i)->attisdropped)
-			visit(values[i], TupleDescAttr(desc, i)->atttypid, wanted, visitor, arg);
+			visit(walk, values[i], TupleDescAttr(desc, i)->atttypid);
+	pfree(values);
+	pfree(nulls);
+	ReleaseTupleDesc(desc);
+	if ((Pointer) row != DatumGetPointer(value))
+		pfree(row);
 }
 
 static void
-visit_range(const RangeType *range, TypeCacheEntry *typcache, Oid wanted,
-			WrappedKeyVisitor visitor, void *arg)
+visit_range(Walk *walk, const RangeType *range, TypeCacheEntry *typcache)
 {
 	RangeBound	lower;
 	RangeBound	upper;
@@ -139,27 +199,28 @@ visit_range(const RangeType *range, TypeCacheEntry *typcache, Oid wanted,
 
 	range_deserialize(typcache, range, &lower, &upper, &empty);
 	if (!empty && !lower.infinite)
-		visit(lower.val, typcache->rngelemtype->type_id, wanted, visitor, arg);
+		visit(walk, lower.val, typcache->rngelemtype->type_id);
 	if (!empty && !upper.infinite)
-		visit(upper.val, typcache->rngelemtype->type_id, wanted, visitor, arg);
+		visit(walk, upper.val, typcache->rngelemtype->type_id);
 }
 
 static void
-visit(Datum value, Oid type, Oid wanted, WrappedKeyVisitor visitor, void *arg)
+visit(Walk *walk, Datum value, Oid type)
 {
 	check_stack_depth();
+	CHECK_FOR_INTERRUPTS();
 	type = getBaseType(type);
-	if (type == wanted)
-		visitor(value, arg);
-	else if (!type_holds(type, wanted) && type != RECORDOID)
+	if (type == walk->wanted)
+		walk->visitor(value, walk->arg);
+	else if (!type_holds(walk, type))
 		return;
 	else if (OidIsValid(get_element_type(type)))
-		visit_array(value, wanted, visitor, arg);
+		visit_array(walk, value);
 	else if (type_is_rowtype(type))
-		visit_row(value, wanted, visitor, arg);
+		visit_row(walk, value);
 	else if (type_is_range(type))
-		visit_range(DatumGetRangeTypeP(value), lookup_type_cache(type, TYPECACHE_RANGE_INFO),
-					wanted, visitor, arg);
+		visit_range(walk, DatumGetRangeTypeP(value),
+					lookup_type_cache(type, TYPECACHE_RANGE_INFO));
 	else if (type_is_multirange(type))
 	{
 		TypeCacheEntry *typcache = lookup_type_cache(type, TYPECACHE_MULTIRANGE_INFO);
@@ -169,12 +230,15 @@ visit(Datum value, Oid type, Oid wanted, WrappedKeyVisitor visitor, void *arg)
 		multirange_deserialize(typcache->rngtype, DatumGetMultirangeTypeP(value),
 							   &count, &ranges);
 		for (int i = 0; i < count; i++)
-			visit_range(ranges[i], typcache->rngtype, wanted, visitor, arg);
+			visit_range(walk, ranges[i], typcache->rngtype);
 	}
 }
 
 void
 visit_wrapped_keys(Datum value, Oid type, WrappedKeyVisitor visitor, void *arg)
 {
-	visit(value, type, wrapped_key_type(), visitor, arg);
+	Walk		walk = {.wanted = wrapped_key_type(),.visitor = visitor,.arg = arg};
+
+	visit(&walk, value, type);
+	end_walk(&walk);
 }

@@ -30,6 +30,9 @@ typedef struct KeyColumn
 /* The type wrapped_key. */
 extern Oid	wrapped_key_type(void);
 
+/* Whether values of a type have wrapped keys in them. */
+extern bool type_holds_wrapped_keys(Oid type);
+
 /* The columns of a table that hold wrapped keys: a list of KeyColumn pointers. */
 extern List *key_columns_of(Relation table);
 

@@ -144,7 +144,7 @@ scan(CountReceiver *receiver, const char *column, bool only)
 	}
 }
 
-static bool
+bool
 rows_can_be_elsewhere(Relation relation)
 {
 	return planner_hook != NULL || set_rel_pathlist_hook != NULL ||

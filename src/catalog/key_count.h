@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "utils/relcache.h"
 #include "utils/uuid.h"
 
 typedef void (*KeyCountVisitor) (const pg_uuid_t *kek_id, int64 keys, void *arg);
@@ -17,5 +18,11 @@ typedef void (*KeyCountVisitor) (const pg_uuid_t *kek_id, int64 keys, void *arg)
  * the column.  A relation or column that is gone has no keys.
  */
 extern void count_keys(Oid relation, const char *column, KeyCountVisitor visitor, void *arg);
+
+/*
+ * Whether another extension may keep rows of a relation outside of its heap, where only a
+ * statement without ONLY sees them.
+ */
+extern bool rows_can_be_elsewhere(Relation relation);
 
 #endif							/* KEY_COUNT_H */

@@ -47,8 +47,23 @@ table_owner_leave(const TableOwner *state)
 	SetUserIdAndSecContext(state->save_user, state->save_sec_context);
 }
 
+/* No SQL, and no procedural language, sets the name of the C function that raised an error. */
+static bool
+raised_by(const ErrorData *error, const char *function)
+{
+	return error->funcname != NULL && strcmp(error->funcname, function) == 0;
+}
+
 bool
 table_owner_error_ends_statement(const ErrorData *error)
 {
-	return error->funcname != NULL && strcmp(error->funcname, "ProcessInterrupts") == 0;
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && raised_by(error, "ProcessInterrupts");
+}
+
+bool
+table_owner_error_is_lock_wait(const ErrorData *error)
+{
+	return (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE &&
+			raised_by(error, "ProcessInterrupts")) ||
+		(error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED && raised_by(error, "DeadLockReport"));
 }

@@ -25,10 +25,14 @@ extern void table_owner_become(TableOwner *state, Relation table);
 extern void table_owner_leave(const TableOwner *state);
 
 /*
- * Whether an error that was raised in an owner's part is the session's own: a
- * cancellation, a timeout or the end of the session.  The SQLSTATE does not tell, since
- * the owner's code can raise any.
+ * About an error that was raised in an owner's part.  Its SQLSTATE does not tell where it
+ * comes from, since the owner's code can raise any.
  */
+
+/* Whether it is a cancellation by the session's user, or its statement_timeout. */
 extern bool table_owner_error_ends_statement(const ErrorData *error);
+
+/* Whether PostgreSQL gave up waiting for a lock: lock_timeout, or a deadlock. */
+extern bool table_owner_error_is_lock_wait(const ErrorData *error);
 
 #endif							/* TABLE_OWNER_H */

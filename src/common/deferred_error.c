@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include "utils/guc.h"
+
 #include "deferred_error.h"
 
 bool
@@ -25,8 +27,10 @@ report(int level, const DeferredError *error, const char *purpose)
 	ereport(level,
 			(errcode(error->sqlstate),
 			 errmsg_internal("%s", error->message),
+			 error->detail || purpose ?
 			 errdetail_internal("%s%s%s", error->detail ? error->detail : "",
-								error->detail ? "  " : "", purpose),
+								error->detail && purpose ? "  " : "",
+								purpose ? purpose : "") : 0,
 			 error->hint ? errhint("%s", error->hint) : 0));
 }
 
@@ -41,4 +45,16 @@ void
 deferred_error_warn(const DeferredError *error, const char *purpose)
 {
 	report(WARNING, error, purpose);
+}
+
+bool
+deferred_error_refuse_setting(const DeferredError *error)
+{
+	GUC_check_errcode(error->sqlstate);
+	GUC_check_errmsg("%s", error->message);
+	if (error->detail != NULL)
+		GUC_check_errdetail("%s", error->detail);
+	if (error->hint != NULL)
+		GUC_check_errhint("%s", error->hint);
+	return false;
 }

@@ -25,10 +25,16 @@ typedef struct DeferredError
 extern bool deferred_error_set(DeferredError *error, int sqlstate, char *message, char *detail,
 							   char *hint);
 
-/* Raises it; purpose, a sentence that says what was to be done, is added to the detail. */
+/*
+ * Raises it; purpose, a sentence that says what was to be done, is added to the detail
+ * unless it is NULL.
+ */
 extern void deferred_error_raise(const DeferredError *error, const char *purpose);
 
 /* Warns of it in the same words. */
 extern void deferred_error_warn(const DeferredError *error, const char *purpose);
+
+/* In a setting's check hook: refuses the new value for it.  Returns false. */
+extern bool deferred_error_refuse_setting(const DeferredError *error);
 
 #endif							/* DEFERRED_ERROR_H */

@@ -1,12 +1,11 @@
 /*
  * secret_source.c
- *	  Reading a root key or a PIN from a file or from a command's output.
+ *	  Reading a root key or a PIN from a file.
  *
  * A file must be as PostgreSQL wants its server's private key: owned by the
  * server's user and open to nobody else, or owned by root and at most readable
  * to a group.  It must not lie where each base backup would take it along with
- * the KEKs that it opens: in the data directory or a tablespace.  A command is
- * run by the shell as the server's user, as ssl_passphrase_command is.
+ * the KEKs that it opens: in the data directory or a tablespace.
  *
  * Invariant: nothing is read through stdio, whose buffers would keep a copy.
  */
@@ -21,7 +20,6 @@
 #include "miscadmin.h"
 #include "storage/fd.h"
 
-#include "../crypto/secure_memory.h"
 #include "errors.h"
 #include "secret_source.h"
 
@@ -125,45 +123,5 @@ secret_file_read(const char *what, const char *path, char *text, size_t size,
 								  psprintf("%s.", strerror(read_error)),
 								  NULL);
 	*len = got;
-	return true;
-}
-
-bool
-secret_command_read(const char *what, const char *command, char *text, size_t size,
-					size_t *len, DeferredError *error)
-{
-	int			result;
-	FILE	   *pipe = OpenPipeStream(command, "r");
-
-	if (pipe == NULL)
-		return deferred_error_set(error, ERRCODE_ROOT_KEY_UNREADABLE,
-								  psprintf("could not run the %s", what),
-								  psprintf("%s.", strerror(errno)),
-								  NULL);
-
-	*len = 0;
-	while (*len < size)
-	{
-		ssize_t		got = read(fileno(pipe), text + *len, size - *len);
-
-		if (got < 0 && errno == EINTR)
-		{
-			CHECK_FOR_INTERRUPTS();
-			continue;
-		}
-		if (got <= 0)
-			break;
-		*len += got;
-	}
-
-	result = ClosePipeStream(pipe);
-	if (result != 0)
-	{
-		secure_wipe(text, size);
-		return deferred_error_set(error, ERRCODE_ROOT_KEY_UNREADABLE,
-								  psprintf("%s failed", what),
-								  wait_result_to_str(result),
-								  pstrdup("What the command wrote to its standard error is in the server log."));
-	}
 	return true;
 }

@@ -1,6 +1,6 @@
 /*
  * secret_source.h
- *	  Reading a root key or a PIN from a file or from a command's output.
+ *	  Reading a root key or a PIN from a file.
  */
 #ifndef SECRET_SOURCE_H
 #define SECRET_SOURCE_H
@@ -10,13 +10,10 @@
 #include "deferred_error.h"
 
 /*
- * Both read up to size bytes; false after an error that was noted, and then the text
- * is wiped.  what names it in messages, as in "root key file".  The caller wipes
- * what was read.
+ * Reads up to size bytes; false when there is an error.  what names the file in
+ * messages, as in "root key file".  The caller wipes what was read.
  */
 extern bool secret_file_read(const char *what, const char *path, char *text,
 							 size_t size, size_t *len, DeferredError *error);
-extern bool secret_command_read(const char *what, const char *command, char *text,
-								size_t size, size_t *len, DeferredError *error);
 
 #endif							/* SECRET_SOURCE_H */

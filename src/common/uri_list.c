@@ -4,7 +4,8 @@
  *
  * The URIs are separated by commas; one that contains a comma is in double quotes.
  *
- * Invariant: every text is a list; what an entry means is for others to check.
+ * Invariant: every text can be read as a list; uri_list_check() says whether it was
+ * meant as one, and what an entry means is for others to check.
  */
 #include "postgres.h"
 
@@ -41,4 +42,62 @@ uri_list_next(const char **list)
 		uri.data[--uri.len] = '\0';
 	*list = c;
 	return uri.data;
+}
+
+static const char *
+skip_blanks(const char *c)
+{
+	while (isspace((unsigned char) *c))
+		c++;
+	return c;
+}
+
+/* What is wrong, as a sentence; NULL for nothing. */
+static char *
+find_fault(const char *list)
+{
+	const char *c = skip_blanks(list);
+
+	if (*c == '\0')
+		return NULL;
+	for (int entry = 1;; entry++)
+	{
+		const char *start = c;
+
+		if (*c == '"')
+		{
+			for (c++; *c != '\0' && (*c != '"' || c[1] == '"'); c++)
+				if (*c == '"')
+					c++;
+			if (*c == '\0')
+				return psprintf(_("Entry %d has a double quote at its start and none at its end."), entry);
+			if (c == start + 1)
+				return psprintf(_("Entry %d is empty."), entry);
+			c = skip_blanks(c + 1);
+			if (*c != '\0' && *c != ',')
+				return psprintf(_("Entry %d goes on after its closing double quote."), entry);
+		}
+		else
+		{
+			while (*c != '\0' && *c != ',')
+				c++;
+			if (c == start)
+				return psprintf(_("Entry %d is empty."), entry);
+		}
+		if (*c == '\0')
+			return NULL;
+		c = skip_blanks(c + 1);
+	}
+}
+
+bool
+uri_list_check(const char *list, const char *setting, int sqlstate, DeferredError *error)
+{
+	error->detail = find_fault(list);
+	if (error->detail == NULL)
+		return true;
+	error->sqlstate = sqlstate;
+	error->message = psprintf(_("setting \"%s\" is not a list of URIs"), setting);
+	error->hint = pstrdup(_("Put a comma between two entries, and double quotes around an entry that contains a comma."));
+	return false;
 }

@@ -27,7 +27,7 @@ gcm_begin(const uint8_t *key, const uint8_t *nonce, int encrypt,
 	if (gcm_cipher == NULL)
 		gcm_cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
 	if (gcm_cipher == NULL)
-		return CRYPTO_LIBRARY;
+		return crypto_library_failure();
 
 	*context = EVP_CIPHER_CTX_new();
 	if (*context == NULL)
@@ -35,7 +35,7 @@ gcm_begin(const uint8_t *key, const uint8_t *nonce, int encrypt,
 
 	/* A nonce of AEAD_NONCE_SIZE bytes is GCM's default. */
 	if (!EVP_CipherInit_ex2(*context, gcm_cipher, key, nonce, encrypt, NULL))
-		return CRYPTO_LIBRARY;
+		return crypto_library_failure();
 	return CRYPTO_OK;
 }
 
@@ -65,7 +65,7 @@ aead_seal(const uint8_t key[AEAD_KEY_SIZE], const uint8_t *aad, size_t aad_len,
 	if (aad_len > INT_MAX || plaintext_len > INT_MAX)
 		return CRYPTO_BAD_LENGTH;
 	if (RAND_bytes(nonce, AEAD_NONCE_SIZE) != 1)
-		return CRYPTO_LIBRARY;
+		return crypto_library_failure();
 
 	status = gcm_begin(key, nonce, 1, &context);
 	if (status == CRYPTO_OK &&
@@ -75,7 +75,7 @@ aead_seal(const uint8_t key[AEAD_KEY_SIZE], const uint8_t *aad, size_t aad_len,
 		  EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_SIZE,
 							  tag) == 1))
 	{
-		status = CRYPTO_LIBRARY;
+		status = crypto_library_failure();
 		OPENSSL_cleanse(ciphertext, plaintext_len);
 	}
 
@@ -106,7 +106,7 @@ aead_open(const uint8_t key[AEAD_KEY_SIZE],
 			  gcm_update(context, plaintext, ciphertext, ciphertext_len) &&
 			  EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_SIZE,
 								  (void *) tag) == 1))
-			status = CRYPTO_LIBRARY;
+			status = crypto_library_failure();
 		/* The tag is compared here, by OpenSSL and in constant time. */
 		else if (!EVP_CipherFinal_ex(context, unused, &unused_len))
 			status = CRYPTO_INTEGRITY;

@@ -111,7 +111,7 @@ take_functions(AesImplementation *implementation, const OSSL_DISPATCH *functions
 	}
 }
 
-/* NULL, with the reason in OpenSSL's error queue, when there is none of that name. */
+/* NULL, with the reason in OpenSSL's error queue, when it cannot be had. */
 static const AesImplementation *
 get_implementation(int index)
 {
@@ -192,10 +192,10 @@ aes_cipher_set_key(AesCipher *cipher, const uint8_t *key, size_t key_len,
 
 		unkey(cipher);
 		if (implementation == NULL)
-			return index < 0 ? CRYPTO_BAD_LENGTH : CRYPTO_LIBRARY;
+			return index < 0 ? CRYPTO_BAD_LENGTH : crypto_library_failure();
 		cipher->context = implementation->new_context(implementation->provider_context);
 		if (cipher->context == NULL)
-			return CRYPTO_LIBRARY;
+			return CRYPTO_NO_MEMORY;
 		cipher->implementation = implementation;
 
 		/* The context keeps it when it is keyed again. */
@@ -208,7 +208,7 @@ aes_cipher_set_key(AesCipher *cipher, const uint8_t *key, size_t key_len,
 	if (!ok)
 	{
 		unkey(cipher);
-		return CRYPTO_LIBRARY;
+		return crypto_library_failure();
 	}
 	return CRYPTO_OK;
 }

@@ -14,7 +14,13 @@ typedef enum CryptoStatus
 	CRYPTO_INTEGRITY,			/* a check value or tag does not fit */
 	CRYPTO_BAD_LENGTH,			/* a length that the algorithm does not take */
 	CRYPTO_NO_MEMORY,
-	CRYPTO_LIBRARY				/* OpenSSL refused: its error queue says why */
+	CRYPTO_LIBRARY				/* OpenSSL refused */
 } CryptoStatus;
+
+/*
+ * After a call of OpenSSL's that failed: CRYPTO_NO_MEMORY where memory was what
+ * it lacked, CRYPTO_LIBRARY otherwise.  Empties OpenSSL's error queue.
+ */
+extern CryptoStatus crypto_library_failure(void);
 
 #endif							/* CRYPTO_STATUS_H */

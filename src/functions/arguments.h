@@ -1,6 +1,10 @@
 /*
  * arguments.h
  *	  Arguments that many SQL functions share, checked and unpacked.
+ *
+ * The C function of an SQL function key_vault.NAME is called key_vault_NAME.  Some of version
+ * 1.0 are called wrapped_key_... and lorawan_... instead; these names stay, since the
+ * databases that were made with that version call them.
  */
 #ifndef ARGUMENTS_H
 #define ARGUMENTS_H

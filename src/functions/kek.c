@@ -17,9 +17,11 @@
 #include "utils/timestamp.h"
 
 #include "../admin/kek_admin.h"
+#include "../admin/kek_privilege.h"
 #include "../admin/root_key_rotate.h"
 #include "../catalog/access.h"
 #include "arguments.h"
+#include "plaintext_key.h"
 
 PG_FUNCTION_INFO_V1(key_vault_kek_create);
 PG_FUNCTION_INFO_V1(key_vault_kek_import);
@@ -35,7 +37,6 @@ PG_FUNCTION_INFO_V1(key_vault_kek_grant);
 PG_FUNCTION_INFO_V1(key_vault_kek_revoke);
 PG_FUNCTION_INFO_V1(key_vault_root_key_rotate);
 PG_FUNCTION_INFO_V1(key_vault_has_kek_privilege);
-PG_FUNCTION_INFO_V1(key_vault_require_kek_privilege);
 PG_FUNCTION_INFO_V1(key_vault_invalidate);
 
 /* A NULL would otherwise do nothing, and not say so. */
@@ -71,6 +72,7 @@ key_vault_kek_import(PG_FUNCTION_ARGS)
 
 	refuse_nulls(fcinfo);
 	material = PG_GETARG_BYTEA_PP(1);
+	plaintext_key_check((const uint8 *) VARDATA_ANY(material), VARSIZE_ANY_EXHDR(material));
 	PG_RETURN_INT32(kek_import(label_argument(fcinfo, 0),
 							   (const uint8 *) VARDATA_ANY(material),
 							   VARSIZE_ANY_EXHDR(material)));
@@ -172,18 +174,6 @@ key_vault_has_kek_privilege(PG_FUNCTION_ARGS)
 	KekPrivileges privilege = access_privilege_from_name(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 
 	PG_RETURN_BOOL((access_held(label_argument(fcinfo, 0)) & privilege) != 0);
-}
-
-/* Arguments: label, privilege.  Raises unless the current role holds it. */
-Datum
-key_vault_require_kek_privilege(PG_FUNCTION_ARGS)
-{
-	KekPrivileges privilege;
-
-	refuse_nulls(fcinfo);
-	privilege = access_privilege_from_name(text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	access_require(label_argument(fcinfo, 0), privilege);
-	PG_RETURN_VOID();
 }
 
 /*

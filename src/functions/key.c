@@ -11,14 +11,17 @@
 #include "access/htup_details.h"
 #include "funcapi.h"
 
+#include "../common/crypto_error.h"
 #include "../common/errors.h"
 #include "../crypto/cmac.h"
 #include "../vault/vault.h"
 #include "../vault/wrapping.h"
 #include "arguments.h"
+#include "plaintext_key.h"
 
 PG_FUNCTION_INFO_V1(key_vault_generate_key);
 PG_FUNCTION_INFO_V1(key_vault_wrap);
+PG_FUNCTION_INFO_V1(key_vault_wrap_text);
 PG_FUNCTION_INFO_V1(key_vault_unwrap);
 PG_FUNCTION_INFO_V1(key_vault_rewrap);
 PG_FUNCTION_INFO_V1(key_vault_rewrap_to);
@@ -39,8 +42,19 @@ key_vault_wrap(PG_FUNCTION_ARGS)
 {
 	const bytea *key = PG_GETARG_BYTEA_PP(0);
 
+	plaintext_key_check((const uint8 *) VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
 	PG_RETURN_POINTER(vault_wrap(label_argument(fcinfo, 1), (const uint8 *) VARDATA_ANY(key),
 								 VARSIZE_ANY_EXHDR(key), NULL));
+}
+
+/* Arguments: text as bytes, label.  What is a piece of a message is never mistaken for a key. */
+Datum
+key_vault_wrap_text(PG_FUNCTION_ARGS)
+{
+	const bytea *text = PG_GETARG_BYTEA_PP(0);
+
+	PG_RETURN_POINTER(vault_wrap(label_argument(fcinfo, 1), (const uint8 *) VARDATA_ANY(text),
+								 VARSIZE_ANY_EXHDR(text), NULL));
 }
 
 Datum
@@ -105,8 +119,7 @@ key_vault_key_check_value(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_KEY_LENGTH),
 				 errmsg("a key of %zu bytes has no key check value", key_size),
 				 errdetail("It is made with AES-CMAC, whose keys have 16, 24 or 32 bytes.")));
-	if (status != CRYPTO_OK)
-		elog(ERROR, "could not compute a key check value");
+	require_crypto_ok(status, "compute a key check value");
 	SET_VARSIZE(result, VARHDRSZ + KEY_CHECK_VALUE_SIZE);
 	PG_RETURN_BYTEA_P(result);
 }
@@ -115,12 +128,17 @@ key_vault_key_check_value(PG_FUNCTION_ARGS)
 Datum
 key_vault_import_envelope(PG_FUNCTION_ARGS)
 {
+	const char *kek_label;
 	const bytea *encrypted_key;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_NULL();
+	kek_label = label_argument(fcinfo, 0);
 	encrypted_key = PG_GETARG_BYTEA_PP(1);
-	PG_RETURN_POINTER(vault_import(label_argument(fcinfo, 0),
+	if (*kek_label == '\0')
+		plaintext_key_check((const uint8 *) VARDATA_ANY(encrypted_key),
+							VARSIZE_ANY_EXHDR(encrypted_key));
+	PG_RETURN_POINTER(vault_import(kek_label,
 								   (const uint8 *) VARDATA_ANY(encrypted_key),
 								   VARSIZE_ANY_EXHDR(encrypted_key),
 								   label_argument(fcinfo, 2),

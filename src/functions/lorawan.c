@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "../common/crypto_error.h"
 #include "../lorawan/payload.h"
 #include "../vault/vault.h"
 #include "arguments.h"
@@ -57,8 +58,7 @@ crypt_payload(FunctionCallInfo fcinfo, LorawanDirection direction, VaultFailure 
 								   (const uint8 *) VARDATA_ANY(payload),
 								   (uint8 *) VARDATA(result), size);
 	vault_release();
-	if (status != CRYPTO_OK)
-		elog(ERROR, "could not encrypt or decrypt a payload: crypto status %d", status);
+	require_crypto_ok(status, "encrypt or decrypt a payload");
 	return result;
 }
 
@@ -126,8 +126,7 @@ crypt_f_opts(FunctionCallInfo fcinfo, LorawanDirection direction, LorawanCounter
 								  (const uint8 *) VARDATA_ANY(f_opts),
 								  (uint8 *) VARDATA(result), size);
 	vault_release();
-	if (status != CRYPTO_OK)
-		elog(ERROR, "could not encrypt or decrypt FOpts: crypto status %d", status);
+	require_crypto_ok(status, "encrypt or decrypt FOpts");
 	return result;
 }
 

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "../common/bytea.h"
+#include "../common/crypto_error.h"
 #include "../crypto/secure_memory.h"
 #include "../lorawan/join.h"
 #include "../vault/vault.h"
@@ -37,8 +38,7 @@ typedef struct JoinContext
 static void
 check_status(CryptoStatus status)
 {
-	if (status != CRYPTO_OK)
-		elog(ERROR, "could not compute a MIC: crypto status %d", status);
+	require_crypto_ok(status, "compute a MIC");
 }
 
 /*
@@ -223,8 +223,7 @@ encrypt_join_accept(FunctionCallInfo fcinfo, int n_mic_key, int n_message,
 								frame.message_size - 1 + LORAWAN_MIC_SIZE);
 	aes_cipher_free(cipher);
 	vault_release();
-	if (status != CRYPTO_OK)
-		elog(ERROR, "could not encrypt a join-accept: crypto status %d", status);
+	require_crypto_ok(status, "encrypt a join-accept");
 	return result;
 }
 

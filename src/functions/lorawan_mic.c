@@ -15,6 +15,7 @@
 #include "utils/lsyscache.h"
 
 #include "../common/bytea.h"
+#include "../common/crypto_error.h"
 #include "../lorawan/mic.h"
 #include "../vault/vault.h"
 #include "arguments.h"
@@ -88,8 +89,7 @@ make_mic(const WrappedKey *wrapped_key, const LorawanMicBlock *block,
 		return false;
 	status = lorawan_data_mic(key, block, frame->message, frame->message_size, mic);
 	vault_release();
-	if (status != CRYPTO_OK)
-		elog(ERROR, "could not compute a MIC: crypto status %d", status);
+	require_crypto_ok(status, "compute a MIC");
 	return true;
 }
 

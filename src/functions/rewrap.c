@@ -8,8 +8,10 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "common/int.h"
 #include "nodes/parsenodes.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "../admin/rewrap_all.h"
@@ -21,10 +23,24 @@ PG_FUNCTION_INFO_V1(key_vault_kek_ids);
 
 #define MAX_BATCH_SIZE 1000000
 
+/* Whoever waits longer calls it again. */
+#define MAX_SLEEP_US USECS_PER_DAY
+
+/* With months of 30 days, as PostgreSQL compares intervals. */
 static int64
-microseconds(const Interval *interval)
+sleep_argument(const Interval *interval)
 {
-	return interval->time + (interval->day + INT64CONST(30) * interval->month) * USECS_PER_DAY;
+	int64		days = (int64) interval->month * DAYS_PER_MONTH + interval->day;
+	int64		us;
+
+	if (pg_mul_s64_overflow(days, USECS_PER_DAY, &us) ||
+		pg_add_s64_overflow(us, interval->time, &us) || us < 0 || us > MAX_SLEEP_US)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("sleep must be 0 to 1 day, not %s",
+						DatumGetCString(DirectFunctionCall1(interval_out,
+															IntervalPGetDatum(interval))))));
+	return us;
 }
 
 Datum
@@ -44,11 +60,7 @@ key_vault_rewrap_all(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("batch_size must be 1 to %d, not %d", MAX_BATCH_SIZE,
 						PG_GETARG_INT32(1))));
-	sleep_us = microseconds(PG_GETARG_INTERVAL_P(2));
-	if (sleep_us < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("sleep must not be negative")));
+	sleep_us = sleep_argument(PG_GETARG_INTERVAL_P(2));
 	if (call == NULL || !IsA(call, CallContext) || call->atomic)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),

@@ -12,6 +12,7 @@
 #include "../catalog/access.h"
 #include "../common/bytea.h"
 #include "../root_key/root_key.h"
+#include "../root_key/root_key_list.h"
 #include "arguments.h"
 
 PG_FUNCTION_INFO_V1(key_vault_root_keys);

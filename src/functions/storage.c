@@ -26,6 +26,9 @@ hide_statement_and_context(void *arg)
 {
 	errhidestmt(true);
 	errhidecontext(true);
+	/* This detail would show the statements of all that take part. */
+	if (geterrcode() == ERRCODE_T_R_DEADLOCK_DETECTED)
+		errdetail_log("The statements are not shown: they may have plaintext keys in them.");
 }
 
 /*

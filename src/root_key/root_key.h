@@ -1,30 +1,25 @@
 /*
  * root_key.h
- *	  Root keys: they seal the KEKs' material.
+ *	  Sealing KEKs under root keys, and opening them.
  */
 #ifndef ROOT_KEY_H
 #define ROOT_KEY_H
 
 #include "postgres.h"
 
-#include "utils/guc.h"
-
 #include "../catalog/kek_row.h"
-
-/* The setting key_vault.root_key. */
-extern char *root_key_setting;
-
-/* The check hook of settings that are lists of URIs: refuses one with a PIN. */
-extern bool root_key_check_setting(char **newval, void **extra, GucSource source);
-
-/*
- * Wipes all that this backend has of the root keys; the next use reads them anew.
- * Called when the setting changes, and before what must not use an older key.
- */
-extern void root_key_forget_all(void);
+#include "../common/deferred_error.h"
 
 /* Whether the row's material is sealed under the first root key of the setting. */
 extern bool root_key_is_first(const KekRow *row);
+
+/*
+ * Raises when the first root key seals none of the KEKs of this database although
+ * there are some: it may be another one than its administrator believes.  KEKs that
+ * are suspended may be under others: so whoever has lost one root key goes on with
+ * another.
+ */
+extern void root_key_require_in_use(void);
 
 /* One root key of the setting, for those who watch over it. */
 typedef struct RootKeyStatus
@@ -44,9 +39,12 @@ extern bool root_key_status(int n, RootKeyStatus *status);
 extern void root_key_seal(KekRow *row, const uint8 *material);
 
 /*
- * Opens it; material takes row->key_bits / 8 bytes.  The material's
- * key check value fits the row's, or it is an error.
+ * Opens it; material takes row->key_bits / 8 bytes, and the material's key check
+ * value fits the row's.  False when there is an error, which names the KEK.
  */
+extern bool root_key_try_open(const KekRow *row, uint8 *material, DeferredError *error);
+
+/* The same, or an error. */
 extern void root_key_open(const KekRow *row, uint8 *material);
 
 #endif							/* ROOT_KEY_H */

@@ -10,11 +10,24 @@
  */
 #include "postgres.h"
 
+#include "../common/errors.h"
+#include "../common/secret_command.h"
 #include "../common/secret_source.h"
 #include "root_key_provider.h"
 
-/* Longer than any root key, so that a longer line shows as such. */
+/* Longer than any root key, in bytes. */
 #define MAX_OUTPUT_SIZE 256
+
+static bool
+check(const char *location, DeferredError *error)
+{
+	if (location[strspn(location, " \t\r\n")] != '\0')
+		return true;
+	return deferred_error_set(error, ERRCODE_ROOT_KEY_SETTING,
+							  pstrdup("root key command is empty"),
+							  NULL,
+							  pstrdup("Write it as command:shell command."));
+}
 
 static bool
 load(RootKey *key, const char *location, DeferredError *error)
@@ -28,6 +41,7 @@ load(RootKey *key, const char *location, DeferredError *error)
 
 const RootKeyProvider root_key_command_provider = {
 	.scheme = "command:",
+	.check = check,
 	.load = load,
 	.seal = software_root_key_seal,
 	.open = software_root_key_open,

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "../common/errors.h"
 #include "../common/secret_source.h"
 #include "root_key_provider.h"
 
@@ -15,18 +16,30 @@
 #define MAX_FILE_SIZE 256
 
 static bool
+check(const char *location, DeferredError *error)
+{
+	if (is_absolute_path(location))
+		return true;
+	return deferred_error_set(error, ERRCODE_ROOT_KEY_SETTING,
+							  pstrdup("root key file must be named by its absolute path"),
+							  NULL,
+							  pstrdup("Write it as file:/path."));
+}
+
+static bool
 load(RootKey *key, const char *location, DeferredError *error)
 {
 	char		text[MAX_FILE_SIZE];
 	size_t		len;
+	char	   *name = psprintf("root key file \"%s\"", location);
 
 	return secret_file_read("root key file", location, text, sizeof(text), &len, error) &&
-		software_root_key_load(key, text, len, psprintf("root key file \"%s\"", location),
-							   error);
+		software_root_key_load(key, text, len, name, error);
 }
 
 const RootKeyProvider root_key_file_provider = {
 	.scheme = "file:",
+	.check = check,
 	.load = load,
 	.seal = software_root_key_seal,
 	.open = software_root_key_open,

@@ -19,12 +19,45 @@
 static void
 forget(RootKey *key)
 {
-	TokenKey   *token_key = key->handle;
-
-	if (token_key->label != NULL)
-		pfree(token_key->label);
-	pfree(token_key);
+	pfree(key->handle);
 	key->handle = NULL;
+}
+
+static bool
+parse(const char *location, TokenUri *uri, DeferredError *error)
+{
+	if (!token_uri_parse(location, uri, error))
+		return false;
+	if ((uri->object == NULL && uri->id_size == 0) || uri->id_size > TOKEN_KEY_MAX_ID)
+	{
+		return deferred_error_set(error, ERRCODE_TOKEN_URI,
+								  pstrdup("PKCS#11 URI of a root key does not name a key"),
+								  uri->id_size > TOKEN_KEY_MAX_ID ?
+								  psprintf("An id has %d bytes at most.", TOKEN_KEY_MAX_ID) : NULL,
+								  pstrdup("Add object=, the key's label, or id=, its id percent-encoded."));
+	}
+	return true;
+}
+
+static bool
+check(const char *location, DeferredError *error)
+{
+	TokenUri	uri;
+
+	return parse(location, &uri, error);
+}
+
+/* A copy that lasts, its label behind it. */
+static TokenKey *
+copy_key(const TokenKey *key)
+{
+	size_t		label_size = key->label != NULL ? strlen(key->label) + 1 : 0;
+	TokenKey   *copy = MemoryContextAlloc(TopMemoryContext, sizeof(TokenKey) + label_size);
+
+	*copy = *key;
+	if (key->label != NULL)
+		copy->label = memcpy(copy + 1, key->label, label_size);
+	return copy;
 }
 
 static bool
@@ -33,15 +66,8 @@ load(RootKey *key, const char *location, DeferredError *error)
 	TokenUri	uri;
 	TokenKey	found = {0};
 
-	if (!token_uri_parse(location, &uri, error))
+	if (!parse(location, &uri, error))
 		return false;
-	if ((uri.object == NULL && uri.id_size == 0) || uri.id_size > TOKEN_KEY_MAX_ID)
-		return deferred_error_set(error, ERRCODE_TOKEN_URI,
-								  pstrdup("PKCS#11 URI of a root key does not name a key"),
-								  uri.id_size > TOKEN_KEY_MAX_ID ?
-								  psprintf("An id has %d bytes at most.", TOKEN_KEY_MAX_ID) : NULL,
-								  pstrdup("Add object=, the key's label, or id=, its id percent-encoded."));
-
 	found.token = token_get(&uri);
 	found.label = uri.object;
 	found.id_size = uri.id_size;
@@ -50,10 +76,7 @@ load(RootKey *key, const char *location, DeferredError *error)
 	if (!token_key_find(&found, error))
 		return false;
 
-	if (found.label != NULL)
-		found.label = MemoryContextStrdup(TopMemoryContext, found.label);
-	key->handle = MemoryContextAlloc(TopMemoryContext, sizeof(TokenKey));
-	memcpy(key->handle, &found, sizeof(TokenKey));
+	key->handle = copy_key(&found);
 	memcpy(key->id, found.kcv, KEY_CHECK_VALUE_SIZE);
 	return true;
 }
@@ -78,6 +101,7 @@ open_sealed(const RootKey *key, const uint8 nonce[AEAD_NONCE_SIZE], const uint8 
 
 const RootKeyProvider root_key_pkcs11_provider = {
 	.scheme = TOKEN_URI_SCHEME,
+	.check = check,
 	.load = load,
 	.seal = seal,
 	.open = open_sealed,

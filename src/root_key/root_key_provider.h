@@ -1,10 +1,10 @@
 /*
  * root_key_provider.h
- *	  What root_key.c needs of a place that root keys come from.
+ *	  What root_key_list.c needs of a place that root keys come from.
  *
- * A provider is one file: it defines a RootKeyProvider, which root_key.c lists.
+ * A provider is one file: it defines a RootKeyProvider, which root_key_list.c lists.
  * A provider does not raise errors for what is wrong with a root key: the
- * setting may list others that do.  It notes a DeferredError instead.
+ * setting may list others that do.  It fills a DeferredError instead.
  */
 #ifndef ROOT_KEY_PROVIDER_H
 #define ROOT_KEY_PROVIDER_H
@@ -21,13 +21,16 @@ typedef struct RootKeyProvider
 {
 	const char *scheme;			/* of its URIs, with the colon */
 
+	/* Whether a location can be one at all; nothing is looked at yet. */
+	bool		(*check) (const char *location, DeferredError *error);
+
 	/* Gets hold of the key at a location and fills key->id. */
 	bool		(*load) (RootKey *key, const char *location,
 						 DeferredError *error);
 
 	/*
 	 * Seals; chooses the nonce.  Where it answers neither CRYPTO_OK nor
-	 * CRYPTO_INTEGRITY, it may note an error: its message is NULL if not.
+	 * CRYPTO_INTEGRITY, it may say why: the error's message is NULL if not.
 	 */
 	CryptoStatus (*seal) (const RootKey *key, const uint8 *aad, size_t aad_len,
 						  const uint8 *plaintext, size_t plaintext_len,
@@ -48,7 +51,7 @@ typedef struct RootKeyProvider
 struct RootKey
 {
 	const RootKeyProvider *provider;
-	char	   *location;		/* the URI without its scheme */
+	const char *location;		/* the URI without its scheme */
 	bool		loaded;
 	uint8		id[KEY_CHECK_VALUE_SIZE];	/* the root key's key check value */
 	void	   *handle;			/* the provider's */

@@ -3,29 +3,31 @@
  *	  Root keys in this process's memory: what the providers that read a key
  *	  from somewhere have in common.
  *
- * Invariant: the key is in secure memory only; the text it came in is wiped.
+ * Invariant: the key is in secure memory only; the text it came in is wiped,
+ * after an error too.
  */
 #include "postgres.h"
 
+#include "../common/crypto_error.h"
 #include "../common/errors.h"
 #include "../common/hex.h"
 #include "../crypto/secure_memory.h"
 #include "root_key_provider.h"
 
-bool
-software_root_key_load(RootKey *key, char *text, size_t text_len,
-					   const char *source, DeferredError *error)
+static bool
+load_text(RootKey *key, const char *text, size_t text_len, const char *source,
+		  DeferredError *error)
 {
-	uint8	   *bytes = check_allocated(secure_alloc(AEAD_KEY_SIZE));
+	uint8	   *bytes = secure_alloc_or_raise(AEAD_KEY_SIZE);
 	size_t		line_len = text_len;
 	bool		decoded;
+	CryptoStatus status;
 
 	if (line_len > 0 && text[line_len - 1] == '\n')
 		line_len--;
 	if (line_len > 0 && text[line_len - 1] == '\r')
 		line_len--;
 	decoded = line_len == 2 * AEAD_KEY_SIZE && hex_to_bytes(text, AEAD_KEY_SIZE, bytes);
-	secure_wipe(text, text_len);
 
 	if (!decoded)
 	{
@@ -37,13 +39,32 @@ software_root_key_load(RootKey *key, char *text, size_t text_len,
 								  psprintf("A root key is one line of 64 hexadecimal digits; there are %zu characters.", line_len),
 								  pstrdup("A new root key is made by: openssl rand -hex 32"));
 	}
-	if (key_check_value(bytes, AEAD_KEY_SIZE, key->id) != CRYPTO_OK)
+	status = key_check_value(bytes, AEAD_KEY_SIZE, key->id);
+	if (status != CRYPTO_OK)
 	{
 		secure_free(bytes);
-		elog(ERROR, "could not compute the key check value of a root key");
+		crypto_error(status, "compute the key check value of a root key");
 	}
 	key->handle = bytes;
 	return true;
+}
+
+bool
+software_root_key_load(RootKey *key, char *text, size_t text_len,
+					   const char *source, DeferredError *error)
+{
+	bool		loaded;
+
+	PG_TRY();
+	{
+		loaded = load_text(key, text, text_len, source, error);
+	}
+	PG_FINALLY();
+	{
+		secure_wipe(text, text_len);
+	}
+	PG_END_TRY();
+	return loaded;
 }
 
 CryptoStatus

@@ -17,7 +17,7 @@ SELECT pg_extension_config_dump('key_vault.audit_log', '');
 GRANT SELECT ON key_vault.audit_log TO pg_read_all_stats;
 
 COMMENT ON TABLE key_vault.audit_log IS
-'the life of each KEK: created, imported, rotated, suspended, resumed, compromised, scheduled (for destruction), unscheduled, destroyed; resealed (under another root key); rewrapped (a row for each table and run); granted, revoked. Written by the functions, in the transaction of the change; rows cannot be changed or deleted. Read by members of pg_read_all_stats';
+'the life of each KEK: created, imported, rotated, suspended, resumed, compromised, scheduled (for destruction), unscheduled, destroyed; resealed (under another root key); rewrapped (a row for each table and run); granted, revoked. Written by the functions, in the transaction of the change; each writes a line to the server''s log besides, at once, which no rollback takes back. Rows cannot be changed or deleted. Read by members of pg_read_all_stats';
 COMMENT ON COLUMN key_vault.audit_log.at IS 'the moment of the call; the transaction ended later';
 COMMENT ON COLUMN key_vault.audit_log.event IS 'what was done, as listed for the table';
 COMMENT ON COLUMN key_vault.audit_log.label IS 'KEK label that it was done to';

@@ -3,7 +3,7 @@
 -- src/vault/kek_row.c reads the columns by their numbers.
 CREATE TABLE key_vault.kek (
     kek_id           uuid NOT NULL,
-    label            text COLLATE "C" NOT NULL CHECK (octet_length(label) BETWEEN 1 AND 255),
+    label            text COLLATE "C" NOT NULL CHECK (label <> ''),
     version          integer NOT NULL CHECK (version > 0),
     state            text COLLATE "C" NOT NULL
                      CHECK (state IN ('active', 'deactivated', 'compromised', 'suspended', 'destroyed')),
@@ -28,7 +28,7 @@ SELECT pg_extension_config_dump('key_vault.kek', '');
 COMMENT ON TABLE key_vault.kek IS
 'key-encryption keys, their material sealed under a root key; written by the kek_ functions';
 COMMENT ON COLUMN key_vault.kek.kek_id IS 'random, never used again; wrapped keys name it';
-COMMENT ON COLUMN key_vault.kek.label IS 'KEK label, 1 to 255 bytes; its KEKs are its versions';
+COMMENT ON COLUMN key_vault.kek.label IS 'KEK label, up to 255 bytes in UTF-8; its KEKs are its versions';
 COMMENT ON COLUMN key_vault.kek.version IS 'version of the label, from 1 on';
 COMMENT ON COLUMN key_vault.kek.state IS
 'active (wraps and unwraps; one per label), deactivated and compromised (unwrap only), suspended (neither), destroyed (material erased)';

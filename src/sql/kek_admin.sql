@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION key_vault.kek_import(label text, material bytea)
 RETURNS integer AS 'MODULE_PATHNAME', 'key_vault_kek_import'
 LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_import(text, bytea) IS
-'makes a KEK of 16, 24 or 32 bytes from outside the active version of a label, new or not; returns the version. Takes the privilege admin. The KEK passes through SQL in the clear: pass it as a parameter of a prepared statement, never as a literal, with log_parameter_max_length and log_parameter_max_length_on_error = 0 and without auto_explain.log_verbose';
+'makes a KEK of 16, 24 or 32 bytes from outside the active version of a label, new or not; returns the version. Takes the privilege admin. Text of 32, 48 or 64 hexadecimal digits is refused (22023) unless key_vault.allow_hexadecimal_keys is on: it is a key without the \x before it. The KEK passes through SQL in the clear: pass it as a parameter of a prepared statement, never as a literal, with log_parameter_max_length and log_parameter_max_length_on_error = 0 and without auto_explain.log_verbose';
 
 CREATE OR REPLACE FUNCTION key_vault.kek_import_wrapped(label text, wrapped_material bytea, transport_label text)
 RETURNS integer AS 'MODULE_PATHNAME', 'key_vault_kek_import_wrapped'
@@ -47,7 +47,7 @@ CREATE OR REPLACE FUNCTION key_vault.root_key_rotate()
 RETURNS bigint AS 'MODULE_PATHNAME', 'key_vault_root_key_rotate'
 LANGUAGE C;
 COMMENT ON FUNCTION key_vault.root_key_rotate() IS
-'seals every KEK under the first root key of key_vault.root_key, in this transaction, whichever root key of the list it is sealed under; returns how many were sealed anew; for superusers. Standbys and subscribers need the new root key in their lists before';
+'seals every KEK under the first root key of key_vault.root_key, in this transaction, whichever root key of the list it is sealed under; returns how many were sealed anew. A KEK that does not open is named in a warning, and stays as it is. For superusers. Standbys and subscribers need the new root key in their lists before';
 
 CREATE OR REPLACE FUNCTION key_vault.has_kek_privilege(label text, privilege text)
 RETURNS boolean AS 'MODULE_PATHNAME', 'key_vault_has_kek_privilege'
@@ -59,7 +59,7 @@ CREATE OR REPLACE FUNCTION key_vault.kek_grant(label text, role regrole, privile
 RETURNS boolean AS 'MODULE_PATHNAME', 'key_vault_kek_grant'
 LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_grant(text, regrole, text) IS
-'grants a privilege on a KEK label to a role and, through membership, to its members: wrap, unwrap (see keys), decrypt (and make payloads), derive, rewrap or admin; false if it was granted before. Takes the privilege admin';
+'grants a privilege on a KEK label to a role and, through membership, to its members: wrap, unwrap (see keys), decrypt (and make payloads), derive, rewrap or admin; false if it was granted before. A label that does not exist yet is a notice, with the label that is most like it. Takes the privilege admin';
 
 CREATE OR REPLACE FUNCTION key_vault.kek_revoke(label text, role regrole, privilege text)
 RETURNS boolean AS 'MODULE_PATHNAME', 'key_vault_kek_revoke'

@@ -40,7 +40,7 @@ CREATE OR REPLACE FUNCTION key_vault.wrap(key bytea, label text)
 RETURNS key_vault.wrapped_key AS 'MODULE_PATHNAME', 'key_vault_wrap'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.wrap(bytea, text) IS
-'a key of 1 to 4096 bytes, wrapped with the label''s active KEK: AES-KW, or AES-KWP for lengths that AES-KW cannot. Takes the privilege wrap. The key passes through SQL in the clear: pass it as a parameter of a prepared statement, never as a literal, with log_parameter_max_length and log_parameter_max_length_on_error = 0 and without auto_explain.log_verbose';
+'a key of 1 to 4096 bytes, wrapped with the label''s active KEK: AES-KW, or AES-KWP for lengths that AES-KW cannot. Takes the privilege wrap. Text of 32, 48 or 64 hexadecimal digits is refused (22023) unless key_vault.allow_hexadecimal_keys is on: it is a key without the \x before it. The key passes through SQL in the clear: pass it as a parameter of a prepared statement, never as a literal, with log_parameter_max_length and log_parameter_max_length_on_error = 0 and without auto_explain.log_verbose';
 
 CREATE OR REPLACE FUNCTION key_vault.unwrap(key key_vault.wrapped_key)
 RETURNS bytea AS 'MODULE_PATHNAME', 'key_vault_unwrap'
@@ -77,7 +77,7 @@ CREATE OR REPLACE FUNCTION key_vault.import_envelope(kek_label text, encrypted_k
 RETURNS key_vault.wrapped_key AS 'MODULE_PATHNAME', 'key_vault_import_envelope'
 LANGUAGE C STABLE PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.import_envelope(text, bytea, text, bytea) IS
-'the key of a KeyEnvelope (LoRaWAN Backend Interfaces), wrapped with the active KEK of the label at rest and, given a DevAddr (4 bytes, big-endian), bound to it; the version of the envelope''s KEK is the one that fits; an empty KEK label means that the 16 bytes are the key itself. NULL if an argument other than dev_addr is. Takes unwrap on the envelope''s label and wrap on the label at rest';
+'the key of a KeyEnvelope (LoRaWAN Backend Interfaces), wrapped with the active KEK of the label at rest and, given a DevAddr (4 bytes, big-endian), bound to it; the version of the envelope''s KEK is the one that fits; an empty KEK label means that the 16 bytes are the key itself, which is then checked as by wrap(). NULL if an argument other than dev_addr is. Takes unwrap on the envelope''s label and wrap on the label at rest';
 
 CREATE OR REPLACE FUNCTION key_vault.try_envelope_key(kek_label text, encrypted_key bytea)
 RETURNS key_vault.wrapped_key AS 'MODULE_PATHNAME', 'key_vault_try_envelope_key'

@@ -19,7 +19,9 @@
 #include "access/xact.h"
 #include "utils/memutils.h"
 
+#include "../catalog/kek_label.h"
 #include "../common/errors.h"
+#include "../common/pending_setting.h"
 #include "../common/uri_list.h"
 #include "kek_token.h"
 
@@ -45,18 +47,21 @@ kek_token_assign(const char *newval, void *extra)
 	kek_token_generation++;
 }
 
-static void
-parse(const char *text, const char *what, TokenUri *uri)
+static bool
+parse(const char *text, const char *what, TokenUri *uri, DeferredError *error)
 {
-	DeferredError error;
-
 	if (strncmp(text, TOKEN_URI_SCHEME, strlen(TOKEN_URI_SCHEME)) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_TOKEN_URI),
-				 errmsg("%s is not a PKCS#11 URI", what),
-				 errhint("Write it as pkcs11:token=label, the token's label percent-encoded.")));
-	if (!token_uri_parse(text + strlen(TOKEN_URI_SCHEME), uri, &error))
-		deferred_error_raise(&error, psprintf(_("It is %s."), what));
+	{
+		return deferred_error_set(error, ERRCODE_TOKEN_URI,
+								  psprintf(_("%s is not a PKCS#11 URI"), what),
+								  NULL,
+								  pstrdup(_("Write it as pkcs11:token=label, the token's label percent-encoded.")));
+	}
+	if (token_uri_parse(text + strlen(TOKEN_URI_SCHEME), uri, error))
+		return true;
+	error->detail = error->detail == NULL ? psprintf(_("It is %s."), what) :
+		psprintf(_("%s  It is %s."), error->detail, what);
+	return false;
 }
 
 static bool
@@ -65,16 +70,58 @@ fits(const char *wanted, const char *had)
 	return wanted == NULL || (had != NULL && strcmp(wanted, had) == 0);
 }
 
-/* The token that a provider means; an error when the setting has none. */
+bool
+kek_token_check_setting(char **newval, void **extra, GucSource source)
+{
+	const char *list = *newval;
+	char	   *entry;
+	TokenUri	uri;
+	DeferredError error;
+
+	if (list == NULL)
+		return true;
+	if (!uri_list_check(list, "key_vault.tokens", ERRCODE_TOKEN_URI, &error))
+		return deferred_error_refuse_setting(&error);
+	while ((entry = uri_list_next(&list)) != NULL)
+		if (!parse(entry, _("an entry of key_vault.tokens"), &uri, &error))
+			return deferred_error_refuse_setting(&error);
+	return true;
+}
+
+/* The token of a setting that a provider means; NULL when there is none. */
+static Token *
+find_in_setting(const TokenUri *wanted, const char *list)
+{
+	TokenUri	uri;
+	char	   *entry;
+	DeferredError error;
+
+	while ((entry = uri_list_next(&list)) != NULL)
+	{
+		if (!parse(entry, _("an entry of key_vault.tokens"), &uri, &error))
+			deferred_error_raise(&error, NULL);
+		if (fits(wanted->token, uri.token) && fits(wanted->serial, uri.serial) &&
+			fits(wanted->manufacturer, uri.manufacturer) && fits(wanted->model, uri.model))
+			return token_get(&uri);
+	}
+	return NULL;
+}
+
+/*
+ * The token that a provider means; an error when the setting has none.  A KEK may
+ * have been made, after a reload that this session takes only when its statement
+ * has ended, in a token that the reload brought.
+ */
 static Token *
 find_token(const char *provider)
 {
 	const char *list = kek_token_setting ? kek_token_setting : "";
 	TokenUri	wanted;
-	TokenUri	uri;
-	char	   *entry;
+	Token	   *token;
+	DeferredError error;
 
-	parse(provider, _("the provider of a KEK"), &wanted);
+	if (!parse(provider, _("the provider of a KEK"), &wanted, &error))
+		deferred_error_raise(&error, NULL);
 	if (wanted.object != NULL || wanted.id != NULL || wanted.slot_id != NULL ||
 		wanted.module_path != NULL || wanted.pin_source != NULL ||
 		(wanted.token == NULL && wanted.serial == NULL))
@@ -83,22 +130,27 @@ find_token(const char *provider)
 				 errmsg("provider of a KEK must name a token, and nothing else"),
 				 errdetail("It has token or serial, and may have manufacturer and model.  The key is made in the token; module and PIN are in the setting key_vault.tokens.")));
 
-	while ((entry = uri_list_next(&list)) != NULL)
-	{
-		parse(entry, _("an entry of key_vault.tokens"), &uri);
-		if (fits(wanted.token, uri.token) && fits(wanted.serial, uri.serial) &&
-			fits(wanted.manufacturer, uri.manufacturer) && fits(wanted.model, uri.model))
-			return token_get(&uri);
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_TOKEN_URI),
-			 errmsg("setting \"key_vault.tokens\" has no entry for \"%s\"", provider),
-			 errhint("Add one that has the same attributes, and after a question mark module-path and pin-source.")));
+	token = find_in_setting(&wanted, list);
+	if (token == NULL)
+		token = find_in_setting(&wanted, pending_setting("key_vault.tokens", list));
+	if (token == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOKEN_URI),
+				 errmsg("setting \"key_vault.tokens\" has no entry for \"%s\"", provider),
+				 errhint("Add one that has the same attributes, and after a question mark module-path and pin-source.")));
+	return token;
 }
 
 void
 kek_token_check_provider(const char *provider)
 {
+	for (const char *c = provider; *c != '\0'; c++)
+		if (IS_HIGHBIT_SET(*c))
+			ereport(ERROR,
+					(errcode(ERRCODE_TOKEN_URI),
+					 errmsg("provider of a KEK is not percent-encoded"),
+					 errdetail("Letters other than those of ASCII differ from one database encoding to another."),
+					 errhint("Write each byte of their UTF-8 form as a percent sign and two hexadecimal digits.")));
 	(void) find_token(provider);
 }
 
@@ -232,7 +284,7 @@ kek_token_generate(KekRow *row)
 
 	kek_token_key(row, &key);
 	key.has_kcv = false;
-	key.label = psprintf("key_vault %s %d", row->label, row->version);
+	key.label = psprintf("key_vault %s %d", kek_label_utf8(row->label), row->version);
 	if (!token_key_generate(&key, row->key_bits / 8, &error))
 		kek_token_report(&error, row);
 	add_pending(pending, &key);

@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "utils/guc.h"
+
 #include "../catalog/kek_row.h"
 #include "token_key.h"
 
@@ -15,6 +17,9 @@ extern char *kek_token_setting;
 
 /* Counts its changes. */
 extern uint64 kek_token_generation;
+
+/* The setting's check hook. */
+extern bool kek_token_check_setting(char **newval, void **extra, GucSource source);
 
 /* The setting's assign hook. */
 extern void kek_token_assign(const char *newval, void *extra);

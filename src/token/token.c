@@ -31,6 +31,8 @@
 #include "utils/memutils.h"
 
 #include "../common/errors.h"
+#include "../common/lasting_memory.h"
+#include "../common/secret_command.h"
 #include "../common/secret_source.h"
 #include "../crypto/secure_memory.h"
 #include "token.h"
@@ -51,17 +53,18 @@ same_text(const char *a, const char *b)
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-/* Of a text that may be NULL; it stays to the backend's end. */
+/* Of a text that may be NULL. */
 static char *
-permanent_copy(const char *text)
+copy_text(const char *text)
 {
-	return text == NULL ? NULL : MemoryContextStrdup(TopMemoryContext, text);
+	return text == NULL ? NULL : pstrdup(text);
 }
 
 Token *
 token_get(const TokenUri *uri)
 {
 	Token	   *token;
+	MemoryContext outer;
 
 	for (token = tokens; token != NULL; token = token->next)
 		if (same_text(token->uri.token, uri->token) &&
@@ -73,14 +76,16 @@ token_get(const TokenUri *uri)
 			same_text(token->uri.pin_source, uri->pin_source))
 			return token;
 
-	token = MemoryContextAllocZero(TopMemoryContext, sizeof(Token));
-	token->uri.token = permanent_copy(uri->token);
-	token->uri.manufacturer = permanent_copy(uri->manufacturer);
-	token->uri.model = permanent_copy(uri->model);
-	token->uri.serial = permanent_copy(uri->serial);
-	token->uri.slot_id = permanent_copy(uri->slot_id);
-	token->uri.module_path = permanent_copy(uri->module_path);
-	token->uri.pin_source = permanent_copy(uri->pin_source);
+	outer = lasting_begin("key_vault token");
+	token = palloc0(sizeof(Token));
+	token->uri.token = copy_text(uri->token);
+	token->uri.manufacturer = copy_text(uri->manufacturer);
+	token->uri.model = copy_text(uri->model);
+	token->uri.serial = copy_text(uri->serial);
+	token->uri.slot_id = copy_text(uri->slot_id);
+	token->uri.module_path = copy_text(uri->module_path);
+	token->uri.pin_source = copy_text(uri->pin_source);
+	(void) lasting_keep(outer);
 	token->next = tokens;
 	tokens = token;
 	return token;
@@ -180,6 +185,8 @@ static TokenModule *
 load_module(const char *path, DeferredError *error)
 {
 	TokenModule *module;
+	MemoryContext outer;
+	MemoryContext context;
 	void	   *library;
 	CK_C_GetFunctionList get_function_list;
 	CK_RV		rv;
@@ -191,6 +198,11 @@ load_module(const char *path, DeferredError *error)
 	if (IsPostmasterEnvironment && !IsUnderPostmaster)
 		elog(ERROR, "a PKCS#11 module cannot be loaded in the postmaster");
 
+	outer = lasting_begin("key_vault PKCS#11 module");
+	module = palloc0(sizeof(TokenModule));
+	module->path = pstrdup(path);
+	context = MemoryContextSwitchTo(outer);
+
 	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (library == NULL)
 	{
@@ -201,21 +213,18 @@ load_module(const char *path, DeferredError *error)
 		return NULL;
 	}
 	get_function_list = (CK_C_GetFunctionList) dlsym(library, "C_GetFunctionList");
-	module = MemoryContextAllocZero(TopMemoryContext, sizeof(TokenModule));
-	module->path = permanent_copy(path);
 	rv = get_function_list == NULL ? CKR_FUNCTION_NOT_SUPPORTED : get_function_list(&module->api);
 	if (rv != CKR_OK)
 	{
 		deferred_error_set(error, ERRCODE_TOKEN_MODULE,
 						   psprintf("\"%s\" is not a PKCS#11 module", path),
 						   psprintf("C_GetFunctionList answered %s.", rv_name(rv)), NULL);
-		pfree(module->path);
-		pfree(module);
 		dlclose(library);
 		return NULL;
 	}
 	if (modules == NULL)
 		on_proc_exit(finalize_modules, (Datum) 0);
+	MemoryContextSetParent(context, TopMemoryContext);
 	module->next = modules;
 	modules = module;
 	return module;
@@ -433,10 +442,16 @@ log_in(Token *token, DeferredError *error)
 	if ((info.flags & CKF_LOGIN_REQUIRED) == 0)
 		return true;
 
-	if (!read_pin(token, pin, &pin_size, error))
-		return false;
-	done = try_pin(token, &info, pin, pin_size, error);
-	secure_wipe(pin, sizeof(pin));
+	PG_TRY();
+	{
+		done = read_pin(token, pin, &pin_size, error) &&
+			try_pin(token, &info, pin, pin_size, error);
+	}
+	PG_FINALLY();
+	{
+		secure_wipe(pin, sizeof(pin));
+	}
+	PG_END_TRY();
 	return done;
 }
 

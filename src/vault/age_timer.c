@@ -6,8 +6,9 @@
  * would cost as much as finding the key.
  *
  * Invariant: while there are cached keys with an age limit, the timer runs or
- * the flag is set.  PostgreSQL stops all timeouts after an error; so the flag is
- * set when a transaction aborts.
+ * the flag is set.  PostgreSQL stops all timeouts after an error, whether that ends the
+ * transaction or, after SAVEPOINT, a subtransaction only.  So each end of either looks
+ * whether the timer still runs.
  */
 #include "postgres.h"
 
@@ -29,16 +30,31 @@ timeout_handler(void)
 }
 
 static void
+look_at_timer(void)
+{
+	if (timeout != MAX_TIMEOUTS && !get_timeout_active(timeout))
+		age_timer_due = true;
+}
+
+static void
 end_of_transaction(XactEvent event, void *arg)
 {
-	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PARALLEL_ABORT)
-		age_timer_due = true;
+	look_at_timer();
+}
+
+static void
+end_of_subtransaction(SubXactEvent event, SubTransactionId subid,
+					  SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		look_at_timer();
 }
 
 void
 age_timer_init(void)
 {
 	RegisterXactCallback(end_of_transaction, NULL);
+	RegisterSubXactCallback(end_of_subtransaction, NULL);
 }
 
 void

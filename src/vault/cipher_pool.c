@@ -20,6 +20,7 @@
  */
 #include "postgres.h"
 
+#include "../common/crypto_error.h"
 #include "../common/errors.h"
 #include "cache_stats.h"
 #include "cipher_pool.h"
@@ -67,11 +68,12 @@ static pg_noinline AesCipher *
 key_own_cipher(CipherSlot *owner, const uint8 *key, size_t key_size)
 {
 	AesCipher  *cipher = cipher_pool_use(*owner);
+	CryptoStatus status = aes_cipher_set_key(cipher, key, key_size, AES_ENCRYPT);
 
-	if (aes_cipher_set_key(cipher, key, key_size, AES_ENCRYPT) != CRYPTO_OK)
+	if (status != CRYPTO_OK)
 	{
 		cipher_pool_drop(owner);
-		elog(ERROR, "could not key a cipher");
+		crypto_error(status, "key a cipher");
 	}
 	return cipher;
 }
@@ -114,8 +116,8 @@ cipher_pool_get(CipherSlot *owner, bool may_own, const uint8 *key, size_t key_si
 
 	if (shared_cipher == NULL)
 		shared_cipher = check_allocated(aes_cipher_new());
-	if (aes_cipher_set_key(shared_cipher, key, key_size, AES_ENCRYPT) != CRYPTO_OK)
-		elog(ERROR, "could not key a cipher");
+	require_crypto_ok(aes_cipher_set_key(shared_cipher, key, key_size, AES_ENCRYPT),
+					  "key a cipher");
 	return shared_cipher;
 }
 

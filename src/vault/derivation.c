@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "../common/crypto_error.h"
 #include "../common/errors.h"
 #include "../crypto/secure_memory.h"
 #include "derivation.h"
@@ -58,8 +59,7 @@ check_status(CryptoStatus status)
 				(errcode(ERRCODE_JOIN_MISMATCH),
 				 errmsg("join-accept does not fit the key and the request"),
 				 errdetail("The key, the request or the join-accept is another device's or another join's, or was changed.")));
-	if (status != CRYPTO_OK)
-		elog(ERROR, "could not derive a key: crypto status %d", status);
+	require_crypto_ok(status, "derive a key");
 }
 
 struct varlena *
@@ -67,7 +67,7 @@ vault_derive(const WrappedKey *parent, const uint8 block[AES_BLOCK_SIZE],
 			 const uint8 *dev_addr, const char *label)
 {
 	uint8		inherited[LORAWAN_DEV_ADDR_SIZE];
-	uint8	   *secret = check_allocated(secure_alloc(LORAWAN_KEY_SIZE));
+	uint8	   *secret = secure_alloc_or_raise(LORAWAN_KEY_SIZE);
 	struct varlena *value;
 
 	PG_TRY();
@@ -111,7 +111,7 @@ void
 vault_join_1_0(const WrappedKey *app_key, LorawanFrame request,
 			   LorawanFrame accept, const char *label, VaultJoin *result)
 {
-	LorawanJoin *join = check_allocated(secure_alloc(sizeof(LorawanJoin)));
+	LorawanJoin *join = secure_alloc_or_raise(sizeof(LorawanJoin));
 
 	PG_TRY();
 	{
@@ -136,7 +136,7 @@ vault_join_1_1(const WrappedKey *nwk_key, const WrappedKey *app_key,
 			   LorawanFrame request, const uint8 *join_eui,
 			   LorawanFrame accept, const char *label, VaultJoin *result)
 {
-	LorawanJoin *join = check_allocated(secure_alloc(sizeof(LorawanJoin)));
+	LorawanJoin *join = secure_alloc_or_raise(sizeof(LorawanJoin));
 
 	PG_TRY();
 	{

@@ -6,7 +6,8 @@
  * table may have changed.  Then all rows of open KEKs are read again; those that
  * changed or are gone are withdrawn: whoever keeps keys under a KEK of their label wipes
  * them (kek_before_closing), and the KEKs of the label are closed.  The others stay, so
- * that a rotation does not cost every backend every key.
+ * that a rotation does not cost every backend every key; so do those that were only sealed
+ * under another root key, which this session may not have yet.
  *
  * Invariants:
  * - kek_verified_generation is the generation that stood before the rows were read.  A
@@ -20,9 +21,10 @@
 #include "postgres.h"
 
 #include "utils/hsearch.h"
-#include "utils/memutils.h"
 
+#include "../common/crypto_error.h"
 #include "../common/errors.h"
+#include "../common/lasting_memory.h"
 #include "../crypto/secure_memory.h"
 #include "../root_key/root_key.h"
 #include "../token/kek_token.h"
@@ -49,30 +51,68 @@ create_table(void)
 }
 
 static bool
-same_row(const KekRow *a, const KekRow *b)
+same_material(const bytea *a, const bytea *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return VARSIZE(a) == VARSIZE(b) && memcmp(a, b, VARSIZE(a)) == 0;
+}
+
+static bool
+same_sealing(const KekRow *a, const KekRow *b)
+{
+	return memcmp(a->root_key_id, b->root_key_id, KEY_CHECK_VALUE_SIZE) == 0 &&
+		same_material(a->sealed_material, b->sealed_material);
+}
+
+/*
+ * Whether two rows are of one KEK in one state.  How its material is sealed is
+ * nothing to it: the key check value tells whether it is the same material.
+ */
+static bool
+same_kek(const KekRow *a, const KekRow *b)
 {
 	if (strcmp(a->label, b->label) != 0 || a->version != b->version ||
 		a->state != b->state || a->key_bits != b->key_bits ||
-		memcmp(a->root_key_id, b->root_key_id, KEY_CHECK_VALUE_SIZE) != 0 ||
 		memcmp(a->kcv, b->kcv, KEY_CHECK_VALUE_SIZE) != 0)
 		return false;
-	if (a->provider == NULL || b->provider == NULL ? a->provider != b->provider :
-		strcmp(a->provider, b->provider) != 0)
-		return false;
-	if (a->sealed_material == NULL || b->sealed_material == NULL)
-		return a->sealed_material == b->sealed_material;
-	return VARSIZE(a->sealed_material) == VARSIZE(b->sealed_material) &&
-		memcmp(a->sealed_material, b->sealed_material, VARSIZE(a->sealed_material)) == 0;
+	if (a->provider == NULL || b->provider == NULL)
+		return a->provider == b->provider;
+	return strcmp(a->provider, b->provider) == 0;
 }
 
-static void
-free_row(KekRow *row)
+static bytea *
+copy_material(const bytea *material)
 {
-	pfree(row->label);
-	if (row->provider != NULL)
-		pfree(row->provider);
-	if (row->sealed_material != NULL)
-		pfree(row->sealed_material);
+	return material == NULL ? NULL : memcpy(palloc(VARSIZE(material)), material, VARSIZE(material));
+}
+
+/* A copy that lasts, in a context of its own. */
+static KekRow
+copy_row(const KekRow *row, MemoryContext *context)
+{
+	MemoryContext before = lasting_begin("key_vault open KEK");
+	KekRow		copy = *row;
+
+	copy.label = pstrdup(row->label);
+	copy.provider = row->provider == NULL ? NULL : pstrdup(row->provider);
+	copy.sealed_material = copy_material(row->sealed_material);
+	*context = MemoryContextSwitchTo(before);
+	return copy;
+}
+
+/* Keeps the KEK open, and remembers how its material is sealed now. */
+static void
+replace_row(Kek *kek, const KekRow *row)
+{
+	MemoryContext context;
+	KekRow		copy = copy_row(row, &context);
+
+	/* From here on nothing fails. */
+	MemoryContextDelete(kek->context);
+	MemoryContextSetParent(context, TopMemoryContext);
+	kek->context = context;
+	kek->row = copy;
 }
 
 static void
@@ -81,9 +121,7 @@ close_kek(Kek *kek)
 	secure_free(kek->material);
 	aes_cipher_free(kek->wrap_cipher);
 	aes_cipher_free(kek->unwrap_cipher);
-	if (kek->token_key != NULL)
-		pfree(kek->token_key);
-	free_row(&kek->row);
+	MemoryContextDelete(kek->context);
 	hash_search(keks, &kek->kek_id, HASH_REMOVE, NULL);
 }
 
@@ -109,11 +147,9 @@ mark_changed_labels(void)
 
 		if (!kek->withdrawn)
 		{
-			bool		found = kek_row_by_id(&kek->kek_id, &row);
-
-			kek->withdrawn = !found || !same_row(&row, &kek->row);
-			if (found)
-				free_row(&row);
+			kek->withdrawn = !kek_row_by_id(&kek->kek_id, &row) || !same_kek(&row, &kek->row);
+			if (!kek->withdrawn && !same_sealing(&row, &kek->row))
+				replace_row(kek, &row);
 		}
 		if (kek->withdrawn)
 			labels = lappend(labels, pstrdup(kek->row.label));
@@ -156,6 +192,7 @@ kek_find(const pg_uuid_t *kek_id)
 {
 	Kek		   *kek = hash_search(keks, kek_id, HASH_FIND, NULL);
 	KekRow		row;
+	MemoryContext context;
 
 	if (kek != NULL)
 		return kek;
@@ -163,18 +200,11 @@ kek_find(const pg_uuid_t *kek_id)
 		return NULL;
 
 	/* What can fail comes before the KEK is entered. */
-	row.label = MemoryContextStrdup(TopMemoryContext, row.label);
-	if (row.provider != NULL)
-		row.provider = MemoryContextStrdup(TopMemoryContext, row.provider);
-	if (row.sealed_material != NULL)
-	{
-		Size		size = VARSIZE(row.sealed_material);
-
-		row.sealed_material = memcpy(MemoryContextAlloc(TopMemoryContext, size),
-									 row.sealed_material, size);
-	}
+	row = copy_row(&row, &context);
 	kek = hash_search(keks, kek_id, HASH_ENTER, NULL);
 	memset((char *) kek + sizeof(pg_uuid_t), 0, sizeof(Kek) - sizeof(pg_uuid_t));
+	MemoryContextSetParent(context, TopMemoryContext);
+	kek->context = context;
 	kek->row = row;
 	return kek;
 }
@@ -214,11 +244,13 @@ kek_can_unwrap(const Kek *kek)
 static AesCipher *
 keyed_cipher(Kek *kek, AesCipher **cipher, AesDirection direction)
 {
+	CryptoStatus status;
+
 	if (*cipher != NULL)
 		return *cipher;
 
 	if (kek->material == NULL)
-		kek->material = check_allocated(secure_alloc(kek->row.key_bits / 8));
+		kek->material = secure_alloc_or_raise(kek->row.key_bits / 8);
 	if (!kek->is_open)
 	{
 		root_key_open(&kek->row, kek->material);
@@ -226,12 +258,12 @@ keyed_cipher(Kek *kek, AesCipher **cipher, AesDirection direction)
 	}
 
 	*cipher = check_allocated(aes_cipher_new());
-	if (aes_cipher_set_key(*cipher, kek->material, kek->row.key_bits / 8,
-						   direction) != CRYPTO_OK)
+	status = aes_cipher_set_key(*cipher, kek->material, kek->row.key_bits / 8, direction);
+	if (status != CRYPTO_OK)
 	{
 		aes_cipher_free(*cipher);
 		*cipher = NULL;
-		elog(ERROR, "could not key a cipher");
+		crypto_error(status, "key a cipher");
 	}
 	return *cipher;
 }
@@ -254,14 +286,13 @@ token_key(Kek *kek)
 {
 	TokenKey	key;
 
-	if (kek->token_key != NULL && kek->tokens_generation == kek_token_generation)
-		return kek->token_key;
-	kek_token_key(&kek->row, &key);
-	if (kek->token_key == NULL)
-		kek->token_key = MemoryContextAlloc(TopMemoryContext, sizeof(TokenKey));
-	*kek->token_key = key;
-	kek->tokens_generation = kek_token_generation;
-	return kek->token_key;
+	if (kek->tokens_generation != kek_token_generation)
+	{
+		kek_token_key(&kek->row, &key);
+		kek->token_key = key;
+		kek->tokens_generation = kek_token_generation;
+	}
+	return &kek->token_key;
 }
 
 static CryptoStatus

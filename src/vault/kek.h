@@ -19,14 +19,16 @@ typedef struct Kek
 {
 	pg_uuid_t	kek_id;			/* hash key */
 	KekRow		row;			/* as last read */
+	MemoryContext context;		/* what row points to */
 	AccessMemo	access;			/* privileges on row.label */
 	bool		withdrawn;		/* its row changed: to be closed */
 	bool		is_open;		/* material holds the key */
 	uint8	   *material;		/* secure memory, row.key_bits / 8 bytes */
 	AesCipher  *wrap_cipher;	/* NULL until needed */
 	AesCipher  *unwrap_cipher;	/* NULL until needed */
-	TokenKey   *token_key;		/* of one in a token; NULL until needed */
-	uint64		tokens_generation;	/* of the setting, when it was found */
+	TokenKey	token_key;		/* of one in a token */
+	uint64		tokens_generation;	/* of the setting, when token_key was
+									 * found; 0: never */
 } Kek;
 
 /* kek_generation as it stood before the rows of the open KEKs were last read. */

@@ -18,7 +18,6 @@
  * - An entry's cipher is wiped with the entry.
  * - Failures are never inserted: an entry is filled in before it is inserted.
  * - The bytes in use stay within the limit; one entry and its cipher are always
- *   allowed, so that a limit of 0 means one entry.
  */
 #include "postgres.h"
 
@@ -29,7 +28,7 @@
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
-#include "../common/errors.h"
+#include "../common/crypto_error.h"
 #include "../crypto/secure_memory.h"
 #include "age_timer.h"
 #include "cache_stats.h"
@@ -73,18 +72,49 @@ bucket_matches(const CacheEntry *entry, const CacheEntry *sought, const WrappedK
 		memcmp(entry->data, wrapped_key->wrapped, wrapped_key->wrapped_size) == 0;
 }
 
+/* The full table has a quarter of its buckets empty, so keys are near their places. */
+#define TABLE_FILLFACTOR 0.75
+
 #define SH_PREFIX bucket
 #define SH_ELEMENT_TYPE CacheBucket
 #define SH_KEY_TYPE CacheEntry *
 #define SH_KEY entry
 #define SH_HASH_KEY(tb, key) hash_wrapped_bytes((key)->data)
 #define SH_EQUAL(tb, a, b) bucket_matches(a, b, (tb)->private_data)
+
+/*
+ * simplehash notes the new size before it allocates, so after an error in between it
+ * would use what it does not have.  So it is given memory that is there already; and
+ * it grows only when it is full, never in the middle of an insertion.
+ */
+#define SH_USE_NONDEFAULT_ALLOCATOR
+#define SH_FILLFACTOR TABLE_FILLFACTOR
+#define SH_GROW_MIN_FILLFACTOR 2.0
 #define SH_STORE_HASH
 #define SH_GET_HASH(tb, a) ((a)->hash)
 #define SH_SCOPE static inline
 #define SH_DECLARE
 #define SH_DEFINE
 #include "lib/simplehash.h"
+
+/* What the table's next allocation takes. */
+static CacheBucket *reserved_buckets = NULL;
+
+static inline void *
+bucket_allocate(bucket_hash *hash, Size size)
+{
+	CacheBucket *buckets = reserved_buckets;
+
+	Assert(GetMemoryChunkSpace(buckets) >= size);
+	reserved_buckets = NULL;
+	return buckets;
+}
+
+static inline void
+bucket_free(bucket_hash *hash, void *buckets)
+{
+	pfree(buckets);
+}
 
 /* Expired keys are wiped at most cache_max_age / SWEEPS_PER_AGE seconds late. */
 #define SWEEPS_PER_AGE 20
@@ -110,6 +140,13 @@ double		key_cache_verify_rate = 1.0;
 
 CacheEntry *key_cache_uninserted = NULL;
 
+/* The size of a new table, and the most that it may grow to, in buckets: powers of two. */
+#define MIN_TABLE_SIZE 256
+#define MAX_TABLE_SIZE (UINT32_C(1) << 31)
+
+/* What the table and the clock are in. */
+static MemoryContext cache_context = NULL;
+
 static bucket_hash *table = NULL;
 
 /*
@@ -124,7 +161,6 @@ typedef struct ClockPlace
 
 static ClockPlace *clock_places = NULL;
 static uint32 clock_used = 0;
-static uint32 clock_allocated = 0;
 static uint32 clock_hand = 0;
 
 /*
@@ -359,13 +395,72 @@ key_cache_init(void)
 	RegisterSubXactCallback(end_of_subtransaction, NULL);
 }
 
-static void
+/* Memory for so many, all zero; NULL when there is none. */
+static void *
+try_alloc(Size size, uint32 n)
+{
+	return MemoryContextAllocExtended(cache_context, size * n,
+									  MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM | MCXT_ALLOC_ZERO);
+}
+
+/* Memory for a table of so many buckets, and its clock; false when there is none. */
+static bool
+reserve(uint32 size, ClockPlace **places)
+{
+	*places = try_alloc(sizeof(ClockPlace), size);
+	if (*places == NULL)
+		return false;
+	reserved_buckets = try_alloc(sizeof(CacheBucket), size);
+	if (reserved_buckets != NULL)
+		return true;
+	pfree(*places);
+	return false;
+}
+
+/* Nothing is used before all is there. */
+static bool
 create_table(void)
 {
-	clock_allocated = 256;
-	clock_places = MemoryContextAlloc(TopMemoryContext, clock_allocated * sizeof(ClockPlace));
-	table = bucket_create(TopMemoryContext, 256, NULL);
+	ClockPlace *places;
+	bucket_hash *new_table;
+
+	if (cache_context == NULL)
+		cache_context = AllocSetContextCreate(TopMemoryContext, "key_vault key cache",
+											  ALLOCSET_DEFAULT_SIZES);
+
+	/* What an error left of an earlier try. */
+	MemoryContextReset(cache_context);
+	if (!reserve(MIN_TABLE_SIZE, &places))
+		return false;
+	new_table = bucket_create(cache_context, MIN_TABLE_SIZE * TABLE_FILLFACTOR, NULL);
 	on_proc_exit(end_of_backend, (Datum) 0);
+	clock_places = places;
+	table = new_table;
+	return true;
+}
+
+/* Twice the room for entries. */
+static bool
+grow_table(void)
+{
+	ClockPlace *places;
+
+	if (table->size >= MAX_TABLE_SIZE || !reserve(table->size * 2, &places))
+		return false;
+	bucket_grow(table, table->size * 2);
+	memcpy(places, clock_places, clock_used * sizeof(ClockPlace));
+	pfree(clock_places);
+	clock_places = places;
+	return true;
+}
+
+/* Whether there is memory for one more entry in the table and the clock. */
+static bool
+have_room(void)
+{
+	if (table == NULL)
+		return create_table();
+	return table->members < table->grow_threshold || grow_table();
 }
 
 /*
@@ -480,7 +575,7 @@ key_cache_new(const WrappedKey *wrapped_key, struct Kek *kek)
 	CacheEntry *entry;
 
 	key_cache_release();
-	entry = check_allocated(secure_alloc(entry_size(wrapped_key->wrapped_size)));
+	entry = secure_alloc_or_raise(entry_size(wrapped_key->wrapped_size));
 	entry->kek = kek;
 	entry->wrapped_size = wrapped_key->wrapped_size;
 	entry->algorithm = wrapped_key->algorithm;
@@ -492,20 +587,6 @@ key_cache_new(const WrappedKey *wrapped_key, struct Kek *kek)
 	return entry;
 }
 
-static void
-warn_if_not_locked(void)
-{
-	static bool warned = false;
-
-	if (warned || secure_memory_is_locked())
-		return;
-	warned = true;
-	ereport(WARNING,
-			(errmsg("memory of unwrapped keys could not be locked"),
-			 errdetail("Keys of this session may be written to swap space."),
-			 errhint("Raise the limit on locked memory of the server (LimitMEMLOCK= of its systemd unit) or lower key_vault.cache_size.")));
-}
-
 void
 key_cache_insert(CacheEntry *entry)
 {
@@ -514,17 +595,11 @@ key_cache_insert(CacheEntry *entry)
 	Assert(entry == key_cache_uninserted);
 	if (!may_insert(entry_footprint(entry)))
 		return;
-	if (table == NULL)
-		create_table();
-
 	make_room(entry_footprint(entry), NULL, key_cache_size);
-	if (clock_used == clock_allocated)
-	{
-		uint32		n = clock_allocated * 2;
+	if (!have_room())
+		return;
 
-		clock_places = repalloc_huge(clock_places, n * sizeof(ClockPlace));
-		clock_allocated = n;
-	}
+	/* From here on nothing fails. */
 	bucket_insert_hash(table, entry, hash_wrapped_bytes(entry->data), &found);
 	if (clock_used == 0)
 		look_at_ages();
@@ -533,7 +608,6 @@ key_cache_insert(CacheEntry *entry)
 	key_cache_uninserted = NULL;
 	key_cache_stats->bytes += entry_footprint(entry);
 	key_cache_stats->entries++;
-	warn_if_not_locked();
 }
 
 AesCipher *

@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/uuid.h"
 
+#include "../common/crypto_error.h"
 #include "../common/errors.h"
 #include "../crypto/secure_memory.h"
 #include "cache_stats.h"
@@ -140,7 +141,7 @@ unwrap(const WrappedKey *wrapped_key, Kek *kek)
 
 	key_cache_release();
 	if (status != CRYPTO_INTEGRITY)
-		elog(ERROR, "could not unwrap a key: crypto status %d", status);
+		crypto_error(status, "unwrap a key");
 	return NULL;
 }
 

@@ -12,6 +12,7 @@
 
 #include "lib/stringinfo.h"
 
+#include "../common/crypto_error.h"
 #include "../common/errors.h"
 #include "../crypto/secure_memory.h"
 #include "kek.h"
@@ -62,8 +63,7 @@ fits_aes_kw(size_t key_size)
 static void
 check_wrap_status(CryptoStatus status)
 {
-	if (status != CRYPTO_OK)
-		elog(ERROR, "could not wrap a key: crypto status %d", status);
+	require_crypto_ok(status, "wrap a key");
 }
 
 /* Wraps; key may point into the cache, since nothing here calls it. */
@@ -142,8 +142,7 @@ vault_generate(const char *label, int32 key_size)
 	kek = wrapping_kek(label, KEK_WRAP);
 	PG_TRY();
 	{
-		if (!secure_random(key, key_size))
-			elog(ERROR, "could not generate a random key");
+		random_key_bytes(key, key_size);
 		value = wrap_with(kek, key, key_size, NULL);
 	}
 	PG_FINALLY();
@@ -261,7 +260,7 @@ kek_of_envelope(const List *rows, const uint8 *encrypted_key,
 		if (status == CRYPTO_OK)
 			return kek;
 		if (status != CRYPTO_INTEGRITY)
-			elog(ERROR, "could not unwrap a key: crypto status %d", status);
+			crypto_error(status, "unwrap a key");
 	}
 	return NULL;
 }

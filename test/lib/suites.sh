@@ -10,6 +10,7 @@
 #   server  in a server
 #   files   each file by itself; it starts its own servers
 #   alone   without a server
+#   root    without a server, as root
 # Files are what can be run singly, as SUITE/FILE without prefix and suffix; - is
 # none.  The seconds are those of all its jobs together, for the estimate.
 suites="
@@ -21,6 +22,7 @@ mutants    alone    6        -
 model      alone    43       -
 fuzz       alone    14       -
 tap        files    520      test/tap/*.pl test/tap/*.sh
+docs       root     240      -
 random     server   14       -
 plpgsql_check server 5       -
 oracle     server   21       test/oracle/test_*.py
@@ -38,6 +40,7 @@ indent                pg-bsd-indent?
 model                 spin
 fuzz                  clang-CLANG? libclang-rt-CLANG-dev?
 plpgsql_check         postgresql-VERSION-plpgsql-check
+docs                  sudo softhsm2 opensc p11-kit-modules libipc-run-perl python3-cryptography openssl postgresql-VERSION-cron? postgresql-VERSION-plproxy?
 random                python3-psycopg2 python3-cryptography
 oracle                python3-psycopg2 python3-cryptography nodejs? npm?
 pgtap                 postgresql-VERSION-pgtap libtap-parser-sourcehandler-pgtap-perl openssl
@@ -49,10 +52,11 @@ tap/pgaudit           postgresql-VERSION-pgaudit?
 tap/pgbouncer         pgbouncer
 tap/pkcs11            softhsm2 opensc p11-kit-modules python3-cryptography
 tap/root_key_rotate   python3-cryptography
-tap/runbook           softhsm2 opensc
 tap/shards            postgresql-VERSION-plproxy?
+tap/soak              python3-psycopg2 python3-cryptography
+tap/crash_loop        python3-psycopg2 python3-cryptography
+tap/secrets_catalogue python3-cryptography
 tap/storage           python3-cryptography
-tap/storage_docs      postgresql-VERSION-cron?
 "
 
 # Those of them that start a service when they are installed: unless they are
@@ -191,6 +195,11 @@ suite_random()
 	else
 		test/random/run --steps "$([ -n "${KEY_VAULT_LONG:-}" ] && echo 200000 || echo 10000)"
 	fi
+}
+
+suite_docs()
+{
+	PGVERSION=$("$PG_CONFIG" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/') test/docs/run
 }
 
 suite_plpgsql_check()

@@ -220,6 +220,35 @@ BEGIN
 END
 $$;
 SELECT is(pg_temp.use_pause_use(), 2::bigint, 'after a pause of 1.1 s within a statement it is unwrapped again');
+-- PostgreSQL stops all timeouts after an error, also where the transaction goes on after it.
+-- Key 2 is used until key 3, which nobody asks for, is wiped.
+CREATE FUNCTION pg_temp.await_expiration() RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    start timestamptz := clock_timestamp();
+BEGIN
+    WHILE (SELECT expirations = 0 FROM key_vault.cache_stats()) AND clock_timestamp() < start + '20 s' LOOP
+        PERFORM pg_temp.use_keys(2);
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+    RETURN (SELECT expirations > 0 FROM key_vault.cache_stats());
+END
+$$;
+SAVEPOINT outermost;
+SELECT key_vault.cache_flush(), key_vault.cache_stats_reset(), pg_temp.use_keys(2, 3) \g /dev/null
+SAVEPOINT inner_one;
+\set ON_ERROR_STOP 0
+SELECT 1 / (n - 1) FROM key WHERE n = 1;
+SELECT 'refused until the savepoint';
+\set ON_ERROR_STOP 1
+ROLLBACK TO SAVEPOINT inner_one;
+SELECT ok(pg_temp.await_expiration(), 'keys expire after an error and ROLLBACK TO SAVEPOINT');
+SELECT key_vault.cache_flush(), key_vault.cache_stats_reset(), pg_temp.use_keys(2, 3) \g /dev/null
+SAVEPOINT innermost;
+\set ON_ERROR_STOP 0
+SELECT nonsense;
+\set ON_ERROR_STOP 1
+ROLLBACK TO SAVEPOINT outermost;
+SELECT ok(pg_temp.await_expiration(), 'and after one that an outer savepoint ends');
 SET key_vault.cache_max_age = 0;
 
 -- cache_size is a bound, however many keys there are and however they are used.

@@ -81,6 +81,8 @@ INSERT INTO public.gate VALUES
     ('export_envelope(wrapped_key, text)', 'asks', $$export_envelope(KEY, 'gate')$$),
     ('seal(wrapped_key, bytea)', 'asks', $$seal(KEY, '\x00')$$),
     ('open(wrapped_key, bytea)', 'asks', $$open(KEY, '\x0100000000000000000000000000000000000000000000000000000000')$$),
+    ('seal(wrapped_key, bytea, bytea)', 'asks', $$seal(KEY, '\x00', '\x01')$$),
+    ('open(wrapped_key, bytea, bytea)', 'asks', $$open(KEY, '\x0200000000000000000000000000000000000000000000000000000000', '\x01')$$),
     -- Payloads and FOpts
     ('lorawan_decrypt_uplink(wrapped_key, bytea, bigint, bytea)', 'asks', $$lorawan_decrypt_uplink(KEY, '\x260B1234', 1, '\x00')$$),
     ('lorawan_decrypt_downlink(wrapped_key, bytea, bigint, bytea)', 'asks', $$lorawan_decrypt_downlink(KEY, '\x260B1234', 1, '\x00')$$),
@@ -182,6 +184,7 @@ INSERT INTO public.gate VALUES
     ('storage_require(boolean, text)', 'works', $$storage_require(false, 'field')$$),
     ('storage_envelope(storage_event, jsonb, text, text, text)', 'works', $$storage_envelope(NULL, '{"wrapped_key": 1}', 'field', 'kek_label', 'encrypted_key')$$),
     ('storage_events(jsonb)', '0A000', $$storage_events('{}')$$),
+    ('wrap_text(bytea, text)', 'asks', $$wrap_text('00', LABEL)$$),
     ('key_vault.storage_seal(text, text)', 'asks', $$key_vault.storage_seal('text', LABEL)$$),
     ('key_vault_internal.storage_seal(text, text)', 'asks', $$key_vault_internal.storage_seal('text', LABEL)$$),
     ('key_vault.storage_wrap_keys(jsonb, text, wrapped_key[], boolean)', 'asks', $$key_vault.storage_wrap_keys('{"key": "000102030405060708090a0b0c0d0e0f"}', LABEL)$$),

@@ -149,6 +149,17 @@ CALL key_vault.rewrap_all('app', batch_size => 1000001);
 SELECT is(:'LAST_ERROR_SQLSTATE'::text, '22023', 'batches of more than a million rows');
 CALL key_vault.rewrap_all('app', sleep => '-1 s');
 SELECT is(:'LAST_ERROR_SQLSTATE'::text, '22023', 'a negative pause');
+-- 2^64 microseconds and one second, within an interval: 213503982 days and some hours; and others that overflow
+CALL key_vault.rewrap_all('app', sleep => '213503982 days 08:01:50.551616');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, 'sleep must be 0 to 1 day, not 213503982 days 08:01:50.551616', 'a pause that would overflow to one second');
+CALL key_vault.rewrap_all('app', sleep => '178000000 years');
+SELECT is(:'LAST_ERROR_SQLSTATE'::text, '22023', 'a pause of the longest interval');
+CALL key_vault.rewrap_all('app', sleep => '-178000000 years 2147483647 days');
+SELECT is(:'LAST_ERROR_SQLSTATE'::text, '22023', 'a pause of the most negative one');
+CALL key_vault.rewrap_all('app', sleep => '1 day 00:00:00.000001');
+SELECT is(:'LAST_ERROR_SQLSTATE'::text, '22023', 'a pause of more than a day');
+CALL key_vault.rewrap_all('app', sleep => '1 day -24:00:00');
+SELECT is(:'ERROR'::text, 'false', 'days and hours that make no time');
 CALL key_vault.rewrap_all('app', only_table => 'places');
 SELECT is(:'LAST_ERROR_SQLSTATE'::text, '22023', 'a table without wrapped keys');
 BEGIN;
@@ -487,6 +498,8 @@ SELECT is(key_vault.kek_cancel_destroy('gone', 2), true, 'it is taken back');
 SELECT is(key_vault.kek_cancel_destroy('gone', 2), false, 'once');
 SELECT key_vault.kek_schedule_destroy('gone', 2, '0') \g /dev/null
 SELECT throws_ok($$SELECT key_vault.kek_schedule_destroy('gone', 2, '-1 s')$$, '22023', NULL, 'a time in the past is refused');
+SELECT throws_ok($$SELECT key_vault.kek_schedule_destroy('gone', 2, '178000000 years')$$, '22008', NULL, 'so is one that no date can express');
+SELECT throws_ok($$SELECT key_vault.kek_schedule_destroy('gone', 2, 'infinity')$$, CASE WHEN current_setting('server_version_num')::integer < 170000 THEN '22007' ELSE '22023' END, NULL, 'or that never comes');
 SELECT throws_ok($$SELECT key_vault.kek_schedule_destroy('gone', 1, '1 s')$$, 'KV003', NULL, 'so is a destroyed KEK');
 CREATE TABLE last_one AS SELECT key_vault.generate_key('gone') AS key;
 SELECT key_vault.kek_schedule_destroy('gone', 3, '0') \g /dev/null

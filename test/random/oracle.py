@@ -16,7 +16,6 @@ import lorawan
 DENIED = "42501"
 DUPLICATE = "42710"
 WRONG_STATE = "55000"
-LOCKED = "55P03"
 ABORTED = "25P02"
 KEK_UNKNOWN = "KV001"
 KEK_SUSPENDED = "KV002"
@@ -115,7 +114,6 @@ class Session:
         self.levels = []        # empty: no transaction is open
         self.failed = False
         self.begun_repeatable_read = False
-        self.access_changes_at_begin = 0
 
 
 class View:
@@ -135,10 +133,6 @@ class View:
             return set(PRIVILEGES)
         mine = self.role_and_groups()
         return {p for (l, r, p) in self.vault.grants if l == label and r in mine}
-
-    def may_execute(self):
-        """Whoever holds a privilege on some label may call the functions."""
-        return self.is_superuser() or any(r in self.role_and_groups() for (_, r, _) in self.vault.grants)
 
     def require(self, label, privileges):
         if not self.held(label) & set(privileges):
@@ -268,7 +262,6 @@ class World:
         self.sessions = [Session() for _ in range(n_sessions)]
         self.prepared = {}      # gid: (vault or None, roles or None)
         self.keys = {}          # name: Key
-        self.access_changes = 0     # commits that changed grants or roles
 
     @staticmethod
     def own_changes(session):
@@ -289,23 +282,12 @@ class World:
         return (any(self.own_changes(other)[which] is not None for other in self.sessions if other is not session)
                 or any(changes[which] is not None for changes in self.prepared.values()))
 
-    def executes_late(self, session):
-        """
-        EXECUTE on a function is PostgreSQL's to check, and its catalog caches learn
-        of another session's GRANT at the next statement that locks something.
-        """
-        return (session.levels and session.role == OUTSIDER
-                and session.access_changes_at_begin != self.access_changes)
-
     # What a transaction does to it.
 
     def commit_changes(self, vault, roles):
         if vault is not None:
-            if vault.grants != self.vault.grants:
-                self.access_changes += 1
             self.vault = vault
         if roles is not None:
-            self.access_changes += 1
             self.roles = roles
 
     def write(self, session, vault=None, roles=None):
@@ -319,7 +301,6 @@ class World:
     def begin(self, session, repeatable_read=False):
         session.levels = [Level(session.role)]
         session.begun_repeatable_read = repeatable_read
-        session.access_changes_at_begin = self.access_changes
 
     def fail(self, session):
         """A statement raised an error: the innermost level is undone at once."""

@@ -8,7 +8,7 @@ newest they are.  So a step still means something after others were left out.
 from collections import namedtuple
 
 import lorawan
-from oracle import ABORTED, DENIED, GROUP, LOCKED, OUTSIDER, Failure, Key, View
+from oracle import ABORTED, GROUP, OUTSIDER, Failure, Key, View
 
 KEY = "%s::key_vault.wrapped_key"
 
@@ -37,7 +37,6 @@ class Plan:
     def __init__(self, sql, params, decide):
         self.sql, self.params, self.decide = sql, params, decide
         self.want = None            # the SQLSTATE, if it must fail
-        self.tolerated = None       # one that it may fail with instead
         self.done = None
 
 
@@ -254,10 +253,15 @@ def op_bind(world, session, view, step):
 # Administration
 # ----------------------------------------------------------------------------
 
+class Waits(Exception):
+    """The step would perhaps wait for another transaction."""
+
+
 def begin_administration(world, session, view, label):
     view.require(label, ["admin"])
+    # Whether it waits depends on the label and on what the other transaction has done to it.
     if world.is_locked(session, "vault"):
-        raise Failure(LOCKED)
+        raise Waits
 
 
 Change = namedtuple("Change", "expression params new_vault")    # new_vault() raises or returns
@@ -273,7 +277,12 @@ def change_of(world, session, view, step):
         begin_administration(world, session, view, label)
         return view.change_state(how, label, version)
 
-    force = f", force => {step['force']}" if how == "destroy" else ""
+    # Without force the KEK must not be active, and all other transactions are waited for.
+    force = ""
+    if how == "destroy":
+        waits = session.levels or world.prepared or any(other.levels for other in world.sessions)
+        active = any(kek.version == version and kek.state == "active" for _, kek in versions)
+        force = f", force => {bool(step['force'] or waits or active)}"
     return Change(f"key_vault.kek_{how}(%s, %s{force})", (label, version), new_vault)
 
 
@@ -489,12 +498,8 @@ def op_reconnect(world, session, view, step):
 
 OPS = {name[3:]: function for name, function in list(globals().items()) if name.startswith("op_")}
 
-# Those whose functions everybody may call.
-NOT_BY_EXECUTE = {"has_privilege", "keks", "describe", "member", "superuser", "transaction", "finish_prepared",
-                  "set_role", "set", "flush", "reconnect"}
 # An old snapshot may not write, and does not show the table as it is.
 NOT_REPEATABLE_READ = {"state", "new_version", "grant", "both", "undone", "keks"}
-# EXECUTE is checked before their change or after it, or both.
 NOT_BY_OUTSIDER = {"both", "undone"}
 
 
@@ -516,14 +521,10 @@ def plan(world, step):
     if session.failed and not (op == "transaction" and step["how"] in ("commit", "rollback", "rollback_to")):
         made.want = ABORTED
         return made
-    by_execute = op not in NOT_BY_EXECUTE
-    if by_execute and not view.may_execute() and not world.executes_late(session):
-        made.want = DENIED
-        return made
-    if by_execute and world.executes_late(session):
-        made.tolerated = DENIED
     try:
         made.done = made.decide()
+    except Waits:
+        return None
     except Failure as failure:
         made.want = failure.code
     return made

@@ -188,7 +188,16 @@ is(restore($other, 'lorawan', $custom, '-L', "$ENV{TESTDIR}/no_view"), 'restored
 is(in_db($other, 'lorawan', $vault), $all_vault, 'all of the KEKs is there');
 
 # Which is which: a KEK made here, and one made there.
-in_db($other, 'lorawan', q{SELECT key_vault.kek_create('here')});
+like(in_db($other, 'lorawan', q{SELECT key_vault.kek_create('here')}), qr/^ERROR:  KV106: first root key of key_vault.root_key seals no KEK of this database/,
+    'no KEK is made here while the root key of the others is not known');
+in_db($other, 'lorawan', q{
+    BEGIN;
+    SET LOCAL session_replication_role = replica;
+    CREATE TEMP TABLE before ON COMMIT DROP AS SELECT kek_id, state, suspended_from FROM key_vault.kek;
+    UPDATE key_vault.kek SET state = 'suspended', suspended_from = state WHERE state NOT IN ('suspended', 'destroyed');
+    SELECT key_vault.kek_create('here');
+    UPDATE key_vault.kek k SET state = b.state, suspended_from = b.suspended_from FROM before b WHERE b.kek_id = k.kek_id;
+    COMMIT});
 my $theirs = in_db($other, 'lorawan', q{SELECT encode(root_key_id, 'hex') FROM key_vault.keks WHERE label = 'net' AND version = 2});
 my $ours   = in_db($other, 'lorawan', q{SELECT encode(root_key_id, 'hex') FROM key_vault.keks WHERE label = 'here'});
 isnt($ours, $theirs, 'they are sealed under different root keys');

@@ -8,8 +8,8 @@ use lib "$FindBin::Bin/lib";
 use VaultCluster;
 use Test::More;
 
-my $page = PostgreSQL::Test::Utils::slurp_file("$FindBin::Bin/../../docs/rotation.md");
-my ($section) = $page =~ /^## On a schedule\n(.*?)^## /ms or die 'no such section';
+my $page = PostgreSQL::Test::Utils::slurp_file("$FindBin::Bin/../../docs/runbook.md");
+my ($section) = $page =~ /^## On a schedule\n(.*?)(?:^## |\z)/ms or die 'no such section';
 my @jobs = $section =~ /^```sql\n(.*?)^```$/msg;
 
 my $node = new_node('cron');
@@ -28,7 +28,6 @@ $node->start;
 $node->safe_psql('postgres', q{
     SET client_min_messages = error;
     CREATE EXTENSION key_vault;
-    CREATE EXTENSION pg_cron;
     SELECT key_vault.kek_create(label) FROM unnest(ARRAY['app1', 'young']) label;
     CREATE TABLE session (n integer, plain bytea, app_s_key key_vault.wrapped_key NOT NULL);
     INSERT INTO session SELECT n, decode(md5(n::text), 'hex'), key_vault.wrap(decode(md5(n::text), 'hex'), 'app1')

@@ -155,13 +155,13 @@ SKIP:
 
     # As it stands in docs/scale.md.
     my $docs = slurp_file("$FindBin::Bin/../../docs/scale.md");
-    my ($sql) = $docs =~ /## The storage on shards\n.*?```sql\n(.*?)```/s or die 'docs/scale.md has no SQL there';
+    my ($sql) = $docs =~ /## The storage on shards\n.*?```sql\nCREATE USER MAPPING .*?\n(CREATE SCHEMA .*?)```/s or die 'docs/scale.md has no SQL there';
     $coordinator->safe_psql('postgres', $sql . q{
         CREATE ROLE collector;
         CREATE USER MAPPING FOR collector SERVER shards OPTIONS (user 'ingester');
         GRANT USAGE ON FOREIGN SERVER shards TO collector;
-        GRANT USAGE ON SCHEMA lorawan TO collector, analyst;
-        GRANT SELECT ON lorawan.uplink_decrypted TO analyst;
+        GRANT USAGE ON SCHEMA fleet, shard0, shard1 TO collector, analyst;
+        GRANT SELECT ON fleet.uplink_decrypted TO analyst;
     });
     # The example messages (demo/messages) of twenty devices: the DevEUI is no part of the encryption, so
     # the payload stays right.
@@ -173,24 +173,24 @@ SKIP:
     foreach my $n (10 .. 19)
     {
         (my $message = $the_things_stack) =~ s/0004A30B001C0530/0004A30B001C05$n/ or die;
-        push @results, look($collector, "SELECT lorawan.ingest('$message')");
-        push @results, look($collector, qq{SELECT lorawan.ingest('{"result": $message}')});
+        push @results, look($collector, "SELECT fleet.ingest('$message')");
+        push @results, look($collector, qq{SELECT fleet.ingest('{"result": $message}')});
         ($message = $chirpstack) =~ s/0102030405060708/01020304050607$n/ or die;
-        push @results, look($collector, "SELECT lorawan.ingest('$message')");
+        push @results, look($collector, "SELECT fleet.ingest('$message')");
     }
     is_deeply(\@results, [ ('uplink', 'duplicate', 'uplink') x 10 ], 'messages are ingested where their devices are, an exported one too');
-    is(look($collector, q{SELECT lorawan.ingest('{"end_device_ids": {"dev_eui": "none"}}')}), 'rejected', 'one of no device is kept as well');
+    is(look($collector, q{SELECT fleet.ingest('{"end_device_ids": {"dev_eui": "none"}}')}), 'rejected', 'one of no device is kept as well');
     # A call commits on its shard at once.
     (my $message = $chirpstack) =~ s/"fCnt": 1042/"fCnt": 1043/ or die;
-    is(look($collector, "BEGIN; SELECT lorawan.ingest('$message'); ROLLBACK; SELECT lorawan.ingest('$message')"),
+    is(look($collector, "BEGIN; SELECT fleet.ingest('$message'); ROLLBACK; SELECT fleet.ingest('$message')"),
         "uplink\nduplicate", 'a call has committed, whatever becomes of the transaction around it');
     my @on_shards = map { $_->safe_psql('postgres', 'SELECT count(*) FROM lorawan.uplink') } @shards;
     ok($on_shards[0] > 0 && $on_shards[1] > 0, 'they are on both shards') or diag("@on_shards");
-    is(look($analyst, q{SELECT encode(payload, 'hex'), status, count(DISTINCT dev_eui) FROM lorawan.uplink_decrypted WHERE f_cnt <> 1043 GROUP BY 1, 2}),
+    is(look($analyst, q{SELECT encode(payload, 'hex'), status, count(DISTINCT dev_eui) FROM fleet.uplink_decrypted WHERE f_cnt <> 1043 GROUP BY 1, 2}),
         '0167010e02684a|decrypted|20', 'all of them decrypt, each on its shard');
-    is(look($analyst, sprintf q{SELECT count(*) FROM lorawan.uplink_decrypted WHERE dev_eui = '\x0004a30b001c05%s'}, $_), 1,
+    is(look($analyst, sprintf q{SELECT count(*) FROM fleet.uplink_decrypted WHERE dev_eui = '\x0004a30b001c05%s'}, $_), 1,
         "device $_ is found on the one shard that is asked") foreach 10 .. 19;
-    like(look($analyst, q{EXPLAIN (VERBOSE, COSTS OFF) SELECT payload FROM lorawan.uplink_decrypted WHERE dev_eui = '\x0004a30b001c0510' AND received_at > '2024-05-01'}),
+    like(look($analyst, q{EXPLAIN (VERBOSE, COSTS OFF) SELECT payload FROM fleet.uplink_decrypted WHERE dev_eui = '\x0004a30b001c0510' AND received_at > '2024-05-01'}),
         qr/^Foreign Scan on shard\d\.uplink_decrypted.*Remote SQL: SELECT payload FROM lorawan\.uplink_decrypted WHERE .*received_at/s,
         'with all conditions of the query');
     $collector->quit;

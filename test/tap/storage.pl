@@ -17,6 +17,7 @@ $node->configure_vault;
 $node->append_conf('postgresql.conf', <<'END');
 log_statement = none
 max_prepared_transactions = 2
+deadlock_timeout = 100ms
 END
 $node->start;
 $node->safe_psql('postgres', q{
@@ -74,7 +75,7 @@ is($node->safe_psql('postgres', $readings), '8|t|dev "1" \\ äöü|decrypted', '
 is($node->safe_psql('postgres', q{SELECT count(*), min(reason) FROM lorawan.rejected}), '1|line is not a JSON object', 'but for the one that was cut');
 
 # Plaintext keys, wherever they are: in no file of the server, the log included.
-my %secrets = map { ("key $_" => random_bytes(16)) } 1 .. 11;
+my %secrets = map { ("key $_" => random_bytes(16)) } 1 .. 13;
 my %hex = map { ($_ => uc unpack 'H*', $secrets{$_}) } keys %secrets;
 my %base64 = map { ($_ => encode_base64($secrets{$_}, '')) } keys %secrets;
 sub id { return encode_base64(random_bytes(16), ''); }
@@ -112,8 +113,16 @@ $node->safe_psql('postgres', q{CREATE FUNCTION warn() RETURNS trigger LANGUAGE p
     CREATE TRIGGER warn BEFORE INSERT ON lorawan.uplink FOR EACH ROW EXECUTE FUNCTION warn();
     SET log_min_error_statement = warning; SELECT lorawan.ingest('} . message(8, session_key_id => id(), app_s_key => { key => $hex{'key 11'} }) . q{');
     DROP TRIGGER warn ON lorawan.uplink; DELETE FROM lorawan.uplink WHERE f_cnt = 8; DELETE FROM lorawan.session WHERE envelope_digest IS NULL AND started_at = '2024-05-01T12:08:00Z'});
+# Nor by a deadlock, of which PostgreSQL logs the statements of both sides
+my @sides = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 2;
+my @ingest = map { my $key = $_; [ map { q{SELECT lorawan.ingest('} . (message(9, session_key_id => id(), app_s_key => { key => $hex{$key} }) =~ s/0004A30B001C0530/0004A30B001C060$_/r) . q{')} } 1 .. 2 ] } 'key 12', 'key 13';
+$sides[$_]->query("BEGIN; $ingest[$_][$_]") foreach 0, 1;
+$sides[0]->query_until(qr/begun/, "\\echo begun\n$ingest[0][1];\n");
+$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'}) or die 'no wait';
+$sides[1]->query($ingest[1][0]);
+$_->query('ROLLBACK'), $_->quit foreach @sides;
 my $log = PostgreSQL::Test::Utils::slurp_file($node->logfile);
-like($log, qr/$_/, "the log has the rest: $_") foreach 'canceling statement due to user request', 'terminating connection due to administrator command', 'WARNING:  careful';
+like($log, qr/$_/, "the log has the rest: $_") foreach 'canceling statement due to user request', 'terminating connection due to administrator command', 'WARNING:  careful', 'deadlock detected';
 $node->safe_psql('postgres', 'CHECKPOINT');
 unlink "$ENV{TESTDIR}/lines";
 my ($files, @found) = file_scanner(%secrets)->($node->basedir, $node->logfile);

@@ -1,9 +1,15 @@
 -- Plaintext keys in messages are wrapped before anything else is done with the message.
 
+CREATE OR REPLACE FUNCTION key_vault_internal.wrap_text(bytes bytea, label text)
+RETURNS key_vault.wrapped_key AS 'MODULE_PATHNAME', 'key_vault_wrap_text'
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
+COMMENT ON FUNCTION key_vault_internal.wrap_text(bytea, text) IS
+'as key_vault.wrap(), for pieces of text, which may consist of hexadecimal digits; takes the privilege wrap';
+
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_seal(line text, label text)
 RETURNS key_vault.wrapped_key[] LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
-SELECT coalesce(array_agg(key_vault.wrap(substr(b.bytes, i, 4096), label) ORDER BY i), '{}')
+SELECT coalesce(array_agg(key_vault_internal.wrap_text(substr(b.bytes, i, 4096), label) ORDER BY i), '{}')
   FROM (SELECT convert_to(line, 'UTF8') AS bytes) b, generate_series(1, octet_length(b.bytes), 4096) i
 $$;
 COMMENT ON FUNCTION key_vault_internal.storage_seal(text, text) IS

@@ -135,7 +135,8 @@ sub find_in_memory
 }
 
 # How a key may be written: as it is, in hexadecimal digits, in base64 (also in the middle of
-# something longer), and as PostgreSQL's debug_print_ settings show the bytes of a constant.
+# something longer), in the escape form of bytea, and as a constant's bytes are in PostgreSQL's
+# node trees: in catalogues, and where a debug_print_ setting shows them.
 sub spellings
 {
     my ($bytes) = @_;
@@ -144,6 +145,16 @@ sub spellings
         hex     => [ unpack('H*', $bytes), uc unpack('H*', $bytes) ],
         decimal => [ join(' ', unpack 'c*', $bytes), join('', unpack 'c*', $bytes) ],
     );
+
+    # As bytea_output = escape shows it; arrays and rows double each backslash.  So much of it as
+    # is surely no chance: the scanner takes time and memory for each character.
+    my $escape = $bytes;
+    $escape =~ s/([^\x20-\x7e]|\\)/$1 eq '\\' ? '\\\\' : sprintf '\\%03o', ord $1/ge;
+    foreach (0 .. 2)
+    {
+        push @{ $spellings{escape} }, substr $escape, 0, 40 if $escape ne $bytes;
+        $escape =~ s/\\/\\\\/g;
+    }
 
     # What base64 makes of the bytes after 0, 1 or 2 others, without the digits that the neighbours
     # have a part in.

@@ -1,0 +1,118 @@
+/*
+ * kek_label.c
+ *	  KEK labels, and their bytes for cryptography.
+ *
+ * A label is text, and so in the encoding of its database; a dump or a
+ * subscription converts it.  What is sealed must open there too, so what goes
+ * into cryptography is the label in UTF-8.
+ *
+ * Nothing here raises for what cannot be converted.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "mb/pg_wchar.h"
+
+#include "kek_label.h"
+#include "kek_row.h"
+
+static bool
+is_ascii(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if (IS_HIGHBIT_SET(*text))
+			return false;
+	return true;
+}
+
+/* NULL where it cannot be converted. */
+static char *
+convert(const char *text, int from, int to)
+{
+	size_t		size = strlen(text);
+	size_t		room = size * MAX_CONVERSION_GROWTH + 1;
+	char	   *converted;
+	Oid			conversion;
+
+	if (from == to)
+		return pstrdup(text);
+	conversion = FindDefaultConversionProc(from, to);
+	if (!OidIsValid(conversion))
+		return NULL;
+	converted = palloc(room);
+	if (pg_do_encoding_conversion_buf(conversion, from, to, (unsigned char *) text, size,
+									  (unsigned char *) converted, room, true) < size)
+		return NULL;
+	return converted;
+}
+
+const char *
+kek_label_utf8(const char *label)
+{
+	int			encoding = GetDatabaseEncoding();
+	char	   *utf8;
+
+	if (is_ascii(label) || encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
+		return label;
+	utf8 = convert(label, encoding, PG_UTF8);
+	return utf8 != NULL ? utf8 : label;
+}
+
+static List *
+add_spelling(List *spellings, char *spelling)
+{
+	ListCell   *cell;
+
+	if (spelling == NULL)
+		return spellings;
+	foreach(cell, spellings)
+	{
+		if (strcmp(lfirst(cell), spelling) == 0)
+			return spellings;
+	}
+	return lappend(spellings, spelling);
+}
+
+/*
+ * In each encoding of a server's.  The label of a database in SQL_ASCII is
+ * taken for UTF-8, or for any other that it may be converted to UTF-8 from.
+ */
+List *
+kek_label_spellings(const char *label)
+{
+	int			encoding = GetDatabaseEncoding();
+	const char *utf8 = kek_label_utf8(label);
+	List	   *spellings = NIL;
+
+	if (is_ascii(label))
+		return NIL;
+	spellings = add_spelling(spellings, pstrdup(label));
+	for (int other = 0; other < _PG_LAST_ENCODING_; other++)
+	{
+		if (!PG_VALID_BE_ENCODING(other) || other == PG_SQL_ASCII)
+			continue;
+		spellings = add_spelling(spellings, convert(utf8, PG_UTF8, other));
+		if (encoding == PG_SQL_ASCII)
+			spellings = add_spelling(spellings, convert(label, other, PG_UTF8));
+	}
+	return spellings;
+}
+
+void
+kek_label_check(const char *label)
+{
+	size_t		size = strlen(kek_label_utf8(label));
+	bool		has_control = false;
+
+	if (kek_rows_by_label(label) != NIL)
+		return;
+	for (const char *c = label; *c != '\0'; c++)
+		has_control |= (unsigned char) *c < ' ' || *c == 0x7f;
+
+	if (size == 0 || size > KEK_LABEL_MAX_SIZE || has_control)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid KEK label"),
+				 errdetail("A KEK label has 1 to %d bytes in UTF-8 and no control characters.",
+						   KEK_LABEL_MAX_SIZE)));
+}

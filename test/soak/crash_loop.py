@@ -1,0 +1,218 @@
+"""Kills every process of the server with SIGKILL, at moments that nothing chooses, while it takes in messages, rotates,
+rewraps, rotates the root key and destroys; starts it again, and looks in fresh sessions:
+what was committed is there, no key is lost, every payload decrypts, rewrap_all() goes on
+where it was and finishes.
+
+    crash_loop.py --minutes N --root-key FILE --log FILE --data DIRECTORY [--seed N]
+
+The server is as for soak.py; pg_ctl is in the path.  It is left running.
+"""
+
+import argparse
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import administrators
+import final
+import readers
+import writers
+from database import ANALYSTS, connect, rows, set_up
+from report import note, ok
+from session import Session
+from soak import PATIENCE, Soak
+
+BIG = 20000
+
+
+class BigRewrapper(Session):
+    """Rewraps a table in many batches, so that it is killed between two, or within one."""
+
+    role = "keeper"
+
+    def explained(self, sqlstate, start, end):
+        return self.withdrawn(sqlstate, start, end)
+
+    def step(self):
+        self.sql("SELECT key_vault.kek_rotate('big')")
+        self.sql("CALL key_vault.rewrap_all('big', batch_size => 200)")
+        self.soak.counts.add("runs of rewrap_all through the big table")
+
+
+SESSIONS = (
+    (writers.Ingester, 3), (writers.CopyIngester, 1), (writers.TransactionIngester, 1), (writers.Holder, 3),
+    (readers.ViewReader, 1),
+    (administrators.Rotator, 1), (administrators.Rewrapper, 1), (administrators.Destroyer, 1),
+    (administrators.Scheduler, 1), (administrators.RootRotator, 1), (BigRewrapper, 1),
+)
+
+
+def children(postmaster):
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+                if int(file.read().rpartition(")")[2].split()[1]) == postmaster:
+                    found.append(int(pid))
+        except OSError:
+            pass
+    return found
+
+
+def is_there(pid):
+    """Also while nobody has taken its status: a new postmaster would see it."""
+    try:
+        os.kill(pid, 0)
+        return True
+    except ProcessLookupError:
+        return False
+
+
+class CrashLoop(Soak):
+    def __init__(self, options):
+        super().__init__(options)
+        self.data = options.data
+        self.round = 0
+        self.resumed = 0
+
+    def kill_all(self):
+        with open(os.path.join(self.data, "postmaster.pid"), encoding="ascii") as file:
+            postmaster = int(file.readline())
+        # Stopped, it makes no more of them.
+        os.kill(postmaster, signal.SIGSTOP)
+        pids = children(postmaster)
+        for pid in pids + [postmaster]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        while any(is_there(pid) for pid in pids + [postmaster]):
+            time.sleep(0.01)
+
+    def start_server(self):
+        subprocess.run(["pg_ctl", "-D", self.data, "-l", self.log, "-w", "-t", str(PATIENCE), "start"],
+                       check=True, stdout=subprocess.DEVNULL)
+
+    def work_and_crash(self):
+        self.over.clear()
+        self.senders_go_on.clear()
+        sessions = [kind(self, 100 * self.round + number) for number, kind in
+                    enumerate(kind for kind, n in SESSIONS for _ in range(n))]
+        for session in sessions:
+            session.start()
+        time.sleep(self.rng.uniform(0.5, 4))
+        self.situation.begins(("crashed",))
+        acknowledged, stored = set(self.acknowledged), set(self.stored)
+        answered, schedules = list(self.answered), dict(self.schedules)
+        self.over.set()
+        self.kill_all()
+        # What was answered by then; the sessions know it from before the kill.
+        stored = stored.union(*(s.there for s in sessions if isinstance(s, writers.Holder)))
+        self.start_server()
+        deadline = time.monotonic() + PATIENCE
+        others = [s for s in sessions if not isinstance(s, writers.Ingester)]
+        self.stopped_runs()
+        for session in others:
+            session.join(max(0, deadline - time.monotonic()))
+        self.situation.ended(("crashed",))
+        when = f"crash {self.round}: "
+        # Between the copy of the list and the kill more may have been committed: at least these.
+        self.check(when, acknowledged, stored, answered, schedules)
+        self.senders_go_on.set()
+        for session in sessions:
+            session.join(max(0, deadline - time.monotonic()))
+        stuck = [s for s in sessions if s.is_alive()]
+        ok(not stuck, f"{when}the sessions go on and end", self.hanging(stuck))
+
+    def stopped_runs(self):
+        """The tables that rewrap_all() was stopped in, and that it is to go on in: those of labels
+        that have not been rotated since."""
+        connection = connect()
+        self.stopped = rows(connection, """
+            SELECT s.label, s.relation::regclass::text, (s.next_row::text::point)[0]::bigint FROM key_vault.rewrap_state s
+              JOIN key_vault.kek k ON k.kek_id = s.kek_id AND k.state = 'active'
+             WHERE s.finished_at IS NULL AND s.pass > 0 AND s.label = 'big'""")
+        ok(rows(connection, "SHOW fsync")[0][0] == "on", f"crash {self.round}: fsync is on")
+        connection.close()
+
+    def finish_rewrapping(self, when):
+        for label, table, block in self.stopped:
+            connection = connect(options="-c client_min_messages=notice")
+            rows(connection, "CALL key_vault.rewrap_all(%s)", (label,))
+            told = "".join(connection.notices)
+            found = re.search(rf"table {re.escape(table)}: goes on where it was stopped, in block (\d+)", told)
+            ok(found is not None and int(found[1]) == block, f"{when}rewrap_all() goes on in block {block} of {table}", told)
+            self.resumed += 1
+            connection.close()
+
+    def check(self, when, acknowledged, stored, answered, schedules):
+        connection = connect()
+        keks = {(label, version): (state, destroy_at) for label, version, state, destroy_at in rows(
+            connection, "SELECT label, version, state, destroy_at FROM key_vault.keks")}
+        lost = [a for a in answered if (a[1], a[2]) not in keks or a[0] == "destroyed" and keks[a[1], a[2]][0] != "destroyed"]
+        ok(not lost, f"{when}what administrators were answered is done: {len(answered)}", final.few(lost))
+        wrong = [kek for kek, is_scheduled in schedules.items()
+                 if self.schedules.get(kek) == is_scheduled and keks[kek][0] != "destroyed"
+                 and (keks[kek][1] is not None) != is_scheduled]
+        ok(not wrong, f"{when}so are schedules of destruction: {len(schedules)}", final.few(wrong))
+        sealed = rows(connection, "SELECT count(*) FROM key_vault.kek_health WHERE root_key_id IS NOT NULL "
+                      "AND root_key_position IS NULL")[0][0]
+        ok(sealed == 0, f"{when}every KEK is sealed under a root key of the list", sealed)
+        rows(connection, "SELECT lorawan.replay_rejected()")
+        connection.close()
+        roles = [sorted(ANALYSTS)[self.round % len(ANALYSTS)]]
+        final.check_messages(self.truth, acknowledged, set(), when, roles)
+        final.check_session_keys(self.truth, when)
+        final.check_stored_keys(self.truth, stored, None, when)
+        final.check_made_tables(self.truth, when, todo=final.MADE)
+        connection = connect()
+        wrong = rows(connection, "SELECT count(*), bool_and(key_vault.unwrap(key) = plain) FROM store.big")[0]
+        ok(wrong == (BIG, True), f"{when}every key of the big table opens", wrong)
+        final.check_usage(when)
+        final.check_audit_log(when)
+        connection.close()
+        self.finish_rewrapping(when)
+        final.rewrap_and_destroy(["big"], when)
+
+    def run(self):
+        self.rng = random.Random(f"{self.seed} crashes")
+        set_up(self.truth)
+        connection = connect()
+        rows(connection, "SELECT key_vault.kek_create('big')")
+        rows(connection, "SELECT key_vault.kek_grant('big', 'keeper', p) FROM unnest(ARRAY['admin', 'rewrap']) p")
+        rows(connection, "CREATE TABLE store.big AS SELECT n AS id, decode(md5(n::text), 'hex') AS plain, "
+             "key_vault.wrap(decode(md5(n::text), 'hex'), 'big') AS key FROM generate_series(1, %s) n", (BIG,))
+        rows(connection, "ALTER TABLE store.big OWNER TO keeper")
+        connection.close()
+        for n in range(3):
+            self.import_kek(f"late{n}")
+        self.start = time.monotonic()
+        while self.round < 3 or time.monotonic() - self.start < self.seconds:
+            self.round += 1
+            self.work_and_crash()
+        self.tell()
+        ok(self.resumed > 0, f"rewrap_all() was stopped in the middle {self.resumed} times of {self.round}")
+        self.finish()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minutes", type=float, default=1)
+    parser.add_argument("--root-key", required=True)
+    parser.add_argument("--log", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--seed", default=str(time.time_ns()))
+    options = parser.parse_args()
+    options.crashes = False
+    loop = CrashLoop(options)
+    note(f"seed {loop.seed}, {loop.seconds:g} s")
+    loop.run()
+
+
+if __name__ == "__main__":
+    main()
+    sys.exit(0)
