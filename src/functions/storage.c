@@ -6,10 +6,12 @@
 #include "postgres.h"
 
 #include "catalog/pg_type_d.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "nodes/value.h"
 #include "parser/parse_func.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 PG_FUNCTION_INFO_V1(key_vault_storage_ingest_message);
 PG_FUNCTION_INFO_V1(key_vault_storage_ingest_line);
@@ -71,8 +73,41 @@ text_or_null(FunctionCallInfo fcinfo, int n)
 }
 
 /*
+ * Whether the current role may execute ingest() of a storage of version 1.0.  Only such
+ * storages have a table storage_settings without the column version.
+ */
+static bool
+has_storage_of_1_0(void)
+{
+	bool		result;
+	int			nestlevel = NewGUCNestLevel();
+
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute("SELECT FROM pg_class s JOIN pg_proc p ON p.pronamespace = s.relnamespace"
+					" WHERE s.relname = 'storage_settings' AND s.relkind = 'r' AND p.proname = 'ingest'"
+					" AND has_schema_privilege(s.relnamespace, 'USAGE')"
+					" AND has_function_privilege(p.oid, 'EXECUTE')"
+					" AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = s.oid"
+					" AND a.attname = 'version' AND NOT a.attisdropped)"
+					" AND EXISTS (SELECT FROM pg_class k JOIN pg_attribute a ON a.attrelid = k.oid"
+					" WHERE k.relnamespace = s.relnamespace AND k.relname = 'session'"
+					" AND a.attname = 'app_s_key' AND a.atttypid = 'key_vault.wrapped_key'::regtype)",
+					true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for storages");
+	result = SPI_processed > 0;
+	SPI_finish();
+	AtEOXact_GUC(false, nestlevel);
+	return result;
+}
+
+/*
  * For storages of version 1.0: raises an error again, with neither the
- * statement nor the context in the server log.
+ * statement nor the context in the server log.  It is for nobody else: a role
+ * that may call ingest() of such a storage can have its statement left out of
+ * the log anyway.
  */
 Datum
 key_vault_storage_refuse(PG_FUNCTION_ARGS)
@@ -82,6 +117,11 @@ key_vault_storage_refuse(PG_FUNCTION_ARGS)
 	const char *detail = text_or_null(fcinfo, 2);
 	const char *hint = text_or_null(fcinfo, 3);
 
+	if (!has_storage_of_1_0())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for function %s", "storage_refuse"),
+				 errdetail("Only storages that version 1.0 made call it.")));
 	if (state == NULL || strlen(state) != 5 || message == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -20,6 +20,7 @@ CREATE EXTENSION key_vault;
 CREATE ROLE kv_hostile LOGIN;
 CREATE ROLE kv_victim SUPERUSER LOGIN;
 SELECT key_vault.kek_create('vault'), key_vault.kek_grant('vault', 'kv_hostile', 'wrap') \g /dev/null
+SELECT format('GRANT CREATE ON DATABASE %I TO kv_hostile', current_database()) \gexec
 CREATE SCHEMA hostile AUTHORIZATION kv_hostile;
 
 -- Logged in, or his traps would become the tester with RESET ROLE while they are laid.
@@ -41,6 +42,8 @@ BEGIN
         'RESET ROLE', 'SET ROLE NONE', 'SET SESSION AUTHORIZATION DEFAULT',
         'SET LOCAL search_path = hostile', 'SET search_path = hostile', 'SET SESSION row_security = off',
         'GRANT pg_read_all_data TO kv_hostile'] LOOP
+        -- The code of a storage needs its search_path: the owner breaks his own storage without it.
+        CONTINUE WHEN attempt LIKE '%search_path%' AND current_setting('search_path') ~ '^(storage|older)\M';
         BEGIN
             EXECUTE attempt;
         EXCEPTION WHEN OTHERS THEN NULL;
@@ -52,7 +55,7 @@ $$;
 -- Constants as arguments, so that the planner itself calls them.
 CREATE FUNCTION trap(integer) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM hostile.spring(); RETURN true; END $$;
 CREATE FUNCTION trap(integer, integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM hostile.spring(); RETURN $2; END $$;
-CREATE FUNCTION trap_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM hostile.spring(); RETURN NEW; END $$;
+CREATE FUNCTION trap_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM hostile.spring(); RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END; END $$;
 CREATE FUNCTION trap_statement() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM hostile.spring(); RETURN NULL; END $$;
 -- Names that a function may look up by mistake
 CREATE FUNCTION kek_id(key_vault.wrapped_key) RETURNS uuid LANGUAGE plpgsql AS $$ BEGIN PERFORM hostile.spring(); RETURN NULL; END $$;
@@ -91,11 +94,53 @@ REFRESH MATERIALIZED VIEW trapped_view;
 CREATE POLICY policy ON trapped USING (hostile.trap(9));
 ALTER TABLE trapped ENABLE ROW LEVEL SECURITY;
 ALTER TABLE trapped FORCE ROW LEVEL SECURITY;
+
+-- A storage, with uplinks of yesterday that wait to be moved into a partition, an old one to drop, an envelope that
+-- waits for its KEK and a message to store again
+CALL key_vault.create_storage('storage', kek_label => 'vault');
+CREATE FUNCTION uplink(n integer, at text, more jsonb DEFAULT '{}') RETURNS jsonb LANGUAGE sql AS $$
+SELECT jsonb_build_object('end_device_ids', '{"device_id":"dev1","application_ids":{"application_id":"app1"},"dev_eui":"0004A30B001C0530","dev_addr":"260B1234"}'::jsonb,
+    'uplink_message', jsonb_build_object('f_cnt', n, 'received_at', at) || more)
+$$;
+SELECT storage.ingest(uplink(1, '2024-05-01T12:00:00Z')), storage.ingest(uplink(2, '2024-05-02T12:00:00Z')), storage.ingest(uplink(-1, '2024-05-03T12:00:00Z')),
+    storage.ingest(uplink(3, '2024-05-03T12:00:00Z', '{"session_key_id":"AYfC0bag8+RHWGmqu8zd7g==","app_s_key":{"kek_label":"late","encrypted_key":"7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}')) \g /dev/null
+UPDATE storage.rejected SET message = jsonb_set(message, '{uplink_message,f_cnt}', '4');
+DO $$
+DECLARE
+    relation regclass;
+BEGIN
+    FOR relation IN SELECT oid FROM pg_catalog.pg_class WHERE relnamespace = 'storage'::regnamespace AND relkind IN ('r', 'p') LOOP
+        EXECUTE format('CREATE INDEX ON %s ((hostile.trap(20, 20)))', relation);
+        EXECUTE format('ALTER TABLE %s ADD CHECK (hostile.trap(21))', relation);
+        -- That of a partitioned table is its partitions', too.
+        EXECUTE format('CREATE OR REPLACE TRIGGER trap_before_%s BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION hostile.trap_row()', relation::oid, relation);
+        EXECUTE format('CREATE TRIGGER trap_after AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION hostile.trap_statement()', relation);
+        EXECUTE format('CREATE POLICY trap ON %s USING (hostile.trap(22)) WITH CHECK (hostile.trap(23))', relation);
+        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', relation);
+    END LOOP;
+END
+$$;
+CREATE INDEX ON storage.storage_settings (version) WHERE hostile.trap(24);
+CREATE INDEX ON storage.uplink_default (f_cnt) WHERE hostile.trap(25);
+ALTER TABLE storage.uplink ALTER f_port SET DEFAULT hostile.trap(1, 1);
+ALTER TABLE storage.rejected ALTER tries SET DEFAULT hostile.trap(1, 1);
+CREATE FUNCTION storage.octet_length(jsonb) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN PERFORM hostile.spring(); RETURN 1; END $$;
+-- A storage whose version is none, one whose settings are a view, one of 1.0
+CREATE SCHEMA odd_version;
+CREATE TABLE odd_version.session (app_s_key key_vault.wrapped_key);
+CREATE TABLE odd_version.storage_settings AS SELECT '99999999999.1' AS version;
+CREATE SCHEMA odd_view;
+CREATE TABLE odd_view.session (app_s_key key_vault.wrapped_key);
+CREATE VIEW odd_view.storage_settings AS SELECT 'vault'::text AS kek_label, 'day'::text AS partition_interval, '1.1'::text AS version WHERE hostile.trap(26);
+CALL key_vault.create_storage('older', kek_label => 'vault');
+ALTER TABLE older.storage_settings DROP COLUMN version;
+CREATE INDEX ON older.storage_settings (kek_label) WHERE hostile.trap(27);
+CREATE TRIGGER trap BEFORE INSERT OR UPDATE ON older.storage_settings FOR EACH ROW EXECUTE FUNCTION hostile.trap_row();
 \c - :tester
 SET client_min_messages = error;
 SELECT no_plan();
 
-CREATE TABLE public.calls (function regprocedure PRIMARY KEY, call text, reason text, n serial);
+CREATE TABLE public.calls (function regprocedure, call text, reason text, n serial);
 SET search_path = key_vault, pg_catalog;
 INSERT INTO public.calls VALUES
     ('kek_usage(text)', 'SELECT count(*) FROM key_vault.kek_usage()'),
@@ -115,7 +160,16 @@ INSERT INTO public.calls VALUES
     ('root_keys()', 'SELECT count(*) FROM key_vault.root_keys()'),
     ('has_kek_privilege(text, text)', $$SELECT key_vault.has_kek_privilege('vault', 'wrap')$$),
     ('kek_destroy(text, integer, boolean)', $$SELECT key_vault.kek_destroy('vault', 1)$$),
-    ('kek_destroy_due()', 'SELECT key_vault.kek_destroy_due()');
+    ('kek_destroy_due()', 'SELECT key_vault.kek_destroy_due()'),
+    ('storages()', 'SELECT count(*) FROM key_vault.storages()'),
+    ('create_storage(name, text, text, boolean)', $$CALL key_vault.create_storage('storage', keep_messages => true)$$),
+    ('update_storage(name)', $$CALL key_vault.update_storage('storage')$$),
+    ('maintain_storage(name, integer, interval)', $$CALL key_vault.maintain_storage('storage', keep => '1000 years')$$),
+    ('storage.replay_rejected()', 'SELECT * FROM storage.replay_rejected()');
+INSERT INTO public.calls (function, call)
+SELECT to_regprocedure('storage.ingest_line()'), format(call, schema)
+  FROM (VALUES ('odd_version'), ('odd_view'), ('older')) s (schema),
+       (VALUES ('CALL key_vault.create_storage(%L)'), ('CALL key_vault.update_storage(%L)'), ('CALL key_vault.maintain_storage(%L)')) c (call);
 INSERT INTO public.calls (function, reason)
 SELECT p.oid, 'works on its arguments, and reads none but the extension''s tables'
   FROM pg_proc p
@@ -123,11 +177,10 @@ SELECT p.oid, 'works on its arguments, and reads none but the extension''s table
    AND (p.proname ~ '^(lorawan|cache)_'
         OR p.proname IN ('algorithm', 'bind', 'bound_dev_addr', 'export_envelope', 'generate_key', 'import_envelope', 'kek_id', 'kek_ids',
                          'kek_label', 'kek_version', 'key_check_value', 'key_status', 'open', 'rewrap', 'seal', 'try_envelope_key', 'unwrap', 'wrap'));
--- How these deal with tables of others is tested with the storages.
 INSERT INTO public.calls (function, reason)
-SELECT p.oid, 'of a storage'
+SELECT p.oid, 'for the code of storages of version 1.0, and works on its arguments'
   FROM pg_proc p
- WHERE p.pronamespace = 'key_vault'::regnamespace AND p.proname ~ '^(storage_|create_storage$|maintain_storage$)';
+ WHERE p.pronamespace = 'key_vault'::regnamespace AND p.proname ~ '^storage_';
 SET search_path = public, pg_catalog;
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'key_vault'::regnamespace AND NOT EXISTS (SELECT FROM calls c WHERE c.function = p.oid)$$,
     'it is said of each function how a superuser calls it, or why it touches nobody''s table');
@@ -168,6 +221,79 @@ SELECT no_plan();
 SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
 SELECT ok(is_called, 'traps run when keys are counted') FROM hostile.ran_as_owner;
 SELECT ok(NOT is_called, 'as the owner') FROM hostile.ran_as_other;
+
+-- The storage: maintained and tried again, by a superuser and by who was one before SET ROLE
+SELECT is((SELECT string_agg(inhrelid::regclass::text, ', ' ORDER BY inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'storage.uplink'::regclass AND inhrelid::regclass::text ~ '_2024'),
+    'storage.uplink_20240501, storage.uplink_20240502, storage.uplink_20240503', 'partitions are made');
+SELECT is(array_agg(DISTINCT relowner::regrole::text), '{kv_hostile}', 'for the owner of the storage') FROM pg_class WHERE relnamespace = 'storage'::regnamespace;
+SELECT currval('__tresults___numb_seq') AS tests \gset
+-- Only the owner reads his tables here: the planner would run his index expressions as the tester.
+\c - kv_hostile
+SET client_min_messages = error;
+SELECT count(*) AS uplinks FROM storage.uplink \gset
+\c - :tester
+SET client_min_messages = error;
+SELECT no_plan();
+SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
+SELECT is(:uplinks, 4, 'uplinks are moved, and what was rejected is stored');
+SELECT set_eq($$SELECT schema, version FROM key_vault.storages()$$, $$VALUES ('storage'::name, '1.1'), ('older', '1.0'), ('odd_version', '99999999999.1')$$, 'versions are told');
+SELECT currval('__tresults___numb_seq') AS tests \gset
+SELECT key_vault.kek_import('late', '\x000102030405060708090a0b0c0d0e0f'), key_vault.kek_grant('late', 'kv_hostile', 'unwrap') \g /dev/null
+CREATE TABLE public.ran (call text, as_owner boolean, as_other boolean);
+CREATE PROCEDURE public.note(call text) LANGUAGE sql AS $$
+INSERT INTO public.ran SELECT $1, o.is_called, x.is_called FROM hostile.ran_as_owner o, hostile.ran_as_other x;
+SELECT setval('hostile.ran_as_owner', 1, false), setval('hostile.ran_as_other', 1, false);
+$$;
+GRANT ALL ON public.ran TO PUBLIC;
+CALL public.note('before');
+TRUNCATE public.ran;
+\c - kv_victim
+SET client_min_messages = error;
+\set ON_ERROR_STOP 0
+\o /dev/null
+SELECT * FROM storage.replay_rejected();
+CALL public.note('replay_rejected()');
+CALL key_vault.maintain_storage('storage', keep => '1 day');
+CALL public.note('maintain_storage()');
+SET ROLE kv_hostile;
+SELECT count(*) FROM key_vault.storages();
+CALL key_vault.update_storage('storage');
+CALL key_vault.create_storage('storage', kek_label => 'vault');
+CALL key_vault.update_storage('older');
+RESET ROLE;
+CALL public.note('update_storage() after SET ROLE');
+\o
+\set ON_ERROR_STOP 1
+\c - kv_hostile
+SET client_min_messages = error;
+SELECT count(*) AS uplinks FROM storage.uplink \gset
+SET row_security = on;
+SELECT count(app_s_key) AS keys FROM storage.session \gset
+\c - :tester
+SET client_min_messages = error;
+SELECT no_plan();
+SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
+SELECT ok(passed, name) FROM public.ran, LATERAL (VALUES (as_owner, call || ' springs traps'), (NOT as_other, call || ' as the owner')) test (passed, name);
+SELECT is(:keys, 1, 'the envelope is opened');
+SELECT is((SELECT rolsuper FROM pg_roles WHERE rolname = 'kv_hostile'), false, 'he is no superuser now either');
+SELECT is((SELECT count(*) FROM pg_auth_members WHERE member = 'kv_hostile'::regrole), 0::bigint, 'and no member of another role');
+SELECT is(:uplinks, 0, 'old uplinks are dropped');
+-- A table of the storage that belongs to another role
+ALTER TABLE storage.uplink_default OWNER TO kv_victim;
+CREATE FUNCTION public.error_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    detail text;
+BEGIN
+    EXECUTE statement;
+    RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+    RETURN concat_ws(E'\n', SQLSTATE, SQLERRM, substring(detail FROM '^They are[^.]*\.[^.]*\.'));
+END
+$$;
+SELECT is(public.error_of(call), E'55000\nstorage "storage" has tables or views of other roles\nThey are: storage.uplink_default (kv_victim).', call)
+  FROM unnest(ARRAY['CALL key_vault.maintain_storage(''storage'')', 'SELECT storage.replay_rejected()', 'SET ROLE kv_hostile; CALL key_vault.update_storage(''storage'')', 'SET ROLE kv_hostile; CALL key_vault.create_storage(''storage'')']) call;
+RESET ROLE;
 SELECT * FROM finish();
 \c :before :tester
 SET client_min_messages = error;

@@ -59,7 +59,7 @@ SELECT fault('a column that is not there', 'key_vault_internal.storage_store(jso
 ROLLBACK;
 BEGIN;
 ALTER TABLE "My Storage".rejected RENAME TO other;
-SELECT fault('a table that is not there', 'key_vault_internal.storage_replay_rejected()', '%relation "rejected" does not exist%');
+SELECT fault('a table that is not there', 'key_vault_internal.storage_try_rejected()', '%relation "rejected" does not exist%');
 ROLLBACK;
 BEGIN;
 ALTER FUNCTION key_vault_internal.storage_seal(text, text) RENAME TO other;

@@ -1,18 +1,18 @@
 -- Making a storage.
 
-CREATE OR REPLACE FUNCTION key_vault_internal.storage_set(new_label text, default_label text, new_interval text,
-                                                          new_keep boolean)
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_set(label text, interval_name text, keep boolean)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO storage_settings AS s (kek_label, partition_interval, keep_messages, version)
-    VALUES (coalesce(new_label, default_label), coalesce(new_interval, 'day'), coalesce(new_keep, false),
-            key_vault_internal.storage_version())
-    ON CONFLICT (one_row) DO UPDATE
-       SET kek_label = coalesce(new_label, s.kek_label), keep_messages = coalesce(new_keep, s.keep_messages);
+    UPDATE storage_settings s
+       SET kek_label = coalesce(label, s.kek_label), keep_messages = coalesce(keep, s.keep_messages);
+    IF NOT FOUND THEN
+        INSERT INTO storage_settings (kek_label, partition_interval, keep_messages, version)
+        VALUES (label, interval_name, keep, key_vault_internal.storage_version());
+    END IF;
 END
 $$;
-COMMENT ON FUNCTION key_vault_internal.storage_set(text, text, text, boolean) IS
-'settings of the storage in the schema that comes first in search_path; NULL leaves one as it is';
+COMMENT ON FUNCTION key_vault_internal.storage_set(text, text, boolean) IS
+'settings of the storage in the schema that comes first in search_path; NULL leaves one as it is, and the interval of one that has settings stays';
 
 CREATE OR REPLACE PROCEDURE key_vault.create_storage(schema name, kek_label text DEFAULT NULL,
                                                      partition_interval text DEFAULT NULL,
@@ -22,13 +22,15 @@ SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning AS $$
 #variable_conflict use_variable
 DECLARE
+    is_new boolean;
     old_interval text;
     taken text;
 BEGIN
     IF schema IS NULL THEN
         RAISE EXCEPTION 'schema of a storage must not be NULL' USING ERRCODE = 'null_value_not_allowed';
     END IF;
-    IF to_regclass(format('%I.storage_settings', schema)) IS NULL THEN
+    is_new := to_regclass(format('%I.storage_settings', schema)) IS NULL;
+    IF is_new THEN
         SELECT string_agg(quote_ident(o.name), ', ' ORDER BY o.name) INTO taken
           FROM (SELECT relname, relnamespace FROM pg_class
                  WHERE relname IN ('application', 'device', 'session', 'uplink', 'downlink', 'inbox', 'rejected',
@@ -46,7 +48,8 @@ BEGIN
         partition_interval := coalesce(partition_interval, 'day');
     ELSE
         PERFORM key_vault_internal.storage_check(schema);
-        EXECUTE format('SELECT s.partition_interval FROM %I.storage_settings s', schema) INTO STRICT old_interval;
+        old_interval := key_vault_internal.storage_setting(format('%I.storage_settings', schema)::regclass, 'partition_interval');
+        partition_interval := coalesce(partition_interval, old_interval);
         IF partition_interval <> old_interval THEN
             RAISE EXCEPTION 'storage "%" has partitions of a % each', schema, old_interval
                 USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -57,17 +60,19 @@ BEGIN
         RAISE EXCEPTION 'invalid partition interval "%"', partition_interval
             USING ERRCODE = 'invalid_parameter_value', HINT = 'It is day, week or month.';
     END IF;
-    IF old_interval IS NULL THEN
+    IF is_new THEN
         -- Where the schema is there, the right to make one is not asked for.
         IF to_regnamespace(quote_ident(schema)) IS NULL THEN
             EXECUTE format('CREATE SCHEMA %I', schema);
         END IF;
         PERFORM key_vault_internal.storage_check_schema(schema);
+        PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
+        PERFORM key_vault_internal.storage_build();
+        PERFORM key_vault_internal.storage_set(coalesce(kek_label, schema::text), partition_interval,
+                                               coalesce(keep_messages, false));
+    ELSE
+        PERFORM key_vault_internal.storage_update(schema, kek_label, keep_messages);
     END IF;
-
-    PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
-    PERFORM key_vault_internal.storage_build();
-    PERFORM key_vault_internal.storage_set(kek_label, schema::text, partition_interval, keep_messages);
     CALL key_vault.maintain_storage(schema);
 END
 $$;

@@ -1,7 +1,10 @@
 -- Partitions of a storage: made ahead, filled from the default partition, dropped when they are old.
+--
+-- maintain_storage() is in C: whoever calls it, the work is done as the storage's owner, since triggers and index
+-- expressions of the tables are the owner's code.
 
-CREATE OR REPLACE PROCEDURE key_vault.maintain_storage(schema name, ahead integer DEFAULT 7, keep interval DEFAULT NULL)
-LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_make_partitions(schema name, ahead integer, keep interval)
+RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
 SET row_security = off
@@ -13,7 +16,6 @@ DECLARE
     default_partition regclass;
     step interval;
     unit text;
-    owner name;
     oldest timestamptz := now() - keep;
     part record;
     part_name text;
@@ -23,10 +25,7 @@ DECLARE
     moves boolean;
     came boolean;
 BEGIN
-    IF to_regclass(format('%I.storage_settings', schema)) IS NULL THEN
-        RAISE EXCEPTION 'schema "%" is no storage', schema
-            USING ERRCODE = 'undefined_object', HINT = 'Make one with CALL key_vault.create_storage().';
-    END IF;
+    PERFORM key_vault_internal.storage_check_relations(schema);
     IF ahead IS NULL OR ahead NOT BETWEEN 0 AND 1000 THEN
         RAISE EXCEPTION 'ahead must be from 0 to 1000 partitions' USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -37,8 +36,8 @@ BEGIN
     step := ('1 ' || unit)::interval;
 
     FOREACH parent IN ARRAY ARRAY[format('%I.uplink', schema), format('%I.downlink', schema)]::regclass[] LOOP
-        SELECT r.rolname, format('%I.%I', schema, c.relname || '_default')::regclass INTO owner, default_partition
-          FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE c.oid = parent;
+        SELECT format('%I.%I', schema, c.relname || '_default')::regclass INTO default_partition
+          FROM pg_class c WHERE c.oid = parent;
         -- One run at a time; readers and writers go on.
         EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', parent);
 
@@ -88,9 +87,6 @@ BEGIN
             END IF;
             EXECUTE format('CREATE TABLE %I.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING COMPRESSION)',
                            schema, part_name, parent);
-            IF owner <> current_user THEN
-                EXECUTE format('ALTER TABLE %I.%I OWNER TO %I', schema, part_name, owner);
-            END IF;
             EXECUTE format('WITH moved AS (DELETE FROM %s WHERE received_at >= $1 AND received_at < $2 RETURNING *)
                             INSERT INTO %I.%I SELECT * FROM moved', default_partition, schema, part_name)
               USING start, start + step;
@@ -100,5 +96,11 @@ BEGIN
     END LOOP;
 END
 $$;
+COMMENT ON FUNCTION key_vault_internal.storage_make_partitions(name, integer, interval) IS
+'what maintain_storage() does, with the rights of the current role';
+
+CREATE OR REPLACE PROCEDURE key_vault.maintain_storage(schema name, ahead integer DEFAULT 7, keep interval DEFAULT NULL)
+AS 'MODULE_PATHNAME', 'key_vault_maintain_storage'
+LANGUAGE C;
 COMMENT ON PROCEDURE key_vault.maintain_storage(name, integer, interval) IS
-'for a storage made by create_storage: makes the partitions of now and so many intervals ahead, moves what came for other times out of the default partitions into their own, and, given keep, drops uplinks and downlinks that are older (whole partitions); sessions are kept. To be run from time to time, by pg_cron for instance';
+'for a storage made by create_storage, by its owner or whoever has the owner''s rights, and run as the owner: makes the partitions of now and so many intervals ahead, moves what came for other times out of the default partitions into their own, and, given keep, drops uplinks and downlinks that are older (whole partitions); sessions are kept. To be run from time to time, by pg_cron for instance';

@@ -72,12 +72,12 @@ $$;
 COMMENT ON FUNCTION key_vault_internal.storage_reject_line(text, text) IS
 'keeps a line that cannot be looked through for keys in rejected, wrapped whole';
 
-CREATE OR REPLACE FUNCTION key_vault_internal.storage_replay_rejected(OUT opened bigint, OUT stored bigint,
-                                                                      OUT rejected bigint)
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_try_rejected(OUT opened bigint, OUT stored bigint, OUT rejected bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
     one record;
 BEGIN
+    PERFORM key_vault_internal.storage_check_relations(current_schema());
     opened := 0;
     stored := 0;
     rejected := 0;
@@ -115,5 +115,12 @@ BEGIN
     END LOOP;
 END
 $$;
+COMMENT ON FUNCTION key_vault_internal.storage_try_rejected() IS
+'what storage_replay_rejected() does, with the rights of the current role';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_replay_rejected(OUT opened bigint, OUT stored bigint,
+                                                                      OUT rejected bigint)
+AS 'MODULE_PATHNAME', 'key_vault_storage_replay_rejected'
+LANGUAGE C;
 COMMENT ON FUNCTION key_vault_internal.storage_replay_rejected() IS
-'opens the key envelopes of a storage whose KEK was unknown before, and tries its rejected messages again';
+'opens the key envelopes of a storage whose KEK was unknown before, and tries its rejected messages again; runs as the storage''s owner for superusers and others with the owner''s rights';

@@ -82,6 +82,47 @@ $$;
 COMMENT ON FUNCTION key_vault_internal.storage_check_schema(name) IS
 'an error where other roles than the current one, its members and superusers may create objects in a schema that is to have a storage, or have functions in it';
 
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_setting(settings regclass, name text)
+RETURNS text AS 'MODULE_PATHNAME', 'key_vault_storage_setting'
+LANGUAGE C STABLE STRICT;
+COMMENT ON FUNCTION key_vault_internal.storage_setting(regclass, text) IS
+'a column of type text of the row of a table storage_settings, read without running code of the table''s owner; NULL where it is not there, or not for the current role to read';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_check_relations(schema name)
+RETURNS void LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    storage_owner oid;
+    others text;
+BEGIN
+    SELECT c.relowner INTO storage_owner FROM pg_class c WHERE c.oid = to_regclass(format('%I.storage_settings', schema));
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'schema "%" is no storage', schema
+            USING ERRCODE = 'undefined_object', HINT = 'Make one with CALL key_vault.create_storage().';
+    END IF;
+    WITH RECURSIVE relation (oid) AS (
+        SELECT c.oid FROM pg_class c
+         WHERE c.relnamespace = to_regnamespace(quote_ident(schema))
+           AND c.relname IN ('storage_settings', 'application', 'device', 'session', 'uplink', 'downlink', 'inbox', 'rejected',
+                             'rejected_key', 'uplink_decrypted', 'device_latest', 'uplink_default', 'downlink_default')
+        UNION
+        SELECT i.inhrelid FROM pg_inherits i JOIN relation r ON r.oid = i.inhparent
+    )
+    SELECT string_agg(format('%s (%s)', c.oid::regclass, quote_ident(pg_get_userbyid(c.relowner))), ', ' ORDER BY c.oid::regclass::text)
+      INTO others
+      FROM relation r JOIN pg_class c ON c.oid = r.oid
+     WHERE c.relowner <> storage_owner;
+    IF others IS NOT NULL THEN
+        RAISE EXCEPTION 'storage "%" has tables or views of other roles', schema
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = format('They are: %s. The storage belongs to role "%s", as whom triggers on them would run.', others, pg_get_userbyid(storage_owner)),
+                  HINT = format('Make that role their owner: ALTER TABLE ... OWNER TO %I.', pg_get_userbyid(storage_owner));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION key_vault_internal.storage_check_relations(name) IS
+'an error where a schema has no storage, or one of whose tables, partitions and views some belong to another role than its table storage_settings: it names them';
+
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_check(schema name)
 RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
@@ -93,11 +134,8 @@ BEGIN
     IF schema IS NULL THEN
         RAISE EXCEPTION 'schema of a storage must not be NULL' USING ERRCODE = 'null_value_not_allowed';
     END IF;
-    settings := to_regclass(format('%I.storage_settings', schema));
-    IF settings IS NULL THEN
-        RAISE EXCEPTION 'schema "%" is no storage', schema
-            USING ERRCODE = 'undefined_object', HINT = 'Make one with CALL key_vault.create_storage().';
-    END IF;
+    PERFORM key_vault_internal.storage_check_relations(schema);
+    settings := format('%I.storage_settings', schema)::regclass;
     SELECT pg_get_userbyid(c.relowner) INTO owner FROM pg_class c WHERE c.oid = settings;
     IF owner <> current_user THEN
         RAISE EXCEPTION 'must be owner of storage "%"', schema
@@ -105,7 +143,7 @@ BEGIN
                   DETAIL = format('It belongs to role "%s", and so does what is made for it.', owner),
                   HINT = format('Connect as that role, or SET ROLE %I.', owner);
     END IF;
-    EXECUTE format('SELECT to_jsonb(s) ->> ''version'' FROM %s s', settings) INTO version;
+    version := key_vault_internal.storage_setting(settings, 'version');
     IF string_to_array(version, '.')::integer[]
        > string_to_array(key_vault_internal.storage_version(), '.')::integer[]
     THEN
@@ -141,14 +179,35 @@ $$;
 COMMENT ON FUNCTION key_vault_internal.storage_build() IS
 'makes what a storage of this version has in the schema that comes first in search_path, and drops what older versions had besides';
 
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_bring_up_to_date(schema name, label text, keep boolean)
+RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM key_vault_internal.storage_check_relations(schema);
+    PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
+    PERFORM key_vault_internal.storage_build();
+    IF label IS NOT NULL OR keep IS NOT NULL THEN
+        PERFORM key_vault_internal.storage_set(label, NULL, keep);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION key_vault_internal.storage_bring_up_to_date(name, text, boolean) IS
+'what storage_update() does, with the rights of the current role';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_update(schema name, label text, keep boolean)
+RETURNS void AS 'MODULE_PATHNAME', 'key_vault_storage_update'
+LANGUAGE C;
+COMMENT ON FUNCTION key_vault_internal.storage_update(name, text, boolean) IS
+'brings a storage up to date and changes its settings (NULL leaves one as it is), as its owner: triggers on its tables are the owner''s code';
+
 CREATE OR REPLACE FUNCTION key_vault.storages(OUT schema name, OUT owner name, OUT version text, OUT to_do text)
 RETURNS SETOF record LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-SET row_security = off AS $$
+SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     one record;
     others text;
+    numbers integer[];
     known integer[] := string_to_array(key_vault_internal.storage_version(), '.')::integer[];
 BEGIN
     FOR one IN
@@ -156,9 +215,7 @@ BEGIN
                key_vault_internal.storage_is_other(n.nspowner, s.relowner) AS schema_is_others,
                EXISTS (SELECT FROM pg_attribute a
                         WHERE a.attrelid = s.oid AND a.attname = 'version' AND NOT a.attisdropped) AS has_version,
-               -- To read such a table runs no code of its owner.
-               NOT s.relrowsecurity AND NOT s.relhasrules AND has_schema_privilege(s.relnamespace, 'USAGE')
-                   AND has_table_privilege(s.oid, 'SELECT') AS is_readable,
+               has_schema_privilege(s.relnamespace, 'USAGE') AS is_readable,
                (SELECT p.proconfig FROM pg_proc p
                  WHERE p.pronamespace = s.relnamespace AND p.proname = 'ingest_line' AND p.pronargs = 0) AS proconfig
           FROM pg_class s JOIN pg_namespace n ON n.oid = s.relnamespace
@@ -175,13 +232,15 @@ BEGIN
         IF NOT one.has_version THEN
             version := '1.0';
         ELSIF one.is_readable THEN
-            EXECUTE format('SELECT (SELECT s.version FROM ONLY %s s)', one.settings) INTO version;
+            version := key_vault_internal.storage_setting(one.settings, 'version');
         END IF;
-        IF version !~ '^[0-9]+([.][0-9]+)*$' OR string_to_array(version, '.')::integer[] < known
+        -- Another owner's table may have anything in it.
+        numbers := CASE WHEN version ~ '^[0-9]{1,4}([.][0-9]{1,4}){0,3}$' THEN string_to_array(version, '.')::integer[] END;
+        IF version IS NOT NULL AND (numbers IS NULL OR numbers < known)
            OR one.proconfig IS DISTINCT FROM ARRAY[format('search_path=%I, pg_temp', schema)] AND version IS NOT NULL
         THEN
             to_do := format('CALL key_vault.update_storage(%L);', schema);
-        ELSIF string_to_array(version, '.')::integer[] > known THEN
+        ELSIF numbers > known THEN
             to_do := 'ALTER EXTENSION key_vault UPDATE;';
         END IF;
         others := key_vault_internal.storage_other_creators(one.relnamespace, one.relowner);
@@ -204,8 +263,7 @@ SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning AS $$
 BEGIN
     PERFORM key_vault_internal.storage_check(schema);
-    PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
-    PERFORM key_vault_internal.storage_build();
+    PERFORM key_vault_internal.storage_update(schema, NULL, NULL);
 END
 $$;
 COMMENT ON PROCEDURE key_vault.update_storage(name) IS
