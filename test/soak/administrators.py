@@ -33,6 +33,10 @@ class Administrator(Session):
 class Rotator(Administrator):
     """Rotates, rolls back, and in place of a KEK that became known puts another at once."""
 
+    def explained(self, sqlstate, start, end):
+        # Between the reload and root_key_rotate() the new root key seals nothing yet.
+        return super().explained(sqlstate, start, end) or sqlstate == "KV106"
+
     def step(self):
         label = TRANSPORT if self.rng.random() < 0.05 else self.rng.choice(self.soak.labels)
         kind = self.rng.random()

@@ -35,7 +35,8 @@ class BigRewrapper(Session):
     role = "keeper"
 
     def explained(self, sqlstate, start, end):
-        return self.withdrawn(sqlstate, start, end)
+        # Between the reload and root_key_rotate() the new root key seals nothing yet.
+        return self.withdrawn(sqlstate, start, end) or sqlstate == "KV106"
 
     def step(self):
         self.sql("SELECT key_vault.kek_rotate('big')")

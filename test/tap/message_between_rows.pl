@@ -26,7 +26,7 @@ $node->safe_psql('postgres', q{
 });
 use_library($node, 'postgres', build_changed('waits', 'src/vault/kek.c',
     [ qr/^(#include "postgres.h")$/m, sub { qq{$1\n\n#include "utils/builtins.h"} } ],
-    [   qr/^(\t\t\tbool\t\tfound = kek_row_by_id\(&kek->kek_id, &row\);)$/m,
+    [   qr/^(\t\t\tkek->withdrawn = !kek_row_by_id\(&kek->kek_id, &row\) \|\| !same_kek\(&row, &kek->row\);)$/m,
         sub {
             "$1\n\n\t\t\t(void) DirectFunctionCall1(pg_advisory_lock_shared_int8, Int64GetDatum(1));\n"
               . "\t\t\t(void) DirectFunctionCall1(pg_advisory_unlock_shared_int8, Int64GetDatum(1));";
