@@ -63,12 +63,6 @@ root_key_forget_all(void)
 	MemoryContextDelete(list->context);
 }
 
-void
-root_key_assign(const char *newval, void *extra)
-{
-	root_key_forget_all();
-}
-
 static const RootKeyProvider *
 provider_of(const char *uri)
 {

@@ -19,9 +19,6 @@ extern char *root_key_setting;
 /* The setting's check hook: refuses what can never be a list of root keys. */
 extern bool root_key_check_setting(char **newval, void **extra, GucSource source);
 
-/* The setting's assign hook: whatever was loaded under the old one is wiped. */
-extern void root_key_assign(const char *newval, void *extra);
-
 /* The next use reads the root keys anew, whatever this backend has of them. */
 extern void root_key_forget_all(void);
 

@@ -1,6 +1,6 @@
 -- KEKs, the privileges on their labels, and what is to be destroyed: the tables.
 
--- src/vault/kek_row.c reads the columns by their numbers.
+-- src/catalog/kek_row.c reads the columns by their numbers.
 CREATE TABLE key_vault.kek (
     kek_id           uuid NOT NULL,
     label            text COLLATE "C" NOT NULL CHECK (label <> ''),

@@ -1,6 +1,6 @@
 -- How far rewrap_all() has come: a table, and the view that shows it.
 
--- src/vault/rewrap_progress.c writes it.
+-- src/admin/rewrap_progress.c writes it.
 CREATE TABLE key_vault.rewrap_state (
     label       text COLLATE "C" NOT NULL,
     relation    oid NOT NULL,

@@ -1,6 +1,6 @@
 -- The type lorawan_frame: a frame taken apart.
 
--- src/functions/lorawan_frame_functions.c sets the columns by their numbers.
+-- src/functions/lorawan_frame.c sets the columns by their numbers.
 CREATE TYPE key_vault.lorawan_frame AS (
     mtype        text,
     uplink       boolean,
