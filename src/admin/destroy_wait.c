@@ -54,7 +54,6 @@
 #include "../catalog/lock_wait.h"
 #include "../catalog/vault_tables.h"
 #include "../common/errors.h"
-#include "../vault/wrapping.h"
 #include "destroy_wait.h"
 
 /* Not those of pg_advisory_lock(), rewrap_all() and the labels. */
@@ -161,26 +160,6 @@ wait_for_administrators(LockPatience *patience, const char *label)
 	}
 }
 
-static KekRow *
-find_version(const char *label, int32 version)
-{
-	List	   *rows = kek_rows_by_label(label);
-	ListCell   *cell;
-
-	foreach(cell, rows)
-	{
-		KekRow	   *row = lfirst(cell);
-
-		if (row->version == version)
-			return row;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_KEK_UNKNOWN),
-			 rows == NIL ? errmsg("KEK label \"%s\" does not exist", label) :
-			 errmsg("KEK label \"%s\" has no version %d", label, version),
-			 errhint("The view key_vault.keks lists the versions.")));
-}
-
 static void
 check_state(const KekRow *row)
 {
@@ -245,7 +224,7 @@ wait_for_others(LockPatience *patience, const char *label, int32 version)
 	kek_label_check(label);
 	access_require(label, KEK_ADMIN);
 	register_callbacks();
-	row = find_version(label, version);
+	row = kek_row_existing(label, version);
 	check_state(row);
 	if (find_awaited(row))
 		return;
@@ -257,7 +236,7 @@ wait_for_others(LockPatience *patience, const char *label, int32 version)
 	 * Before the transactions are listed: whoever begins later sees this
 	 * state.
 	 */
-	row = find_version(label, version);
+	row = kek_row_existing(label, version);
 	check_state(row);
 	foreach(cell, lock_wait_open_transactions())
 		wait_or_refuse(patience, lfirst(cell));

@@ -57,38 +57,6 @@ kek_begin_administration(const char *label)
 	begin_work_on(label, LABEL_LOCK_VERSIONS);
 }
 
-/* The versions of a label, newest first; an error when there are none. */
-static List *
-existing_versions(const char *label)
-{
-	List	   *rows = kek_rows_by_label(label);
-
-	if (rows == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_KEK_UNKNOWN),
-				 errmsg("KEK label \"%s\" does not exist", label),
-				 errhint("The view key_vault.keks lists the labels.")));
-	return rows;
-}
-
-static KekRow *
-existing_version(const char *label, int32 version)
-{
-	ListCell   *cell;
-
-	foreach(cell, existing_versions(label))
-	{
-		KekRow	   *row = lfirst(cell);
-
-		if (row->version == version)
-			return row;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_KEK_UNKNOWN),
-			 errmsg("KEK label \"%s\" has no version %d", label, version),
-			 errhint("The view key_vault.keks lists the versions.")));
-}
-
 /*
  * Locks the row of a version, which waits for whoever has changed it and not
  * committed, unless nowait is true; returns it as it is then.
@@ -96,7 +64,7 @@ existing_version(const char *label, int32 version)
 static KekRow *
 lock_version(const char *label, int32 version, bool nowait)
 {
-	KekRow	   *row = existing_version(label, version);
+	KekRow	   *row = kek_row_existing(label, version);
 	ExtensionOwner owner;
 	Oid			types[] = {UUIDOID};
 	Datum		values[] = {UUIDPGetDatum(&row->kek_id)};
@@ -107,7 +75,7 @@ lock_version(const char *label, int32 version, bool nowait)
 							"SELECT FROM key_vault.kek WHERE kek_id = $1 FOR NO KEY UPDATE",
 							lengthof(types), types, values, NULL);
 	extension_owner_end(&owner);
-	return existing_version(label, version);
+	return kek_row_existing(label, version);
 }
 
 /* One version, whatever the others are: waits for no other administrator. */
@@ -359,7 +327,7 @@ kek_rotate(const char *label, const char *provider)
 	const KekRow *newest;
 
 	kek_begin_administration(label);
-	rows = existing_versions(label);
+	rows = kek_rows_existing(label);
 	newest = linitial(rows);
 	return add_random_version(label, rows, newest->key_bits,
 							  provider == NULL ? newest->provider : checked_provider(provider),
@@ -416,7 +384,7 @@ kek_resume(const char *label, int32 version)
 	state = row->suspended_from;
 
 	/* The label went on without it: it no longer wraps. */
-	if (state == KEK_ACTIVE && active_version(existing_versions(label)) != NULL)
+	if (state == KEK_ACTIVE && active_version(kek_rows_existing(label)) != NULL)
 		state = KEK_DEACTIVATED;
 	change_state(row, state, "resumed");
 }

@@ -18,6 +18,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "../common/errors.h"
 #include "kek_row.h"
 #include "lock_wait.h"
 #include "vault_tables.h"
@@ -176,6 +177,37 @@ kek_rows_by_label(const char *label)
 	rows = scan_label_index(1, &key);
 	list_sort(rows, newest_first);
 	return rows;
+}
+
+List *
+kek_rows_existing(const char *label)
+{
+	List	   *rows = kek_rows_by_label(label);
+
+	if (rows == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_KEK_UNKNOWN),
+				 errmsg("KEK label \"%s\" does not exist", label),
+				 errhint("The view key_vault.keks lists the labels.")));
+	return rows;
+}
+
+KekRow *
+kek_row_existing(const char *label, int32 version)
+{
+	ListCell   *cell;
+
+	foreach(cell, kek_rows_existing(label))
+	{
+		KekRow	   *row = lfirst(cell);
+
+		if (row->version == version)
+			return row;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_KEK_UNKNOWN),
+			 errmsg("KEK label \"%s\" has no version %d", label, version),
+			 errhint("The view key_vault.keks lists the versions.")));
 }
 
 int

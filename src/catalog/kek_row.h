@@ -54,6 +54,12 @@ extern bool kek_row_by_id(const pg_uuid_t *kek_id, KekRow *row);
 /* All versions of a label, in descending order; a list of KekRow pointers. */
 extern List *kek_rows_by_label(const char *label);
 
+/* The same; an error when there are none. */
+extern List *kek_rows_existing(const char *label);
+
+/* One version of a label, or an error. */
+extern KekRow *kek_row_existing(const char *label, int32 version);
+
 /*
  * How many KEKs of the table are not destroyed, and one of them.  Uses no index, so it
  * works while the table is being dropped.
