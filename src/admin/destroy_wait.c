@@ -42,7 +42,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -54,6 +53,7 @@
 #include "../catalog/lock_wait.h"
 #include "../catalog/vault_tables.h"
 #include "../common/errors.h"
+#include "../common/subtransaction.h"
 #include "destroy_wait.h"
 
 /* Not those of pg_advisory_lock(), rewrap_all() and the labels. */
@@ -358,40 +358,27 @@ static bool
 try_to_hold_relations(LockPatience *patience, int64 limit_us, LockWait *blocker)
 {
 	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner resource_owner = CurrentResourceOwner;
+	Subtransaction subtransaction;
 	List	   *locked = list_copy(held_relations);
 	LockWait   *volatile late = NULL;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
+	subtransaction_begin(&subtransaction);
 	PG_TRY();
 	{
 		late = hold_relations(patience, limit_us, &locked);
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = resource_owner;
-		ReThrowError(error);
+		ReThrowError(subtransaction_catch(&subtransaction));
 	}
 	PG_END_TRY();
-	if (late == NULL)
-		ReleaseCurrentSubTransaction();
-	else
-		RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = resource_owner;
 	if (late != NULL)
 	{
+		subtransaction_roll_back(&subtransaction);
 		*blocker = *late;
 		return false;
 	}
+	subtransaction_commit(&subtransaction);
 
 	MemoryContextSwitchTo(TopTransactionContext);
 	held_relations = list_copy(locked);

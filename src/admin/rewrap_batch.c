@@ -20,7 +20,6 @@
 #include "postgres.h"
 
 #include "access/table.h"
-#include "access/xact.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
@@ -35,12 +34,12 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
 #include "../catalog/key_columns.h"
 #include "../catalog/key_count.h"
+#include "../common/subtransaction.h"
 #include "rewrap_batch.h"
 #include "rewrap_work.h"
 
@@ -327,15 +326,14 @@ outcome_of(const ErrorData *error, Phase phase)
 static RewrapOutcome
 with_table(TableWork *work, LOCKMODE lock, void (*function) (TableWork *))
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner resource_owner = CurrentResourceOwner;
+	Subtransaction subtransaction;
 	RewrapBatch *batch = work->batch;
 	volatile RewrapOutcome outcome = REWRAP_OK;
 
 	work->caller = GetUserId();
-	work->context = context;
+	work->context = CurrentMemoryContext;
 	work->phase = OPENING;
-	BeginInternalSubTransaction(NULL);
+	subtransaction_begin(&subtransaction);
 	PG_TRY();
 	{
 		int			nestlevel = NewGUCNestLevel();
@@ -363,20 +361,12 @@ with_table(TableWork *work, LOCKMODE lock, void (*function) (TableWork *))
 		SPI_finish();
 		PopActiveSnapshot();
 		AtEOXact_GUC(false, nestlevel);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = resource_owner;
+		subtransaction_commit(&subtransaction);
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData  *error = subtransaction_catch(&subtransaction);
 
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = resource_owner;
 		if (ends_run(error, work->phase))
 			ReThrowError(error);
 		batch->error = error;

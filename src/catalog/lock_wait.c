@@ -14,7 +14,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -28,10 +27,9 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
+#include "../common/subtransaction.h"
 #include "lock_wait.h"
 
 /* So long is waited without a word (microseconds). */
@@ -135,12 +133,11 @@ lock_wait_name(const LockWait *wait)
 static bool
 wait_slice(const LockWait *wait, int slice_ms)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner resource_owner = CurrentResourceOwner;
+	Subtransaction subtransaction;
 	int			save_lock_timeout = LockTimeout;
 	volatile bool over = true;
 
-	BeginInternalSubTransaction(NULL);
+	subtransaction_begin(&subtransaction);
 	PG_TRY();
 	{
 		LockTimeout = slice_ms;
@@ -151,21 +148,14 @@ wait_slice(const LockWait *wait, int slice_ms)
 		else
 			(void) VirtualXactLock(wait->vxid, true);
 		LockTimeout = save_lock_timeout;
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = resource_owner;
+		subtransaction_commit(&subtransaction);
 	}
 	PG_CATCH();
 	{
 		ErrorData  *error;
 
 		LockTimeout = save_lock_timeout;
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = resource_owner;
+		error = subtransaction_catch(&subtransaction);
 		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
 			ReThrowError(error);
 		over = false;
