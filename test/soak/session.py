@@ -121,6 +121,8 @@ class Session(threading.Thread):
             self.soak.errors.add((kind, sqlstate))
             if sqlstate == "40P01" and " on relation " in str(error) and not self.steps_back:
                 self.soak.fault("deadlock over a table", f"{self.name}: {error} in: {sql[:300]}")
+            elif sqlstate == "40P01" and " on advisory lock " in str(error):
+                self.soak.fault("deadlock over a label", f"{self.name}: {error} in: {sql[:300]}")
             elif not self._explained(sqlstate, start, end):
                 self.soak.fault("unexpected error", f"{self.name}: {sqlstate} {error} in: {sql[:300]}")
             if lost:
