@@ -1,46 +1,60 @@
+# Builds the extension by PGXS, here or in another directory (a VPATH build, as Debian's pg_buildext makes it):
+#   make -f /source/of/key_vault/Makefile PG_CONFIG=/usr/lib/postgresql/17/bin/pg_config
+# PostgreSQL finds sources by the first makefile's directory or by VPATH; so does this.
+source_dir := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
+
 EXTENSION = key_vault
 # A dump of a database with an earlier version is restored into that version, and then updated.
 DATA = src/sql/released/key_vault--1.0.sql
 DATA_built = key_vault--1.1.sql key_vault--1.0--1.1.sql
 PGFILEDESC = "key_vault - wrapped LoRaWAN session keys"
 
+# Into PostgreSQL's directory of programs; packages put them into the path.
+SCRIPTS = bin/key_vault_make_root_key integration/mqtt/key_vault_ingest
+
 MODULE_big = key_vault
-OBJS = \
-	$(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c))) \
-	$(WIN32RES)
+OBJS := $(patsubst $(source_dir)/%.c,%.o,$(sort $(wildcard $(source_dir)/src/*.c $(source_dir)/src/*/*.c)))
+# An empty list would be linked to an empty library without an error.
+$(if $(OBJS),,$(error no source of key_vault in $(source_dir)/src))
+OBJS += $(WIN32RES)
 
 # The install script, in the order in which its pieces need each other.
-SQL = $(patsubst %,src/sql/%.sql, \
+SQL = $(patsubst %,$(source_dir)/src/sql/%.sql, \
 	schema internal_schema \
 	wrapped_key/shell_type wrapped_key/input_output wrapped_key/type \
 	wrapped_key/comparison wrapped_key/operators wrapped_key/qualified_operators \
-	trigger_functions kek audit_log kek_views kek_admin monitoring \
-	key_envelope keys kek_usage kek_destroy drop_guard rewrap_progress rewrap_all \
+	trigger_functions local_role kek audit_log kek_views kek_admin monitoring \
+	key_envelope keys key_envelope_columns kek_usage check_keys kek_destroy drop_guard rewrap_progress rewrap_all \
 	lorawan/payload lorawan/f_opts lorawan/join lorawan/frame_type lorawan/frame \
-	lorawan/mic lorawan/join_mic seal cache \
-	storage/event_type storage/message_fields storage/events storage/plaintext_keys \
-	storage/session storage/rejected storage/ingest storage/tables storage/views storage/functions \
-	storage/version storage/create storage/maintain storage/for_storages_of_1_0)
+	lorawan/mic lorawan/join_mic seal cache explain_key \
+	storage/event_type storage/text_bytes storage/events \
+	storage/session storage/rejected storage/ingest storage/leaves storage/stored_at storage/left_out storage/tables storage/views storage/functions \
+	storage/version storage/create storage/move_session storage/maintain storage/for_storages_of_1_0 \
+	health)
 
 # From 1.0 to 1.1: pieces that are safe to run again, for all they do is CREATE OR REPLACE, and ...
-UPDATE = $(patsubst %,src/sql/%.sql, \
+UPDATE = $(patsubst %,$(source_dir)/src/sql/%.sql, \
 	internal_schema update/1.0--1.1/moved_objects update/1.0--1.1/kek_table \
 	wrapped_key/input_output wrapped_key/comparison wrapped_key/qualified_operators \
-	trigger_functions kek_views kek_admin monitoring keys kek_usage kek_destroy drop_guard rewrap_all \
+	trigger_functions local_role update/1.0--1.1/kek_privilege_table \
+	kek_views kek_admin monitoring keys key_envelope_columns kek_usage check_keys kek_destroy drop_guard rewrap_all \
 	lorawan/payload lorawan/f_opts lorawan/join lorawan/frame lorawan/mic lorawan/join_mic \
-	seal cache \
-	storage/message_fields storage/events storage/plaintext_keys \
-	storage/session storage/rejected storage/ingest storage/tables storage/views storage/functions \
-	storage/version storage/create storage/maintain storage/for_storages_of_1_0 \
+	seal cache explain_key \
+	storage/text_bytes storage/events \
+	storage/session storage/rejected storage/ingest storage/leaves storage/stored_at storage/left_out storage/tables storage/views storage/functions \
+	storage/version storage/create storage/move_session storage/maintain storage/for_storages_of_1_0 \
+	health \
 	update/1.0--1.1/privileges)
 
 # ... pieces of which only the comments are.
-UPDATE_COMMENTS = $(patsubst %,src/sql/%.sql, \
+UPDATE_COMMENTS = $(patsubst %,$(source_dir)/src/sql/%.sql, \
 	schema wrapped_key/type wrapped_key/operators kek audit_log key_envelope rewrap_progress \
 	lorawan/frame_type storage/event_type)
 
 # PKCS#11 is p11-kit's headers; its library is loaded where a token is configured.
-PG_CPPFLAGS = $(shell pkg-config --cflags p11-kit-1 2>/dev/null || echo -I/usr/include/p11-kit-1)
+# The same sources give the same library, wherever they are: no path of this directory goes into it.
+PG_CPPFLAGS = $(shell pkg-config --cflags p11-kit-1 2>/dev/null || echo -I/usr/include/p11-kit-1) \
+	-ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(abspath $(source_dir))/= -ffile-prefix-map=$(source_dir)/=
 
 # What PostgreSQL's own headers and conventions do not keep to is left out;
 # clang knows no -Wclobbered, which misjudges PG_TRY().
@@ -50,17 +64,42 @@ PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare \
 # Calls inside the library stay inside, whatever other libraries export.
 SHLIB_LINK = -lcrypto -Wl,-Bsymbolic
 
+EXTRA_CLEAN = built_for
+
 # In between, the tests are in no order.
 REGRESS = setup \
-	$(filter-out setup teardown,$(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))) \
+	$(filter-out setup teardown,$(patsubst %.sql,%,$(sort $(notdir $(wildcard $(source_dir)/sql/*.sql))))) \
 	teardown
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
+# make would take objects and scripts that it finds among the sources for those of this build.
+ifneq ($(abspath $(source_dir)),$(CURDIR))
+ifneq ($(wildcard $(addprefix $(source_dir)/,built_for $(OBJS) $(DATA_built))),)
+$(error $(source_dir) has a build of its own: run "make clean" there first)
+endif
+endif
+
 # No dependency tracking without --enable-depend: all depends on every header.
-$(OBJS): $(wildcard src/*/*.h)
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(source_dir)/src/*/*.h) built_for
+
+# Names the PostgreSQL that the objects are for. Where they were built for another one, or for another minor
+# version, they are built anew.
+built_for: FORCE
+	@mkdir -p $(sort $(dir $(OBJS)))
+	@echo 'PostgreSQL $(VERSION), headers in $(includedir_server)' >$@.tmp
+	@if cmp -s $@.tmp $@; then rm $@.tmp; else mv $@.tmp $@; fi
+
+.PHONY: FORCE
+FORCE:
+
+# Headers of a minor version may call functions that an older one does not have, and then the library does not load.
+install: say_minimum
+.PHONY: say_minimum
+say_minimum: all
+	@echo 'key_vault: this build needs PostgreSQL $(VERSION), or a later $(MAJORVERSION).x'
 
 # psql would run a script to no purpose: only CREATE and ALTER EXTENSION may.
 # Arguments: what the file's name is, the command that loads it
@@ -80,3 +119,15 @@ key_vault--1.0--1.1.sql: $(UPDATE) $(UPDATE_COMMENTS)
 	  cat $(UPDATE) | grep -v '^GRANT SELECT ON ' && \
 	  awk '/^COMMENT ON / { comment = 1 } comment; /;$$/ { comment = 0 }' $(UPDATE_COMMENTS); } \
 	  >$@.tmp && mv $@.tmp $@
+
+# What is released: the sources as they are committed, for PGXN and for packages.
+distribution = key_vault-$(shell sed -n 's/^   "version": "\(.*\)",$$/\1/p' $(source_dir)/META.json)
+.PHONY: dist
+dist:
+	git -C $(source_dir) archive --format=zip --prefix=$(distribution)/ -o $(CURDIR)/$(distribution).zip HEAD
+	git -C $(source_dir) archive --format=tar.gz --prefix=$(distribution)/ -o $(CURDIR)/$(distribution).tar.gz HEAD
+
+# Before a release: whether all that names its version agrees, and everything is committed.
+.PHONY: release-check
+release-check:
+	$(source_dir)/test/release_check

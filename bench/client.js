@@ -1,6 +1,6 @@
-// Reads rows "key, dev_addr, f_cnt, frm_payload" (hexadecimal, tab between) and
-// decrypts them with lora-packet; prints how many milliseconds that took, the reading
-// included.
+// Reads rows "key, dev_addr, f_cnt, frm_payload" (hexadecimal, with tabs between) and
+// decrypts them with lora-packet; prints how many milliseconds that took, together with
+// the reading.
 "use strict";
 
 const readline = require("readline");

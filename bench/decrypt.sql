@@ -1,6 +1,7 @@
--- The tables of the decryption benchmark: :rows uplinks with payloads of 20 bytes,
--- as a storage integration keeps them, spread at random over 10, 10,000 and 1,000,000 session keys.  The floor is the same
--- query with a function that only copies its payload.
+-- The tables of the decryption benchmark: :rows uplinks with payloads of 20 bytes, in the form
+-- in which a storage integration keeps them, spread at random over 10, 10,000 and 1,000,000 session
+-- keys.  The floor, which the results are compared with, is the same query with a function that
+-- only copies its payload.
 SET client_min_messages = warning;
 CREATE EXTENSION key_vault;
 CREATE FUNCTION floor_copy(key_vault.wrapped_key, bytea, bigint, bytea) RETURNS bytea

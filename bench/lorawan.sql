@@ -1,5 +1,5 @@
--- The tables of the benchmark of MICs and joins: the frames that the payloads of decrypt.sql
--- came in, with their MICs, and the two frames of joins of 1,000 devices.
+-- The tables of the benchmark of MICs and joins: whole frames with the payloads of decrypt.sql
+-- and with MICs, and the join-request and join-accept of 1,000 devices.
 SET client_min_messages = warning;
 CREATE FUNCTION floor_verify(key_vault.wrapped_key, bigint, bytea) RETURNS boolean
     AS :'floor', 'floor_verify' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10;

@@ -1,13 +1,13 @@
-# The throwaway server of the benchmarks, which source this file after they have read
-# their arguments; they end, and it is stopped and removed.  Sourced, not run.
+# The throwaway server of the benchmarks.  A benchmark sources this file after it has read
+# its arguments; when the benchmark ends, the server is stopped and removed.
 # shellcheck shell=bash
 
 . test/lib/packages.sh
 . test/lib/server.sh
 . test/lib/copy.sh
 
-# Builds and installs the extension, and starts a server whose psql is found by itself.
-# Its directory is $server; what a benchmark writes goes to $work.
+# Builds and installs the extension, and starts a server that psql finds without arguments.
+# Its directory is $server; a benchmark writes its files to $work.
 start_bench_server() # ["NAME = VALUE"...]
 {
     version=$(pg_version)
@@ -23,7 +23,7 @@ start_bench_server() # ["NAME = VALUE"...]
     as_root make -s -C "$work/build" PG_CONFIG="$bindir/pg_config" install >/dev/null
     server_dir "$server"
     make_server "$server" 'unix_socket_permissions = 0777' 'jit = off' 'max_parallel_workers_per_gather = 0' "$@"
-    # Whoever runs the benchmark connects.
+    # The user who runs the benchmark must be able to connect.
     chmod 711 "$server"
     start_server "$server"
     use_server "$server"
@@ -32,7 +32,7 @@ start_bench_server() # ["NAME = VALUE"...]
 
 stop_bench_server()
 {
-    # What runs in the background ends by this.
+    # Jobs in the background end when they find this file.
     touch "$work/stop"
     wait
     stop_server "$server"

@@ -15,15 +15,15 @@ INSERT INTO bench.uplink (received_at, dev_eui, session_key_id, f_cnt, f_port, e
 SELECT date_trunc('month', now(), 'UTC') + interval '28 days' * (n / :rows::float8), int8send(d), sha256(int8send(d)), n, 1, true,
        int4send(d), substr(sha256(int4send(n)), 1, 20), 'bench'
   FROM (SELECT n, 1 + floor(random() * :sessions)::integer AS d FROM generate_series(1, :rows) n) u;
--- What a report in pgcrypto gets for nothing: keys in the clear.
+-- Keys in the clear, for the report with pgcrypto, which need not unwrap them.
 CREATE UNLOGGED TABLE clear_key AS SELECT dev_eui, session_key_id, key_vault.unwrap(app_s_key) AS key FROM bench.session;
 VACUUM ANALYZE;
 
--- The example messages, as of 1,000 devices and one counter after the other.
+-- The example messages, as if 1,000 devices had sent them, with one counter after the other.
 \set things_stack `tr -d '\n' <demo/messages/the-things-stack.json`
 \set chirpstack `tr -d '\n' <demo/messages/chirpstack.json`
 CREATE TABLE things_stack AS
-SELECT n, replace(replace(replace(:'things_stack', '0004A30B001C0530', upper(encode(int8send(n % 1000), 'hex'))),
+SELECT n, replace(replace(replace(:'things_stack', '0004A30B001C0530', upper(encode(int8send(2000000 + n % 1000), 'hex'))),
                '"f_cnt": 65538', '"f_cnt": ' || n), '12:00:00', to_char(interval '1 s' * (n / 1000), 'HH24:MI:SS')) AS line
   FROM generate_series(1, :ingested) n;
 CREATE TABLE chirpstack AS

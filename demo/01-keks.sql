@@ -1,14 +1,14 @@
--- Two KEKs: the one that the join server transports session keys with, and the
--- one that they are stored under.
+-- Two KEKs: the join server transports session keys under the first one, and this
+-- server stores them under the second one.
 
 CREATE EXTENSION key_vault;
 
--- The join server's KEK, known to both sides.  The server reads it from a file,
--- so that it stands in no SQL text, and so in no log.
+-- The join server's KEK, which both sides know.  This server reads it from a file,
+-- so that it is in no SQL text, and so in no log.
 SELECT key_vault.kek_import('app1-kek', decode(pg_read_file(:'kek_file'), 'hex'))
     AS version \gset
 
--- Our own, random; nobody ever sees it.
+-- The KEK for stored keys is random, and nobody ever sees it.
 SELECT key_vault.kek_create('app1-at-rest') AS version \gset
 
 SELECT label, version, state, key_bits FROM key_vault.keks;

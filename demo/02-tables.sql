@@ -1,4 +1,4 @@
--- Messages as they came; what they mean is a matter of views.
+-- Messages are stored as they come; views give them their meaning.
 
 CREATE TABLE message (
     id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -12,8 +12,8 @@ CREATE TABLE session (
     app_s_key  key_vault.wrapped_key NOT NULL
 );
 
--- The Things Stack leaves out what is zero: no f_cnt means 0.  Its bytes are
--- upper-case hexadecimal or base64.  ChirpStack's are lower-case, and where it
+-- The Things Stack leaves out fields that are zero: no f_cnt means 0.  Its bytes are
+-- upper-case hexadecimal or base64; ChirpStack's are lower-case.  If ChirpStack
 -- gives no session key id, the wrapped key tells sessions apart.
 CREATE VIEW uplink AS
 SELECT id,
@@ -40,7 +40,7 @@ SELECT id,
   FROM message, LATERAL (SELECT body -> 'joinServerContext' AS js) AS m
  WHERE body ? 'joinServerContext';
 
--- Decrypts while it is read; nothing decrypted is stored.
+-- This view decrypts when it is read; no decrypted payload is stored.
 CREATE VIEW decrypted AS
 SELECT u.id, u.source, u.device, u.dev_addr, u.f_cnt, u.frm_payload,
        key_vault.lorawan_decrypt_uplink(s.app_s_key, u.dev_addr, u.f_cnt, u.frm_payload) AS payload
@@ -54,7 +54,7 @@ SELECT device, f_cnt,
        (get_byte(payload, 6) / 2.0)::numeric(4, 1) AS humidity
   FROM decrypted;
 
--- For the demo's checks alone: what the payloads were before they were encrypted.
+-- For the demo's checks only: the payloads as they were before the encryption.
 CREATE TABLE plaintext (
     dev_addr bytea,
     f_cnt    bigint,

@@ -23,7 +23,8 @@ SELECT d.n, i, d.name, d.dev_addr, d.app_s_key,
 
 INSERT INTO plaintext SELECT dev_addr, f_cnt, payload FROM generated ORDER BY i, n;
 
--- As the application server sends them: each device's first, then each one's second ...
+-- In the order in which an application server sends them: the first uplink of each
+-- device, then the second of each, and so on.
 INSERT INTO message (body)
 SELECT jsonb_strip_nulls(jsonb_build_object(
     'end_device_ids', jsonb_build_object(

@@ -1,5 +1,5 @@
--- Session keys go from the transport KEK to the KEK at rest in one step, and are
--- bound to their DevAddr on the way.
+-- In one step, session keys are unwrapped with the transport KEK, bound to their
+-- DevAddr, and wrapped with the KEK at rest.
 
 INSERT INTO session (session_id, dev_addr, app_s_key)
 SELECT DISTINCT ON (session_id) session_id, dev_addr,

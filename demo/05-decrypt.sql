@@ -1,5 +1,5 @@
--- Each uplink against the plaintext that it was made of; row after row is of
--- another device.
+-- Compares each decrypted uplink with its plaintext.  Each row is of another device
+-- than the row before.
 
 SELECT count(*) AS uplinks,
        expect(count(*) FILTER (WHERE d.payload = p.payload), 1202) AS right,

@@ -1,4 +1,4 @@
--- The old version is needed as long as a key hangs on it.
+-- The old version is needed as long as a key is wrapped with it.
 
 \set ON_ERROR_STOP off
 SELECT key_vault.kek_destroy('app1-at-rest', 1)

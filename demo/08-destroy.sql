@@ -1,4 +1,4 @@
--- Now nothing hangs on version 1 any more.
+-- All keys have been rewrapped, so no key needs version 1.
 
 SELECT key_vault.kek_destroy('app1-at-rest', 1)
 \p \gset

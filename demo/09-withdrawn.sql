@@ -1,5 +1,5 @@
--- In the session that was open the whole time: a key under the destroyed version,
--- which this session had in its cache, is of no use here either.
+-- This session was open the whole time, and had a key under the destroyed version in
+-- its cache.  It cannot use that key either.
 
 \set ON_ERROR_STOP off
 SELECT key_vault.lorawan_decrypt_uplink(:'old_key', dev_addr, f_cnt, frm_payload)

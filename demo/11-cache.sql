@@ -1,6 +1,6 @@
--- The incident's conditions: many devices under one KEK, one row after the other of
--- another device.  With the cache on, with room for one key only, with each hit
--- verified, and off.
+-- The conditions of the incident: many devices under one KEK, and each row is of another
+-- device than the row before.  The cache is on, then has room for one key only, then
+-- verifies each hit, and then is off.
 
 CREATE TEMPORARY TABLE cache_run (n serial, cache text, decryptions bigint, wrong bigint,
                                   hits bigint, unwraps bigint, mismatches bigint);

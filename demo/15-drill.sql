@@ -25,8 +25,8 @@ SELECT n, at, jsonb_build_object(
             'encrypted_key', encode((envelope).encrypted_key, 'base64')))) AS body
   FROM sent, LATERAL (SELECT key_vault.export_envelope(app_s_key, 'app1-kek') AS envelope) AS e;
 
--- The application server decrypts them.  From 14:00 to 15:00 a cache is on whose key
--- is the KEK label: all devices get the first one's session key.
+-- The application server decrypts the messages.  From 14:00 to 15:00 its cache is on, and
+-- finds keys by the KEK label alone: all devices get the first device's session key.
 CREATE TABLE application_server AS
 SELECT s.dev_eui, s.at, key_vault.lorawan_decrypt_uplink(
            CASE WHEN s.at >= '2023-02-10 14:00Z' AND s.at < '2023-02-10 15:00Z'
@@ -37,7 +37,7 @@ SELECT s.dev_eui, s.at, key_vault.lorawan_decrypt_uplink(
 -- The storage gets the same messages.
 INSERT INTO lorawan.inbox SELECT body::text FROM message_of;
 
--- What each has of three hours.
+-- The payloads of three hours, in the application server's table and in the storage
 SELECT hour, count(*) AS uplinks,
        expect(count(*) FILTER (WHERE a.payload <> s.payload),
               CASE hour WHEN '14:00' THEN 54 ELSE 0 END) AS wrong_at_application_server,

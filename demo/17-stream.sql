@@ -1,4 +1,4 @@
--- Ninety messages of each stack, as the example messages but for counter, time and payload.
+-- Ninety messages of each network server: the example messages, with other counters, times and payloads.
 CREATE TABLE stream AS
 SELECT s.dev_eui, s.app_s_key, s.dev_addr, n, 70000 + n AS f_cnt,
        '2024-05-02 12:00Z'::timestamptz + n * interval '1 second' AS received_at,

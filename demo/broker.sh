@@ -1,13 +1,14 @@
 # The MQTT broker of demo/run, which sources this file: mosquitto, and what
 # integration/mqtt takes from it into the storage.  Uses demo/run's variables
 # and functions.
+# shellcheck shell=bash disable=SC2154,SC2016 # demo/run has the variables; quoted $ are an inner shell's
 
 topics=(
     'v3/app1@t1/devices/dev1/up'
     'application/17c82e96-be03-4f38-aef3-f83d48582d97/device/0102030405060708/event/up'
 )
 
-# What is not installed is only unpacked here: installed, mosquitto would stay
+# A package that is missing is only unpacked here: an installed mosquitto would stay
 # as a service.
 install_broker() {
     if ! is_installed mosquitto || ! is_installed mosquitto-clients; then
@@ -15,7 +16,7 @@ install_broker() {
         use_unpacked "$dir/broker"
     fi
     as_root install -m 755 "$root/integration/mqtt/key_vault_ingest" "$server"
-    # Each change is saved: a broker that is killed knows its subscribers when it is back.
+    # Each change is saved, so that the broker still knows its subscribers after it was killed.
     as_server tee "$server/mosquitto.conf" >/dev/null <<END
 listener 0 $server/broker
 allow_anonymous true
@@ -36,7 +37,7 @@ start_process() { # NAME COMMAND...
     with_broker PGHOST="$server" PGUSER=postgres PGDATABASE="$database" sh -c 'echo $$ >"$0.pid"; exec "$@"' "$@" >>"$dir/broker.log" 2>&1 &
 }
 
-# Ends it, and waits until it is gone.
+# Ends such a process, and waits until it is gone.
 stop_process() { # NAME SIGNAL
     # The shell's own kill: a minimal system has no other.
     as_root sh -c '
@@ -49,8 +50,11 @@ stop_process() { # NAME SIGNAL
 start_broker() {
     as_server rm -f "$server/broker"
     start_process broker mosquitto -c mosquitto.conf
-    wait_until 'the broker does not answer' as_root test -S "$server/broker"
+    wait_until 'the broker does not answer' broker_answers
 }
+
+# Sends a message on a topic that has no subscriber.  The socket may be there before the broker listens.
+broker_answers() { with_broker mosquitto_pub --unix broker -t started -n >>"$dir/broker.log" 2>&1; }
 
 start_ingest() {
     start_process ingest ./key_vault_ingest spool lorawan --unix broker -i key_vault_ingest -c -q 1 \
@@ -70,7 +74,7 @@ wait_until() { # MESSAGE COMMAND...
     die "$1"
 }
 
-# The messages of table stream, from number FIRST to LAST, in the shape that the stack sends.
+# The messages of the table "stream", from number FIRST to LAST, in the form of the network server.
 publish() { # FIRST LAST
     local topic
     for topic in "${topics[@]}"; do

@@ -4,6 +4,8 @@
 \pset format unaligned
 \pset tuples_only
 \pset null (null)
+-- kek_destroy() takes it.
+SET default_transaction_isolation = 'read committed';
 
 CREATE ROLE regress_kv_admin;
 CREATE ROLE regress_kv_user;
@@ -208,6 +210,8 @@ SELECT key_vault.kek_revoke('access a', 'regress_kv_user', 'wrap'), key_vault.ke
 SET client_min_messages = notice;
 SELECT label, key_vault.kek_grant(label, 'regress_kv_user', 'wrap'), key_vault.kek_grant(label, 'regress_kv_user', 'wrap'), key_vault.kek_revoke(label, 'regress_kv_user', 'wrap')
   FROM unnest('{acess a,access,Axess b,wxyz access a,x,access a}'::text[]) label;
+SELECT key_vault.kek_revoke('acess a', 'regress_kv_user', 'wrap');
+SELECT * FROM key_vault.kek_usage('acess a');
 SET client_min_messages = error;
 SELECT failure($$SELECT key_vault.kek_grant('access a', 'regress_kv_user', 'select')$$);
 SELECT failure($$SELECT key_vault.kek_grant('access a', 'regress_kv_user', '')$$);
@@ -256,12 +260,12 @@ SELECT key_vault.kek_rotate('access d');
 SELECT key_vault.kek_suspend('access d', 1), key_vault.kek_resume('access d', 1), key_vault.kek_compromise('access d', 1);
 SELECT key_vault.kek_import('access d', '\x000102030405060708090a0b0c0d0e0f');
 SELECT label, version, state FROM key_vault.keks WHERE label = 'access d';
--- Whether keys hang on it cannot be told by who may not read all columns.
+-- A role that may not read all columns cannot know whether the KEK wraps keys in them.
 RESET ROLE;
 CREATE TABLE access_secret (key key_vault.wrapped_key);
 INSERT INTO access_secret SELECT key_vault.generate_key('access d');
 SET ROLE regress_kv_admin;
-SELECT failure($$SELECT key_vault.kek_destroy('access d', 1)$$) LIKE '42501 / column "%" of table % could not be read and locked / Whether keys in it hang on the KEK cannot be told.';
+SELECT failure($$SELECT key_vault.kek_destroy('access d', 1)$$) LIKE '42501 / column "%" of table % could not be read and locked / So it is not known whether the KEK wraps keys in it.';
 SELECT version, state FROM key_vault.keks WHERE label = 'access d' ORDER BY version LIMIT 1;
 SELECT key_vault.kek_destroy('access d', 1, force => true);
 SELECT version, state FROM key_vault.keks WHERE label = 'access d' ORDER BY version LIMIT 1;
@@ -474,7 +478,7 @@ DROP ROLE regress_kv_dropped;
 --
 SET ROLE regress_kv_user;
 SELECT name, failure(format('SET %s = %s', name, value))
-  FROM (VALUES ('key_vault.cache', 'off'), ('key_vault.cache_size', '0'), ('key_vault.cache_max_age', '0'), ('key_vault.cache_max_uses', '0'), ('key_vault.cache_verify_rate', '0')) v (name, value);
+  FROM (VALUES ('key_vault.cache', 'off'), ('key_vault.cache_size', '0'), ('key_vault.cache_max_age', '1'), ('key_vault.cache_max_uses', '0'), ('key_vault.cache_verify_rate', '0')) v (name, value);
 SELECT left(failure('SHOW key_vault.root_key'), 5);
 SELECT count(*) FROM pg_settings WHERE name = 'key_vault.root_key';
 SELECT left(failure($$SELECT current_setting('key_vault.root_key')$$), 5);

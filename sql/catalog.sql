@@ -25,8 +25,8 @@ SELECT opcname FROM pg_opclass WHERE opcintype = 'key_vault.wrapped_key'::regtyp
 -- So has each column of tables, views and row types; storage_event is for storages alone.
 SELECT attrelid::regclass, attname FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
  WHERE relnamespace = 'key_vault'::regnamespace AND relkind IN ('r', 'v', 'c') AND relname <> 'storage_event' AND attnum > 0 AND col_description(attrelid, attnum) IS NULL ORDER BY 1, attnum;
--- In the other schema, which is not for users, there are functions alone.
-SELECT DISTINCT d.classid::regclass FROM pg_depend d WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = 'key_vault_internal'::regnamespace;
+-- In the other schema, which is not for users, there are functions and types alone.
+SELECT DISTINCT d.classid::regclass::text FROM pg_depend d WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = 'key_vault_internal'::regnamespace ORDER BY 1;
 
 -- Tables and views; the C code reads the columns of tables by their numbers.
 SELECT attrelid::regclass, attnum, attname, format_type(atttypid, atttypmod), attnotnull
@@ -59,7 +59,7 @@ SELECT castsource::regtype, casttarget::regtype FROM pg_cast WHERE 'key_vault.wr
 --
 -- Functions: as they are declared.  volatility, parallel, strict, cost
 --
-SELECT p.oid::regprocedure, pg_get_function_result(p.oid), provolatile, proparallel, proisstrict, procost
+SELECT p.oid::regprocedure, pg_get_function_result(p.oid), provolatile, proparallel, proisstrict, procost::integer
   FROM pg_proc p WHERE pronamespace IN ('key_vault'::regnamespace, 'key_vault_internal'::regnamespace) ORDER BY p.oid::regprocedure::text COLLATE "C";
 -- And true: what writes, or uses random numbers, is volatile, and in no parallel
 -- worker; what reads a key or a KEK depends on tables and settings, so it is not immutable.
@@ -69,7 +69,7 @@ SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('key_vault'::re
    AND proname ~ '^(generate|cache_)' AND provolatile <> 'v';
 SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('key_vault'::regnamespace, 'key_vault_internal'::regnamespace)
    AND provolatile = 'i' AND prokind <> 'a' AND proname !~ '^(wrapped_key_|lorawan_(parse|build_|mac_commands|full_f_cnt|f_cnt))' AND proname NOT IN ('kek_id', 'algorithm')
-   AND proname !~ '^storage_(bytes|integer|time|object|require|envelope|events|outage|version)$';
+   AND proname !~ '^storage_(events|read_events|outage|version)$';
 -- The current role is the caller's everywhere; what is not C looks names up in pg_catalog, but for the code
 -- of storages, which looks them up in the storage's schema: those that are listed here.
 SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('key_vault'::regnamespace, 'key_vault_internal'::regnamespace) AND prosecdef;

@@ -4,6 +4,8 @@
 \pset format unaligned
 \pset tuples_only
 \pset null (null)
+-- kek_destroy() takes it.
+SET default_transaction_isolation = 'read committed';
 
 -- What a user sees of KEKs, but for what is random.
 CREATE VIEW keks_seen AS
@@ -237,6 +239,7 @@ RESET session_replication_role;
 -- The session that ends may have its temporary tables for a moment still.
 DROP TABLE keks_temp;
 \c
+SET default_transaction_isolation = 'read committed';
 SELECT regexp_replace(failure(format('SELECT key_vault.unwrap(%L)', key)), 'key check value [0-9a-f]{10}', 'key check value KCV') FROM keks_moved;
 SELECT regexp_replace(failure($$SELECT key_vault.generate_key('keks moved to')$$), 'key check value [0-9a-f]{10}', 'key check value KCV');
 -- Each part of a row that the material is bound to, changed by itself: kek_id, label,

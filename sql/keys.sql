@@ -185,6 +185,11 @@ SELECT key_vault.kek_rotate('keys transport');
 SELECT key_vault.unwrap(key_vault.import_envelope('keys transport', decode('7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo', 'base64'), 'keys rfc3394 256'));
 SELECT key_vault.kek_suspend('keys transport', 1);
 SELECT failure($$SELECT key_vault.import_envelope('keys transport', decode('7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo', 'base64'), 'keys rfc3394 256')$$);
+-- and one whose version is destroyed
+BEGIN;
+SELECT key_vault.kek_resume('keys transport', 1), key_vault.kek_destroy('keys transport', 1, force => true);
+SELECT failure($$SELECT key_vault.import_envelope('keys transport', decode('7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo', 'base64'), 'keys rfc3394 256')$$);
+ROLLBACK;
 SELECT key_vault.kek_resume('keys transport', 1);
 -- NULL
 SELECT key_vault.import_envelope(NULL, '\xec925802ae430ca77fd3dd73cb2cc588', 'keys rfc3394 256') IS NULL,

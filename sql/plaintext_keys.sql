@@ -40,7 +40,7 @@ SELECT key_vault.kek_import('plain meant', '000102030405060708090a0b0c0d0e0f');
 RESET key_vault.allow_hexadecimal_keys;
 SELECT failure($$SELECT key_vault.wrap('000102030405060708090a0b0c0d0e0f', 'plain')$$);
 -- A key that came wrapped is what its sender wrapped; text of a message is no key.
-SELECT convert_from(string_agg(key_vault.unwrap(piece), ''), 'UTF8') FROM unnest(key_vault_internal.storage_seal('000102030405060708090a0b0c0d0e0f', 'plain')) piece;
+SELECT convert_from(string_agg(key_vault.unwrap(piece), ''), 'UTF8') FROM unnest(key_vault.storage_seal('000102030405060708090a0b0c0d0e0f', 'plain')) piece;
 -- Zeros are a key, and a warning.
 SET client_min_messages = warning;
 SELECT length(key_vault.unwrap(key_vault.wrap(decode(repeat('00', 16), 'hex'), 'plain')));

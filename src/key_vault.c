@@ -1,9 +1,10 @@
 /*
  * key_vault.c
- *	  Loading of the library: settings and callbacks.
+ *	  What happens when the library is loaded: settings are defined and callbacks
+ *	  registered.
  *
- * Invariant: nothing here reads a table or a root key, since the library may be
- * loaded in the postmaster.
+ * Invariant: nothing here reads a table or a root key, since the postmaster may load the
+ * library.
  */
 #include "postgres.h"
 
@@ -15,9 +16,10 @@
 #include "catalog/drop_guard.h"
 #include "catalog/invalidation.h"
 #include "common/secret_command.h"
-#include "functions/plaintext_key.h"
+#include "vault/plaintext_key.h"
 #include "root_key/root_key.h"
 #include "root_key/root_key_list.h"
+#include "storage/incoming.h"
 #include "token/kek_token.h"
 #include "vault/cache_stats.h"
 #include "vault/key_cache.h"
@@ -54,20 +56,30 @@ define_settings(void)
 							   &root_key_setting, "", PGC_SIGHUP,
 							   GUC_SUPERUSER_ONLY, root_key_check_setting, assign_root_key, NULL);
 	DefineCustomStringVariable("key_vault.tokens",
-							   "The tokens in which KEKs may be, and how to get to them.",
+							   "The tokens in which KEKs may be, and how to reach them.",
 							   "A comma-separated list of PKCS#11 URIs, with module-path and pin-source.",
 							   &kek_token_setting, "", PGC_SIGHUP,
 							   GUC_SUPERUSER_ONLY, kek_token_check_setting, kek_token_assign, NULL);
-	DefineCustomIntVariable("key_vault.command_timeout",
-							"Time that a command for a root key or a PIN may take.",
-							"0 is no limit.",
-							&secret_command_timeout, 60, 0, INT_MAX / 1000, PGC_SIGHUP,
-							GUC_SUPERUSER_ONLY | GUC_UNIT_S, NULL, NULL, NULL);
+
+	/*
+	 * Limits of time are real numbers: 0 is no limit, and of an integer
+	 * PostgreSQL rounds 1ms to 0 seconds.
+	 */
+	DefineCustomRealVariable("key_vault.command_timeout",
+							 "Time that a command for a root key or a PIN may take.",
+							 "0 is no limit.",
+							 &secret_command_timeout, 60, 0, INT_MAX / 1000, PGC_SIGHUP,
+							 GUC_SUPERUSER_ONLY | GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomBoolVariable("key_vault.allow_hexadecimal_keys",
 							 "Whether a plaintext key may consist of hexadecimal digits as text.",
 							 "Otherwise it is taken for a key that was written without \\x before its digits.",
 							 &plaintext_key_allow_hexadecimal, false, PGC_USERSET, 0,
 							 NULL, NULL, NULL);
+	DefineCustomStringVariable("key_vault.reject_reason",
+							   "Why messages that come into storages are put into rejected and not stored.",
+							   "Empty: they are stored.",
+							   &incoming_reject_reason, "", PGC_USERSET, 0,
+							   NULL, NULL, NULL);
 	DefineCustomEnumVariable("key_vault.cache",
 							 "Whether unwrapped keys are kept in the session's memory.",
 							 "With \"verify\", keys are unwrapped on a hit too, and compared.",
@@ -78,11 +90,11 @@ define_settings(void)
 							"0 is room for one key.",
 							&key_cache_size, 16384, 0, MAX_KILOBYTES, PGC_SUSET,
 							GUC_UNIT_KB, NULL, key_cache_assign_size, NULL);
-	DefineCustomIntVariable("key_vault.cache_max_age",
-							"Time after which an unwrapped key is wiped, at the session's next look-up.",
-							"0 is no limit.",
-							&key_cache_max_age, 600, 0, INT_MAX / 1000, PGC_SUSET,
-							GUC_UNIT_S, NULL, key_cache_assign_max_age, NULL);
+	DefineCustomRealVariable("key_vault.cache_max_age",
+							 "Time after which an unwrapped key is wiped, at the session's next look-up.",
+							 "0 is no limit.",
+							 &key_cache_max_age, 600, 0, INT_MAX / 1000, PGC_SUSET,
+							 GUC_UNIT_S, NULL, key_cache_assign_max_age, NULL);
 	DefineCustomIntVariable("key_vault.cache_max_uses",
 							"Number of uses after which a key is unwrapped anew.",
 							"0 is no limit.",

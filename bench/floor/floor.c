@@ -1,8 +1,8 @@
 /*
  * floor.c
- *	  What any function of these signatures costs: one takes the arguments of
- *	  lorawan_decrypt_uplink() and returns a copy of the payload, the other those of
- *	  lorawan_verify_uplink() and returns true.
+ *	  Functions that do nothing, to measure the cost of a call alone: one takes the
+ *	  arguments of lorawan_decrypt_uplink() and returns a copy of the payload, the other
+ *	  takes those of lorawan_verify_uplink() and returns true.
  */
 #include "postgres.h"
 

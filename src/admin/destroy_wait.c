@@ -1,36 +1,39 @@
 /*
  * destroy_wait.c
- *	  Brings about a moment at which no key under a KEK is on its way into a table.
+ *	  Waits until no transaction has a key under a KEK that is not in a committed table, so
+ *	  that kek_destroy() can count all keys.
  *
- * kek_destroy() counts the keys that hang on a KEK.  Others may hold such a key where no
- * count sees it: in a row, table, column or domain that is not committed, in a prepared
- * transaction, or in memory, to be stored later.  We call such a transaction a carrier.
- * Only what a client keeps from one transaction to the next is out of reach.
+ * kek_destroy() counts the keys that the KEK wraps.  A transaction may have such a key
+ * where no count sees it: in a row, table, column or domain that is not committed, in a
+ * prepared transaction, or in memory, to be stored later.  Such a transaction is called a
+ * carrier here.  Nothing can be done about a key that a client keeps from one transaction
+ * to the next.
  *
- * The protocol:
- * 1. The KEK is not active, and the change that made it so is committed; nobody
- *    who changed it is still at work (label_is_quiet()).  From here on no
- *    transaction that begins can wrap a key with it: to get one it must read a table.
- * 2. Wait for every transaction of this database that is open, the prepared ones too,
- *    whether it has written or not.  No lock on a table is held meanwhile.
- * 3. Lock all relations with wrapped keys in SHARE mode: their contents stand still.
- *    Then wait for whoever holds any lock on one of them, and for whoever has a snapshot
- *    from before the locks.  Look for relations that came along, and repeat this
- *    with them.
+ * The steps are:
+ * 1. The KEK is not active, the change that made it so is committed, and no transaction
+ *    that has changed it is open (label_is_quiet()).  A transaction that begins later
+ *    cannot wrap a key with this KEK; it can only read one from a table.
+ * 2. Wait for every open transaction of this database, also for prepared ones and for those
+ *    that have written nothing.  No lock on a table is held while waiting.
+ * 3. Lock all relations with wrapped keys or key envelopes in SHARE mode, so that they do
+ *    not change.  Then wait for every transaction that has any lock on one of them, or a
+ *    snapshot from before the locks.  If there are new ones of these relations then, do the
+ *    same with them.
  *
- * Afterwards there is no carrier.  For one would have begun after step 2 began, and so would
- * have read the key from a committed table.  The lock of that reading is kept to the
- * end of its transaction.  If it was taken before ours, step 3 waited for it.  If it
- * was taken later and read what our count sees, the count finds the key.  If it read an
- * older version of a row, that was by an older snapshot, for which step 3 waited.
+ * After that there is no carrier.  A carrier would have begun after step 2, so it would have
+ * read the key from a committed table, with a lock that it keeps until its end.  If
+ * it took that lock before step 3, step 3 has waited for its end.  If it took the lock later
+ * and read a row that the count sees, the count finds the key.  If it read an older version
+ * of a row, it had an older snapshot, and step 3 has waited for it.
  *
- * Who steps back: step 3 holds locks that others need, so it waits only for a short time, and
- * not at all for somebody who waits for us.  Then it lets go of all locks, waits
- * without any for whoever was in the way, and begins step 3 again.  A lock
- * on table kek is among the locks of step 3, and the KEK's row is locked last, without
- * waiting.  So nobody else becomes the victim of a deadlock with the destroyer.
+ * Deadlocks: step 3 holds locks that others need.  So it waits for each of them only for a
+ * short time, and does not wait for a transaction that waits for this one.  In these cases it
+ * releases all locks, waits for that transaction without any lock, and begins step 3 again.
+ * The locks of step 3 include one on the table kek, and the KEK's row is locked last, without
+ * waiting.  So no other transaction is ended by a deadlock with kek_destroy().
  *
- * One destroyer at a time works in a database, since two would wait for each other.
+ * Only one session of a database can do this at a time, since two would wait for each
+ * other.
  */
 #include "postgres.h"
 
@@ -56,24 +59,30 @@
 #include "../common/subtransaction.h"
 #include "destroy_wait.h"
 
-/* Not those of pg_advisory_lock(), rewrap_all() and the labels. */
+/*
+ * The last field of the tag of the lock that only one session can have.  Other numbers are
+ * used by pg_advisory_lock(), rewrap_all() and the locks of labels.
+ */
 #define DESTROYER_LOCK_CLASS 19320
 
-/* How long others are held up by step 3 before it steps back, in microseconds. */
+/*
+ * For how long step 3 holds locks while it waits, before it releases them, in
+ * microseconds: the first time, and at most.
+ */
 #define FIRST_LIMIT_US INT64CONST(1000000)
 #define MAX_LIMIT_US INT64CONST(10000000)
 
-/* A KEK for which step 2 was done in this transaction. */
+/* A KEK for which this transaction has done step 2. */
 typedef struct AwaitedKek
 {
 	pg_uuid_t	kek_id;
 	TimestampTz state_changed_at;
 } AwaitedKek;
 
-/* In TopTransactionContext; empty outside of a transaction that destroys. */
+/* In TopTransactionContext; empty in a transaction that destroys nothing. */
 static List *awaited_keks = NIL;
 static bool relations_are_held = false; /* step 3 was done */
-static List *held_relations = NIL;	/* oids of what it locked */
+static List *held_relations = NIL;	/* the oids of what step 3 has locked */
 
 static void
 end_of_transaction(XactEvent event, void *arg)
@@ -83,7 +92,7 @@ end_of_transaction(XactEvent event, void *arg)
 	held_relations = NIL;
 }
 
-/* The locks of a subtransaction that is rolled back are gone. */
+/* A subtransaction that is rolled back loses its locks. */
 static void
 end_of_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent,
 					  void *arg)
@@ -133,7 +142,7 @@ refuse_deadlock(const LockWait *wait)
 			 errhint("Call kek_destroy() in a transaction of its own.")));
 }
 
-/* Without locks on tables, so there is nothing to step back from. */
+/* Waits without a limit, which is possible only without locks on tables. */
 static void
 wait_or_refuse(LockPatience *patience, const LockWait *wait)
 {
@@ -155,7 +164,7 @@ wait_for_administrators(LockPatience *patience, const char *label)
 		foreach(cell, lock_wait_conflicts(&tag, ExclusiveLock))
 			wait_or_refuse(patience, lfirst(cell));
 
-		/* One that is about to end is not among them. */
+		/* The list does not have transactions that are just ending. */
 		pg_usleep(1000);
 	}
 }
@@ -233,8 +242,8 @@ wait_for_others(LockPatience *patience, const char *label, int32 version)
 	access_require(label, KEK_ADMIN);
 
 	/*
-	 * Before the transactions are listed: whoever begins later sees this
-	 * state.
+	 * Read before the transactions are listed, so that every transaction
+	 * which is not in the list sees this state.
 	 */
 	row = kek_row_existing(label, version);
 	check_state(row);
@@ -260,13 +269,13 @@ refuse_relation(Oid relation, const char *column, bool other_session)
 			 errmsg("column \"%s\" of table %s could not be read and locked", column,
 					quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
 											   get_rel_name(relation))),
-			 errdetail("Whether keys in it hang on the KEK cannot be told."),
+			 errdetail("So it is not known whether the KEK wraps keys in it."),
 			 other_session ?
 			 errhint("It is a temporary table of another session: wait for its end, or destroy the KEK with force => true.") :
 			 errhint("Run it as a superuser, or destroy the KEK with force => true.")));
 }
 
-/* The relations with wrapped keys that are not among the locked ones. */
+/* The relations with wrapped keys, or key envelopes, that are not among the locked ones. */
 static List *
 find_new_relations(List *locked)
 {
@@ -279,7 +288,10 @@ find_new_relations(List *locked)
 	if (SPI_execute("SELECT w.relation::pg_catalog.oid, w.\"column\", w.other_session,"
 					" pg_catalog.has_column_privilege(w.relation, w.\"column\", 'SELECT')"
 					" AND pg_catalog.has_table_privilege(w.relation, 'UPDATE, DELETE, TRUNCATE')"
-					" FROM key_vault.wrapped_key_columns AS w ORDER BY 1", true, 0) != SPI_OK_SELECT)
+					" FROM (SELECT c.relation, c.\"column\", c.other_session FROM key_vault.wrapped_key_columns AS c"
+					" UNION ALL"
+					" SELECT e.relation, e.\"column\", false FROM key_vault.key_envelope_columns AS e) AS w"
+					" ORDER BY 1", true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not look up the columns of wrapped keys");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -308,8 +320,8 @@ find_new_relations(List *locked)
 }
 
 /*
- * The part of step 3 that holds locks.  Returns NULL when it is done, or whom it
- * could not wait for; then the locks are to be released.
+ * The part of step 3 that holds locks.  Returns NULL if it succeeds, or what it cannot wait
+ * for; then the caller releases the locks.
  */
 static LockWait *
 hold_relations(LockPatience *patience, int64 limit_us, List **locked)
@@ -353,7 +365,10 @@ hold_relations(LockPatience *patience, int64 limit_us, List **locked)
 	return NULL;
 }
 
-/* One attempt, in a subtransaction; *blocker is whom it could not wait for. */
+/*
+ * Tries step 3 in a subtransaction.  Returns false, and sets *blocker, if there is something
+ * that it cannot wait for.
+ */
 static bool
 try_to_hold_relations(LockPatience *patience, int64 limit_us, LockWait *blocker)
 {
@@ -387,7 +402,7 @@ try_to_hold_relations(LockPatience *patience, int64 limit_us, LockWait *blocker)
 	return true;
 }
 
-/* Whoever was in the way: until that ends, or lets go of the relation. */
+/* Waits until the blocker ends, or nobody has a conflicting lock on the relation. */
 static void
 wait_for_blocker(LockPatience *patience, LockWait *blocker)
 {

@@ -1,6 +1,7 @@
 /*
  * destroy_wait.h
- *	  Brings about a moment at which no key under a KEK is on its way into a table.
+ *	  Waits until no transaction has a key under a KEK that is not in a committed table, so
+ *	  that kek_destroy() can count all keys.
  */
 #ifndef DESTROY_WAIT_H
 #define DESTROY_WAIT_H
@@ -10,19 +11,22 @@
 #include "../catalog/kek_row.h"
 
 /*
- * Waits for the transactions that may hold a key of a KEK that they have not stored.  The KEK
- * must not be active.  Takes no lock on a table.
+ * Waits for all transactions that may have a key under the KEK that they have not stored
+ * yet.  The KEK must not be active.  Takes no lock on a table.
  */
 extern void destroy_wait_for_others(const char *label, int32 version);
 
 /*
- * The same, unless it was done in this transaction; then locks all relations with
- * wrapped keys against writers, until the transaction ends.  What is read from them
- * after that is all there is.
+ * Does the same, unless this transaction has done it already.  Then locks all relations with
+ * wrapped keys until the transaction ends, so that nobody writes to them.  After that, all
+ * keys under the KEK can be read from these relations.
  */
 extern void destroy_hold_keys_still(const char *label, int32 version);
 
-/* An error unless that was done for the KEK, which has not been changed since. */
+/*
+ * Raises an error unless destroy_hold_keys_still() was called for the KEK, and the KEK was
+ * not changed since.
+ */
 extern void destroy_check_unchanged(const KekRow *row);
 
 #endif							/* DESTROY_WAIT_H */

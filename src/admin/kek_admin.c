@@ -1,22 +1,22 @@
 /*
  * kek_admin.c
- *	  Making KEKs and changing their state.
+ *	  Creating KEKs and changing their state.
  *
- * Each function checks the current role, takes the label's lock (label_lock.c) and
- * a lock on the table kek, locks the rows that it changes, looks at
- * them as they are then, and writes as the extension's owner.  Readers are not blocked.  The row
- * triggers do the rest: other sessions hear of it when it commits.
+ * Each function checks the current role, takes the label's lock and a lock on the table kek,
+ * locks the rows that it changes (all in kek_lock.c), reads them again, and writes as the
+ * extension's owner.  Readers are not blocked.  Row triggers tell other sessions when the
+ * transaction commits.
  *
- * Invariants: a label has one active version at most (a unique index says so
- * too); versions count up from 1 and are never used again; a state changes only
- * along the arrows of NIST SP 800-57 part 1, section 7; a KEK in the clear is wiped
- * from the buffers of this file on every way out.
+ * Invariants:
+ * - A label has at most one active version; a unique index ensures that, too.
+ * - Versions count up from 1, and a number is never used again.
+ * - A state changes only as NIST SP 800-57 part 1, section 7, allows.
+ * - A KEK in the clear is wiped from the buffers of this file on every way out.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -24,10 +24,7 @@
 #include "../catalog/access.h"
 #include "../catalog/audit_log.h"
 #include "../catalog/extension_owner.h"
-#include "../catalog/kek_label.h"
 #include "../catalog/kek_row.h"
-#include "../catalog/label_lock.h"
-#include "../catalog/vault_tables.h"
 #include "../common/bytea.h"
 #include "../common/crypto_error.h"
 #include "../common/errors.h"
@@ -37,53 +34,14 @@
 #include "../vault/wrapping.h"
 #include "destroy_wait.h"
 #include "kek_admin.h"
+#include "kek_lock.h"
 
-static void
-begin_work_on(const char *label, LabelLock kind)
-{
-	PreventCommandDuringRecovery("administration of KEKs");
-	kek_label_check(label);
-
-	/* Who may not does not wait; who may no more has waited in vain. */
-	access_require(label, KEK_ADMIN);
-	label_lock(label, kind);
-	LockRelationOid(vault_tables_index_oid("kek"), RowExclusiveLock);
-	access_require(label, KEK_ADMIN);
-}
-
-void
-kek_begin_administration(const char *label)
-{
-	begin_work_on(label, LABEL_LOCK_VERSIONS);
-}
-
-/*
- * Locks the row of a version, which waits for whoever has changed it and not
- * committed, unless nowait is true; returns it as it is then.
- */
-static KekRow *
-lock_version(const char *label, int32 version, bool nowait)
-{
-	KekRow	   *row = kek_row_existing(label, version);
-	ExtensionOwner owner;
-	Oid			types[] = {UUIDOID};
-	Datum		values[] = {UUIDPGetDatum(&row->kek_id)};
-
-	extension_owner_begin(&owner);
-	extension_owner_execute(nowait ?
-							"SELECT FROM key_vault.kek WHERE kek_id = $1 FOR NO KEY UPDATE NOWAIT" :
-							"SELECT FROM key_vault.kek WHERE kek_id = $1 FOR NO KEY UPDATE",
-							lengthof(types), types, values, NULL);
-	extension_owner_end(&owner);
-	return kek_row_existing(label, version);
-}
-
-/* One version, whatever the others are: waits for no other administrator. */
+/* Begins to change the state of one version, without waiting for other administrators. */
 static KekRow *
 begin_state_change(const char *label, int32 version)
 {
-	begin_work_on(label, LABEL_LOCK_STATE);
-	return lock_version(label, version, false);
+	(void) kek_lock_label(label, LABEL_LOCK_STATE);
+	return kek_lock_version(label, version);
 }
 
 static KekRow *
@@ -127,7 +85,7 @@ state_details(const KekRow *row, KekState state)
 					kek_state_name(state));
 }
 
-/* The same by an administrator's wish, which is to be seen later. */
+/* Changes the state, and writes to the audit log. */
 static void
 change_state(const KekRow *row, KekState state, const char *event)
 {
@@ -135,7 +93,7 @@ change_state(const KekRow *row, KekState state, const char *event)
 	audit_log_write(event, row->label, row->version, state_details(row, state));
 }
 
-/* An emergency goes on where there is no space for a row of the audit log. */
+/* Changes the state even if there is no space for a row of the audit log. */
 static void
 change_state_in_emergency(const KekRow *row, KekState state, const char *event)
 {
@@ -143,7 +101,7 @@ change_state_in_emergency(const KekRow *row, KekState state, const char *event)
 	audit_log_try_write(event, row->label, row->version, state_details(row, state));
 }
 
-/* A version yet to be entered. */
+/* The row of a new version, which is not in the table yet. */
 static KekRow
 new_version(const char *label, List *rows, int32 key_bits, const char *provider)
 {
@@ -159,12 +117,23 @@ new_version(const char *label, List *rows, int32 key_bits, const char *provider)
 	return row;
 }
 
+/* A version to be made, or taken in, and how. */
+typedef struct NewVersion
+{
+	LabelWork	label_work;		/* must be first */
+	int32		key_bits;		/* of a random KEK */
+	const char *provider;		/* where to make it, or NULL */
+	const uint8 *material;		/* of a KEK from outside */
+	size_t		size;
+	int32		version;		/* the result */
+} NewVersion;
+
 /*
- * Enters a new active version, whose material is sealed or in its token by now:
- * an unusable root key or token leaves no trace.
+ * Inserts the row of a new active version.  Its material is sealed or in its token already,
+ * so if a root key or a token fails, nothing was written.
  */
-static int32
-enter_version(const KekRow *row, List *rows, const char *event)
+static void
+enter_version(NewVersion *work, const KekRow *row, List *rows, const char *event)
 {
 	const KekRow *active = active_version(rows);
 	bool		is_local = row->provider == NULL;
@@ -173,11 +142,19 @@ enter_version(const KekRow *row, List *rows, const char *event)
 	Datum		values[lengthof(types)];
 	char		nulls[] = "        ";
 
-	/* It may have been suspended meanwhile. */
 	if (active != NULL)
-		active = lock_version(active->label, active->version, false);
-	if (active != NULL && active->state == KEK_ACTIVE)
-		set_state(active, KEK_DEACTIVATED);
+	{
+		/* The active version may have been suspended meanwhile. */
+		const KekRow *locked = kek_try_lock_version(active->label, active->version);
+
+		if (locked == NULL)
+		{
+			work->label_work.busy_version = active->version;
+			return;
+		}
+		if (locked->state == KEK_ACTIVE)
+			set_state(locked, KEK_DEACTIVATED);
+	}
 
 	values[0] = UUIDPGetDatum(&row->kek_id);
 	values[1] = CStringGetTextDatum(row->label);
@@ -195,51 +172,49 @@ enter_version(const KekRow *row, List *rows, const char *event)
 							lengthof(types), types, values, nulls);
 	extension_owner_end(&owner);
 	audit_log_write(event, row->label, row->version, NULL);
-	return row->version;
+	work->version = row->version;
 }
 
-static int32
-add_version(const char *label, List *rows, const uint8 *material, size_t size,
-			const char *event)
+static void
+add_version(NewVersion *work, List *rows, const uint8 *material, size_t size, const char *event)
 {
-	KekRow		row = new_version(label, rows, size * 8, NULL);
+	KekRow		row = new_version(work->label_work.label, rows, size * 8, NULL);
 
 	require_crypto_ok(key_check_value(material, size, row.kcv), "compute a key check value");
 	root_key_require_in_use();
 	root_key_seal(&row, material);
-	return enter_version(&row, rows, event);
+	enter_version(work, &row, rows, event);
 }
 
-/* provider: the token to make it in, or NULL. */
-static int32
-add_random_version(const char *label, List *rows, int32 key_bits, const char *provider,
+/* provider is the token in which to make the KEK, or NULL. */
+static void
+add_random_version(NewVersion *work, List *rows, int32 key_bits, const char *provider,
 				   const char *event)
 {
 	uint8		material[KEK_MAX_SIZE];
-	int32		version;
 
 	if (provider != NULL)
 	{
-		KekRow		row = new_version(label, rows, key_bits, provider);
+		KekRow		row = new_version(work->label_work.label, rows, key_bits, provider);
 
 		kek_token_generate(&row);
-		return enter_version(&row, rows, event);
+		enter_version(work, &row, rows, event);
+		return;
 	}
 
 	PG_TRY();
 	{
 		random_key_bytes(material, key_bits / 8);
-		version = add_version(label, rows, material, key_bits / 8, event);
+		add_version(work, rows, material, key_bits / 8, event);
 	}
 	PG_FINALLY();
 	{
 		secure_wipe(material, sizeof(material));
 	}
 	PG_END_TRY();
-	return version;
 }
 
-/* NULL for a KEK that is to be kept here. */
+/* Checks a provider; returns NULL for KEKs that are sealed in the table. */
 static const char *
 checked_provider(const char *provider)
 {
@@ -249,42 +224,58 @@ checked_provider(const char *provider)
 	return provider;
 }
 
-int32
-kek_create(const char *label, int32 key_bits, const char *provider)
+static void
+create(LabelWork *label_work)
 {
-	kek_begin_administration(label);
-	if (key_bits != 128 && key_bits != 192 && key_bits != 256)
+	NewVersion *work = (NewVersion *) label_work;
+	const char *label = label_work->label;
+
+	if (work->key_bits != 128 && work->key_bits != 192 && work->key_bits != 256)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a KEK has 128, 192 or 256 bits, not %d", key_bits)));
+				 errmsg("a KEK has 128, 192 or 256 bits, not %d", work->key_bits)));
 	if (kek_rows_by_label(label) != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("KEK label \"%s\" already exists", label),
 				 errhint("Use key_vault.kek_rotate() to make a new version of it.")));
-	return add_random_version(label, NIL, key_bits, checked_provider(provider), "created");
+	add_random_version(work, NIL, work->key_bits, checked_provider(work->provider), "created");
 }
 
 int32
-kek_import(const char *label, const uint8 *material, size_t size)
+kek_create(const char *label, int32 key_bits, const char *provider)
 {
+	NewVersion	work = {{label, create},.key_bits = key_bits,.provider = provider};
+
+	kek_work_on_label(&work.label_work);
+	return work.version;
+}
+
+static void
+import(LabelWork *label_work)
+{
+	NewVersion *work = (NewVersion *) label_work;
+	const char *label = label_work->label;
 	List	   *rows;
 	ListCell   *cell;
 	uint8		kcv[KEY_CHECK_VALUE_SIZE];
 
-	kek_begin_administration(label);
-	if (size != 16 && size != 24 && size != 32)
+	if (work->size != 16 && work->size != 24 && work->size != 32)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a KEK has 16, 24 or 32 bytes, not %zu", size)));
-	require_crypto_ok(key_check_value(material, size, kcv), "compute a key check value");
+				 errmsg("a KEK has 16, 24 or 32 bytes, not %zu", work->size)));
+	require_crypto_ok(key_check_value(work->material, work->size, kcv), "compute a key check value");
 
 	rows = kek_rows_by_label(label);
 	foreach(cell, rows)
 	{
 		const KekRow *row = lfirst(cell);
 
-		if (memcmp(row->kcv, kcv, KEY_CHECK_VALUE_SIZE) == 0)
+		/*
+		 * One that was destroyed comes back as a new version: keys under the
+		 * old one stay lost.
+		 */
+		if (row->state != KEK_DESTROYED && memcmp(row->kcv, kcv, KEY_CHECK_VALUE_SIZE) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_OBJECT),
 					 errmsg("KEK label \"%s\" version %d is this KEK already",
@@ -297,7 +288,16 @@ kek_import(const char *label, const uint8 *material, size_t size)
 				 errmsg("KEK label \"%s\" is in a token, and takes no KEK from outside", label),
 				 errdetail("Its KEKs are made in the token and have never been anywhere else."),
 				 errhint("Import the KEK under another label.")));
-	return add_version(label, rows, material, size, "imported");
+	add_version(work, rows, work->material, work->size, "imported");
+}
+
+int32
+kek_import(const char *label, const uint8 *material, size_t size)
+{
+	NewVersion	work = {{label, import},.material = material,.size = size};
+
+	kek_work_on_label(&work.label_work);
+	return work.version;
 }
 
 int32
@@ -320,21 +320,28 @@ kek_import_wrapped(const char *label, const uint8 *wrapped, size_t wrapped_size,
 	return version;
 }
 
+static void
+rotate(LabelWork *label_work)
+{
+	NewVersion *work = (NewVersion *) label_work;
+	List	   *rows = kek_rows_existing(label_work->label);
+	const KekRow *newest = linitial(rows);
+
+	add_random_version(work, rows, newest->key_bits,
+					   work->provider == NULL ? newest->provider : checked_provider(work->provider),
+					   "rotated");
+}
+
 int32
 kek_rotate(const char *label, const char *provider)
 {
-	List	   *rows;
-	const KekRow *newest;
+	NewVersion	work = {{label, rotate},.provider = provider};
 
-	kek_begin_administration(label);
-	rows = kek_rows_existing(label);
-	newest = linitial(rows);
-	return add_random_version(label, rows, newest->key_bits,
-							  provider == NULL ? newest->provider : checked_provider(provider),
-							  "rotated");
+	kek_work_on_label(&work.label_work);
+	return work.version;
 }
 
-/* Nothing becomes of a destroyed KEK, and nothing twice what it is. */
+/* Raises the error that the KEK's state cannot be changed to the wanted one. */
 static void
 refuse_state(const KekRow *row, KekState wanted)
 {
@@ -371,22 +378,45 @@ kek_suspend(const char *label, int32 version)
 	notice_no_active_version(row);
 }
 
-void
-kek_resume(const char *label, int32 version)
+/* A version to be used again. */
+typedef struct Resumption
 {
-	KekRow	   *row;
+	LabelWork	label_work;		/* must be first */
+	int32		version;
+} Resumption;
+
+static void
+resume(LabelWork *label_work)
+{
+	const char *label = label_work->label;
+	int32		version = ((Resumption *) label_work)->version;
+	const KekRow *row = kek_try_lock_version(label, version);
 	KekState	state;
 
-	kek_begin_administration(label);
-	row = lock_version(label, version, false);
+	if (row == NULL)
+	{
+		label_work->busy_version = version;
+		return;
+	}
 	if (row->state != KEK_SUSPENDED)
 		refuse_state(row, KEK_ACTIVE);
 	state = row->suspended_from;
 
-	/* The label went on without it: it no longer wraps. */
+	/*
+	 * If the label has another active version now, this one is not to wrap
+	 * any more.
+	 */
 	if (state == KEK_ACTIVE && active_version(kek_rows_existing(label)) != NULL)
 		state = KEK_DEACTIVATED;
 	change_state(row, state, "resumed");
+}
+
+void
+kek_resume(const char *label, int32 version)
+{
+	Resumption	work = {{label, resume},.version = version};
+
+	kek_work_on_label(&work.label_work);
 }
 
 void
@@ -441,9 +471,18 @@ kek_erase_unused(const char *label, int32 version)
 {
 	KekRow	   *row;
 
-	/* It holds locks on others' tables: see destroy_wait.c. */
-	begin_work_on(label, LABEL_LOCK_STATE);
-	row = lock_version(label, version, true);
+	/*
+	 * Does not wait, since locks on other people's tables are held: see
+	 * destroy_wait.c.
+	 */
+	(void) kek_lock_label(label, LABEL_LOCK_STATE);
+	row = kek_try_lock_version(label, version);
+	if (row == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("KEK label \"%s\" version %d is being changed by another transaction", label,
+						version),
+				 errhint("Call kek_destroy() again when that has ended.")));
 	destroy_check_unchanged(row);
 	erase(row);
 }
@@ -478,10 +517,13 @@ kek_schedule_destroy(const char *label, int32 version, const Interval *after)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("waiting time must be finite")));
 
+	/*
+	 * A new row, of which nothing is put off; version 1.0 has no column for
+	 * that.
+	 */
+	(void) forget_schedule(row);
 	extension_owner_begin(&owner);
-	extension_owner_execute("INSERT INTO key_vault.kek_destruction (kek_id, destroy_at) VALUES ($1, $2) "
-							"ON CONFLICT (kek_id) DO UPDATE SET destroy_at = $2, "
-							"scheduled_at = clock_timestamp()",
+	extension_owner_execute("INSERT INTO key_vault.kek_destruction (kek_id, destroy_at) VALUES ($1, $2)",
 							lengthof(types), types, values, NULL);
 	extension_owner_end(&owner);
 	audit_log_write("scheduled", row->label, row->version,
@@ -501,4 +543,26 @@ kek_cancel_destroy(const char *label, int32 version)
 	if (found)
 		audit_log_write("unscheduled", row->label, row->version, NULL);
 	return found;
+}
+
+bool
+kek_put_off_destroy(const char *label, int32 version)
+{
+	KekRow	   *row = begin_state_change(label, version);
+	ExtensionOwner owner;
+	Oid			types[] = {UUIDOID};
+	Datum		values[] = {UUIDPGetDatum(&row->kek_id)};
+	bool		put_off;
+
+	extension_owner_begin(&owner);
+	put_off = extension_owner_execute("UPDATE key_vault.kek_destruction SET"
+									  " destroy_at = clock_timestamp() + interval '1 day',"
+									  " put_off_at = clock_timestamp()"
+									  " WHERE kek_id = $1 AND put_off_at IS NULL"
+									  " AND destroy_at < clock_timestamp() - interval '1 day'",
+									  lengthof(types), types, values, NULL) > 0;
+	extension_owner_end(&owner);
+	if (put_off)
+		audit_log_write("scheduled", row->label, row->version, "{\"put_off\": \"1 day\"}");
+	return put_off;
 }

@@ -1,30 +1,32 @@
 /*
  * kek_privilege.c
- *	  Granting privileges on KEK labels, and withdrawing them.
+ *	  Granting privileges on KEK labels, and revoking them.
  *
- * Invariant: a role that was dropped keeps no row, since its oid may one day be
- * another's.  A label may be granted on before it is there; that is said, for it may
- * be a label that was mistyped.
+ * A privilege may be granted on a label that does not exist yet.  A notice says so, since the
+ * label may be mistyped.  A warning says if the table is published, since a subscriber
+ * does not use privileges that come from another server.
+ *
+ * Invariant: a change here deletes the rows of roles that were dropped, since a new role may
+ * get the oid of a dropped one.
  */
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_publication.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
-#include "utils/varlena.h"
+#include "utils/lsyscache.h"
 
 #include "../catalog/access.h"
 #include "../catalog/audit_log.h"
 #include "../catalog/extension_owner.h"
-#include "../catalog/kek_row.h"
-#include "kek_admin.h"
+#include "../catalog/unknown_label.h"
+#include "kek_lock.h"
 #include "kek_privilege.h"
-
-/* A label with so many changes to it is taken for one that was mistyped. */
-#define MAX_TYPING_ERRORS 3
 
 static uint64
 change_privilege(const char *label, Oid role, const char *privilege, const char *sql)
@@ -37,8 +39,8 @@ change_privilege(const char *label, Oid role, const char *privilege, const char 
 }
 
 /*
- * The script of version 1.0 lets only those call the functions to whom EXECUTE is
- * granted.  A grant here would be of no use to its role, and not say so.
+ * In a database with the extension's version 1.0, roles need EXECUTE on the functions,
+ * too; a privilege on a label would be of no use to them, and nothing would say so.
  */
 static void
 require_public_functions(void)
@@ -51,12 +53,44 @@ require_public_functions(void)
 				 errhint("Run ALTER EXTENSION key_vault UPDATE.")));
 }
 
-/* A dropped role's oid may one day be another's. */
+/* With this setting a trigger would ignore the new row (src/functions/local_role.c). */
+static void
+require_origin(void)
+{
+	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("privileges on KEK labels cannot be granted while session_replication_role is replica"),
+				 errhint("Run SET session_replication_role = origin before.")));
+}
+
+static void
+warn_if_published(void)
+{
+	Oid			schema = get_namespace_oid("key_vault", false);
+	Oid			table = get_relname_relid("kek_privilege", schema);
+	List	   *publications = list_concat(list_concat(GetRelationPublications(table),
+													   GetSchemaPublications(schema)),
+										   GetAllTablesPublications());
+
+	if (publications != NIL)
+		ereport(WARNING,
+				(errmsg("table key_vault.kek_privilege is in publication \"%s\"",
+						get_publication_name(linitial_oid(publications), false)),
+				 errdetail("A privilege on a KEK label holds in this database alone: a subscriber of version 1.1 or later ignores it, and one of version 1.0 may give it to another role or stop."),
+				 errhint("Publish table key_vault.kek alone, and grant on each server.")));
+}
+
+/*
+ * A new role may get the oid of a dropped one.  This deletes rows of all labels, so it does not wait
+ * for a transaction that does the same and may have the lock of another label.
+ */
 static void
 forget_dropped_roles(void)
 {
-	extension_owner_execute("DELETE FROM key_vault.kek_privilege p WHERE NOT EXISTS "
-							"(SELECT FROM pg_roles r WHERE r.oid = p.role)",
+	extension_owner_execute("DELETE FROM key_vault.kek_privilege WHERE ctid = ANY (ARRAY("
+							"SELECT p.ctid FROM key_vault.kek_privilege p WHERE NOT EXISTS "
+							"(SELECT FROM pg_roles r WHERE r.oid = p.role) FOR UPDATE SKIP LOCKED))",
 							0, NULL, NULL, NULL);
 }
 
@@ -68,49 +102,11 @@ log_privilege(const char *event, const char *label, Oid role, const char *privil
 
 	initStringInfo(&details);
 	appendStringInfoString(&details, "{\"role\": ");
-	/* What regrole shows of a role that was dropped. */
+	/* If the role was dropped, its oid is written, as the type regrole does. */
 	escape_json(&details, name != NULL ? name : psprintf("%u", role));
 	appendStringInfo(&details, ", \"privilege\": \"%s\"}",
 					 access_privilege_name(access_privilege_from_name(privilege)));
 	audit_log_write(event, label, 0, details.data);
-}
-
-/* The label that a mistyped one was probably meant to be, or NULL. */
-static const char *
-nearest_label(const char *label)
-{
-	const char *nearest = NULL;
-	int			limit = Min(MAX_TYPING_ERRORS, (int) strlen(label) / 2);
-	ListCell   *cell;
-
-	foreach(cell, kek_rows_all())
-	{
-		const KekRow *row = lfirst(cell);
-		int			distance;
-
-		CHECK_FOR_INTERRUPTS();
-		distance = varstr_levenshtein_less_equal(label, strlen(label), row->label, strlen(row->label),
-												 1, 1, 1, limit, true);
-		if (distance > limit)
-			continue;
-		nearest = row->label;
-		limit = distance - 1;
-	}
-	return nearest;
-}
-
-static void
-notice_missing_label(const char *label)
-{
-	const char *nearest;
-
-	if (kek_rows_by_label(label) != NIL)
-		return;
-	nearest = nearest_label(label);
-	ereport(NOTICE,
-			(errmsg("KEK label \"%s\" does not exist yet", label),
-			 errdetail("The privilege holds for the label once it is made."),
-			 nearest != NULL ? errhint("There is a label \"%s\".", nearest) : 0));
 }
 
 bool
@@ -119,10 +115,11 @@ kek_privilege_grant(const char *label, Oid role, const char *privilege)
 	ExtensionOwner owner;
 	bool		changed;
 
-	kek_begin_administration(label);
+	(void) kek_lock_label(label, LABEL_LOCK_VERSIONS);
 	require_public_functions();
+	require_origin();
 	(void) access_privilege_from_name(privilege);
-	(void) GetUserNameFromId(role, false);	/* raises when there is no such
+	(void) GetUserNameFromId(role, false);	/* an error if there is no such
 											 * role */
 
 	extension_owner_begin(&owner);
@@ -133,7 +130,8 @@ kek_privilege_grant(const char *label, Oid role, const char *privilege)
 	extension_owner_end(&owner);
 	if (changed)
 		log_privilege("granted", label, role, privilege);
-	notice_missing_label(label);
+	notice_unknown_label(label, "The privilege holds for the label once it is made.");
+	warn_if_published();
 	return changed;
 }
 
@@ -143,7 +141,7 @@ kek_privilege_revoke(const char *label, Oid role, const char *privilege)
 	ExtensionOwner owner;
 	bool		changed;
 
-	kek_begin_administration(label);
+	(void) kek_lock_label(label, LABEL_LOCK_VERSIONS);
 	(void) access_privilege_from_name(privilege);
 
 	extension_owner_begin(&owner);
@@ -154,5 +152,7 @@ kek_privilege_revoke(const char *label, Oid role, const char *privilege)
 	extension_owner_end(&owner);
 	if (changed)
 		log_privilege("revoked", label, role, privilege);
+	else
+		notice_unknown_label(label, "There was nothing to revoke.");
 	return changed;
 }

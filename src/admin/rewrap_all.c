@@ -2,23 +2,21 @@
  * rewrap_all.c
  *	  Rewraps all keys of a label, in all tables of the database.
  *
- * Table by table, and through each in the order of its rows, in batches (rewrap_batch.c)
- * with a commit each.  Rows that others have locked are passed over, and rows
- * move while they are updated; so at the end of a pass one statement, whose snapshot sees
- * each row once, counts what is left, and a further pass takes care of it.
+ * It goes from table to table, and through each table in the order of its rows, in batches
+ * (rewrap_batch.c).  Each batch is committed.  In one pass through a table some rows are
+ * left: rows that others have locked are skipped, and an update moves a row, perhaps behind
+ * the place that was reached.  So at the end of a pass one statement, whose snapshot sees
+ * each row once, counts what is left, and if that is anything there is another pass.
  *
  * Invariants:
- * - Each batch is a transaction of its own, in which nothing else writes but the
+ * - Each batch is a transaction of its own, in which nothing is written but the rows and the
  *   progress: see rewrap_batch.c.
- * - What cannot be rewrapped is told, and passed by; a pass that leaves only such
- *   rows is the last.
+ * - If a row cannot be rewrapped there is a warning, and the run goes on.  A pass that leaves
+ *   only such rows is the last.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -28,7 +26,6 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/timeout.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -36,17 +33,20 @@
 #include "../catalog/audit_log.h"
 #include "../catalog/kek_label.h"
 #include "../catalog/kek_row.h"
+#include "../catalog/table_owner.h"
 #include "../vault/wrapping.h"
 #include "rewrap_all.h"
 #include "rewrap_batch.h"
 #include "rewrap_progress.h"
+#include "rewrap_tables.h"
 
-#define MAX_PASSES 5
-#define MAX_BUSY 5				/* batches in a row that found others' locks */
-#define MAX_FAILED_ROWS 100		/* a table with more is given up */
-#define MAX_ROW_WARNINGS 10
-#define BUSY_WAIT_US INT64CONST(1000000)
-#define NOTICE_INTERVAL_US INT64CONST(5000000)
+#define MAX_PASSES 5			/* through one table */
+#define MAX_BUSY 5				/* batches one after the other that found
+								 * locks of others */
+#define MAX_FAILED_ROWS 100		/* after more, the run leaves the table */
+#define MAX_ROW_WARNINGS 10		/* in one pass */
+#define BUSY_WAIT_US INT64CONST(1000000)	/* microseconds */
+#define NOTICE_INTERVAL_US INT64CONST(5000000)	/* microseconds */
 
 typedef struct RewrapRun
 {
@@ -55,17 +55,17 @@ typedef struct RewrapRun
 	int64		sleep_us;
 	MemoryContext batch_context;	/* reset after each batch */
 
-	/* in this run */
+	/* the whole run */
 	int64		keys;
 	int			tables;			/* with rows that were rewrapped */
-	int			tables_busy;	/* left for others' locks: another call can
-								 * help */
-	int			tables_refused; /* left for what a warning says */
+	int			tables_busy;	/* left because of others' locks: another call
+								 * can help */
+	int			tables_refused; /* left for the reason that a warning gives */
 	bool		has_timeout;	/* the caller's statement_timeout is on */
 
-	/* the table at hand */
+	/* the present table */
 	const char *table;			/* its name, quoted */
-	ArrayType  *kek_ids;		/* the versions to rewrap from; NULL if none */
+	ArrayType  *kek_ids;		/* the versions to rewrap from */
 	RewrapProgress progress;
 	TimestampTz noticed_at;
 } RewrapRun;
@@ -73,7 +73,10 @@ typedef struct RewrapRun
 static void
 begin_transaction(void)
 {
-	/* With an older snapshot a row that others changed would be an error. */
+	/*
+	 * In other isolation levels the snapshot is the transaction's, and a row
+	 * that others have changed since is an error.
+	 */
 	(void) set_config_option("transaction_isolation", "read committed", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }
@@ -86,7 +89,7 @@ commit(RewrapRun *run)
 	MemoryContextReset(run->batch_context);
 }
 
-/* Between transactions, so that nothing waits for us. */
+/* To be called right after a commit, so that nobody waits for this transaction. */
 static void
 pause_for(int64 us)
 {
@@ -114,6 +117,18 @@ seconds_text(double seconds)
 					(int) (whole % 60));
 }
 
+static char *
+keys_text(int64 keys)
+{
+	return psprintf(ngettext(INT64_FORMAT " key", INT64_FORMAT " keys", keys), keys);
+}
+
+static char *
+tables_text(int tables)
+{
+	return psprintf(ngettext("%d table", "%d tables", tables), tables);
+}
+
 static void
 notice_progress(RewrapRun *run)
 {
@@ -123,16 +138,16 @@ notice_progress(RewrapRun *run)
 
 	rewrap_progress_figures(&run->progress, &percent, &rate, &seconds_left);
 	ereport(NOTICE,
-			(errmsg("KEK label \"%s\", table %s: %.1f percent, " INT64_FORMAT
-					" keys rewrapped, %.0f keys/s, %s left",
-					run->label, run->table, percent, run->progress.keys, rate,
+			(errmsg("KEK label \"%s\", table %s: %.1f percent, %s rewrapped, %.0f keys/s, %s left",
+					run->label, run->table, percent, keys_text(run->progress.keys), rate,
 					seconds_text(seconds_left))));
 	run->noticed_at = GetCurrentTimestamp();
 }
 
 /*
- * The versions to rewrap from and to, as they are now; false when there are
- * none to rewrap from.  An error when the caller may not, or nothing is active.
+ * Looks up the versions to rewrap from and to.  Returns false if there are none to rewrap
+ * from.  Raises an error if the label has no active version, or the caller lacks the
+ * privilege.
  */
 static bool
 look_up_versions(RewrapRun *run)
@@ -184,7 +199,7 @@ may_warn(const RewrapRun *run)
 	return run->progress.rows_failed <= MAX_ROW_WARNINGS;
 }
 
-/* What to do about rows or a table that were refused, or NULL. */
+/* A hint about rows or a table that could not be rewrapped, or NULL. */
 static const char *
 refusal_hint(const RewrapBatch *batch)
 {
@@ -216,8 +231,8 @@ warn_table(const RewrapRun *run, const char *reason, const RewrapBatch *batch)
 }
 
 /*
- * A full disk or exhausted memory is no matter of one row.  If it is real, every further row
- * would only make it worse; if the owner's code claims it, his table alone is left.
+ * A full disk or lack of memory has nothing to do with one row: trying the next rows would
+ * make it worse.  If only the owner's code raises such an error, only his table is left.
  */
 static bool
 is_about_more_than_a_row(const ErrorData *error)
@@ -226,21 +241,10 @@ is_about_more_than_a_row(const ErrorData *error)
 		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_SYSTEM_ERROR;
 }
 
-/* Code of a table's owner can catch the error that ends a statement, and go on. */
-static void
-check_statement_timeout(const RewrapRun *run)
-{
-	if (run->has_timeout && !get_timeout_active(STATEMENT_TIMEOUT))
-		ereport(ERROR,
-				(errcode(ERRCODE_QUERY_CANCELED),
-				 errmsg("canceling statement due to statement timeout"),
-				 errdetail("Code of table %s's owner caught the error and went on.", run->table)));
-}
-
-/* What a batch did, or why it did not.  False when the table is given up. */
+/* Notes what a batch did, or warns.  Returns false if the table is to be left. */
 static bool
-take_account(RewrapRun *run, RewrapOutcome outcome, const RewrapBatch *batch, int *max_rows,
-			 int *busy)
+handle_outcome(RewrapRun *run, RewrapOutcome outcome, const RewrapBatch *batch, int *max_rows,
+			   int *busy)
 {
 	RewrapProgress *progress = &run->progress;
 
@@ -256,16 +260,19 @@ take_account(RewrapRun *run, RewrapOutcome outcome, const RewrapBatch *batch, in
 			progress->rows_failed += batch->rows_suppressed + batch->rows_unopened;
 			if (batch->rows_suppressed > 0 && may_warn(run))
 				ereport(WARNING,
-						(errmsg(INT64_FORMAT " rows of table %s were not rewrapped",
-								batch->rows_suppressed, run->table),
+						(errmsg_plural(INT64_FORMAT " row of table %s was not rewrapped",
+									   INT64_FORMAT " rows of table %s were not rewrapped",
+									   batch->rows_suppressed, batch->rows_suppressed, run->table),
 						 errdetail("A trigger or a rule of the table suppressed the update.")));
 			if (batch->rows_unopened > 0 && may_warn(run))
 				ereport(WARNING,
 						(errmsg("row %s of table %s was not rewrapped",
 								row_text(batch->unopened_row), run->table),
-						 errdetail("Its key does not open: %s.  There are " INT64_FORMAT
-								   " such rows in this batch.",
-								   batch->unopened_reason, batch->rows_unopened)));
+						 errdetail_plural("Its key does not open: %s.  There is " INT64_FORMAT
+										  " such row in this batch.",
+										  "Its key does not open: %s.  There are " INT64_FORMAT
+										  " such rows in this batch.",
+										  batch->rows_unopened, batch->unopened_reason, batch->rows_unopened)));
 			*max_rows = Min((int64) *max_rows * 2, run->batch_size);
 			break;
 
@@ -278,7 +285,7 @@ take_account(RewrapRun *run, RewrapOutcome outcome, const RewrapBatch *batch, in
 
 		case REWRAP_ROWS_REFUSED:
 
-			/* Find the row that it is about. */
+			/* Halves the batch until the row that is refused is found. */
 			if (batch->rows_seen > 1)
 			{
 				*max_rows = batch->rows_seen / 2;
@@ -318,7 +325,7 @@ take_account(RewrapRun *run, RewrapOutcome outcome, const RewrapBatch *batch, in
 	return true;
 }
 
-/* One pass through the table at hand; false when it is given up. */
+/* One pass through the present table; false if the table is to be left. */
 static bool
 pass_through(RewrapRun *run)
 {
@@ -340,8 +347,8 @@ pass_through(RewrapRun *run)
 		batch.end_block = progress->end_block;
 		batch.max_rows = max_rows;
 		outcome = rewrap_batch(&batch);
-		check_statement_timeout(run);
-		goes_on = take_account(run, outcome, &batch, &max_rows, &busy);
+		table_owner_check_timeout(run->has_timeout, run->table);
+		goes_on = handle_outcome(run, outcome, &batch, &max_rows, &busy);
 		if (outcome != REWRAP_TABLE_GONE)
 			rewrap_progress_write(progress, false);
 		commit(run);
@@ -372,14 +379,16 @@ warn_unreached(RewrapRun *run, int64 rows, const char *detail, const char *hint)
 {
 	run->progress.rows_left += rows;
 	ereport(WARNING,
-			(errmsg(INT64_FORMAT " rows of table %s hold keys that rewrap_all does not reach",
-					rows, run->table),
+			(errmsg_plural(INT64_FORMAT " row of table %s holds keys that rewrap_all does not reach",
+						   INT64_FORMAT " rows of table %s hold keys that rewrap_all does not reach",
+						   rows, rows, run->table),
 			 errdetail("%s", detail),
 			 errhint("%s", hint)));
 }
 
 /*
- * Counts what is left; false when it cannot be told, or holds keys that are out of reach.
+ * Counts the rows that are left.  Returns false if they cannot be counted, or some have keys
+ * that a batch cannot write.
  */
 static bool
 count_rows_left(RewrapRun *run)
@@ -393,7 +402,7 @@ count_rows_left(RewrapRun *run)
 		return true;
 	batch.kek_ids = run->kek_ids;
 	outcome = rewrap_count(&batch, &count);
-	check_statement_timeout(run);
+	table_owner_check_timeout(run->has_timeout, run->table);
 	if (outcome != REWRAP_OK)
 	{
 		run->progress.rows_left = -1;
@@ -446,7 +455,7 @@ rewrap_table(RewrapRun *run)
 		begin_pass(progress);
 		rewrap_progress_write(progress, false);
 		commit(run);
-		/* Give those who hold rows the time to end. */
+		/* Gives transactions that have locked rows time to end. */
 		if (progress->pass > 2)
 			pause_for(BUSY_WAIT_US);
 	}
@@ -466,8 +475,9 @@ rewrap_table(RewrapRun *run)
 		run->tables_busy++;
 	if (reached_all)
 		ereport(WARNING,
-				(errmsg(INT64_FORMAT " rows of table %s still hang on earlier versions of KEK label \"%s\"",
-						progress->rows_left, run->table, run->label),
+				(errmsg_plural(INT64_FORMAT " row of table %s still hangs on earlier versions of KEK label \"%s\"",
+							   INT64_FORMAT " rows of table %s still hang on earlier versions of KEK label \"%s\"",
+							   progress->rows_left, progress->rows_left, run->table, run->label),
 				 progress->rows_left <= progress->rows_failed ?
 				 errdetail("A trigger, rule or constraint of the table does not let them be changed, or their keys do not open.") :
 				 errdetail("Others have locked them, or a trigger of the table changes them back.")));
@@ -499,69 +509,6 @@ lock_and_rewrap_table(RewrapRun *run, Oid relation)
 	rewrap_unlock();
 }
 
-static void
-notice_unreached(const char *kind, Oid relation, const char *hint)
-{
-	ereport(NOTICE,
-			(errmsg("%s %s may hold wrapped keys, and is left as it is", kind,
-					quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
-											   get_rel_name(relation))),
-			 errhint("%s", hint)));
-}
-
-/*
- * The tables with wrapped keys; of the others it tells.  Tables whose keys refer to another
- * table's come last: when they are at hand, ON UPDATE CASCADE has done what it does.
- */
-static List *
-find_tables(Oid only, MemoryContext context)
-{
-	List	   *wanted = OidIsValid(only) ? find_all_inheritors(only, NoLock, NULL) : NIL;
-	List	   *tables = NIL;
-	bool		found = !OidIsValid(only);
-
-	if (SPI_execute("SELECT w.relation::pg_catalog.oid, w.relkind, pg_catalog.bool_or(w.other_session),"
-					" pg_catalog.bool_or(EXISTS (SELECT FROM pg_catalog.pg_constraint AS c"
-					" JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) c.conrelid"
-					" AND a.attnum OPERATOR(pg_catalog.=) ANY (c.conkey)"
-					" WHERE c.contype OPERATOR(pg_catalog.=) 'f'"
-					" AND c.conrelid OPERATOR(pg_catalog.=) w.relation"
-					" AND a.attname OPERATOR(pg_catalog.=) w.\"column\"))"
-					" FROM key_vault.wrapped_key_columns AS w GROUP BY 1, 2 ORDER BY 4, 1",
-					false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not look up the columns of wrapped keys");
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
-		Oid			relation = DatumGetObjectId(SPI_getbinval(row, desc, 1, &isnull));
-		char		kind = DatumGetChar(SPI_getbinval(row, desc, 2, &isnull));
-
-		if (OidIsValid(only) && !list_member_oid(wanted, relation))
-			continue;
-		found = true;
-		if (kind == RELKIND_FOREIGN_TABLE)
-			notice_unreached("foreign table", relation, "Rewrap them on the server where they are.");
-		else if (kind == RELKIND_MATVIEW)
-			notice_unreached("materialized view", relation, "Refresh it afterwards.");
-		else if (DatumGetBool(SPI_getbinval(row, desc, 3, &isnull)))
-			notice_unreached("temporary table", relation, "It is another session's.");
-		else
-		{
-			MemoryContext previous = MemoryContextSwitchTo(context);
-
-			tables = lappend_oid(tables, relation);
-			MemoryContextSwitchTo(previous);
-		}
-	}
-	if (!found)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("relation \"%s\" has no column of wrapped keys", get_rel_name(only))));
-	return tables;
-}
-
 void
 rewrap_all(const char *label, int batch_size, int64 sleep_us, Oid only)
 {
@@ -572,7 +519,7 @@ rewrap_all(const char *label, int batch_size, int64 sleep_us, Oid only)
 	ListCell   *cell;
 
 	PreventCommandDuringRecovery("rewrap_all()");
-	run.has_timeout = get_timeout_active(STATEMENT_TIMEOUT);
+	run.has_timeout = table_owner_has_timeout();
 	kek_label_check(label);
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -583,11 +530,11 @@ rewrap_all(const char *label, int batch_size, int64 sleep_us, Oid only)
 	(void) vault_rewrap_target(label);
 	audit_log_server_line("rewrapping begun", label, 0, NULL);
 
-	/* What the caller queued is the caller's. */
+	/* Ends the caller's transaction, with its deferred triggers. */
 	commit(&run);
 	started_at = GetCurrentTimestamp();
 	notice_suspended(&run);
-	tables = find_tables(only, context);
+	tables = rewrap_find_tables(only, context);
 	rewrap_progress_forget_dropped();
 	commit(&run);
 
@@ -597,19 +544,21 @@ rewrap_all(const char *label, int batch_size, int64 sleep_us, Oid only)
 	MemoryContextSwitchTo(context);
 
 	ereport(NOTICE,
-			(errmsg("KEK label \"%s\": " INT64_FORMAT " keys in %d tables rewrapped in %.1f s",
-					run.label, run.keys, run.tables,
-					(GetCurrentTimestamp() - started_at) / 1e6)));
+			(errmsg("KEK label \"%s\": %s in %s rewrapped in %.1f s", run.label, keys_text(run.keys),
+					tables_text(run.tables), (GetCurrentTimestamp() - started_at) / 1e6)));
 	audit_log_server_line("rewrapping done", run.label, 0,
 						  psprintf("{\"keys\": " INT64_FORMAT ", \"tables\": %d, \"tables_left\": %d}",
 								   run.keys, run.tables, run.tables_busy + run.tables_refused));
 	if (run.tables_busy + run.tables_refused > 0)
 		ereport(WARNING,
-				(errmsg("%d tables still have keys under earlier versions of KEK label \"%s\", or could not be rewrapped",
-						run.tables_busy + run.tables_refused, run.label),
+				(errmsg_plural("%d table still has keys under earlier versions of KEK label \"%s\", or could not be rewrapped",
+							   "%d tables still have keys under earlier versions of KEK label \"%s\", or could not be rewrapped",
+							   run.tables_busy + run.tables_refused,
+							   run.tables_busy + run.tables_refused, run.label),
 				 run.tables_refused == 0 ?
 				 errhint("Call it again.  key_vault.kek_usage() says where they are.") :
-				 errhint("Do what the warnings about %d tables say, then call it again.  key_vault.kek_usage() says where the keys are.",
-						 run.tables_refused)));
+				 errhint_plural("Do what the warnings about %d table say, then call it again.  key_vault.kek_usage() says where the keys are.",
+								"Do what the warnings about %d tables say, then call it again.  key_vault.kek_usage() says where the keys are.",
+								run.tables_refused, run.tables_refused)));
 	SPI_finish();
 }

@@ -8,9 +8,10 @@
 #include "postgres.h"
 
 /*
- * From the versions that unwrap only to the active one; only: one table with
- * its partitions and heirs, or InvalidOid.  Commits the transaction it is called in, and
- * then each batch, so it must be called from a procedure that may.  Takes the
+ * Rewraps from deactivated and compromised versions to the active one.  only is one table
+ * (with its partitions and children), or InvalidOid for all tables.  Waits sleep_us
+ * microseconds after each batch.  Commits the transaction in which it is called, and each
+ * batch, so it must be called by a procedure that may commit.  The current role needs the
  * privilege rewrap on the label, and SELECT and UPDATE on the columns.
  */
 extern void rewrap_all(const char *label, int batch_size, int64 sleep_us, Oid only);

@@ -2,23 +2,25 @@
  * rewrap_batch.c
  *	  Rewraps some rows of one table, as the table's owner.
  *
- * All that touches the table runs as its owner (table_owner.c).  Deferred triggers would
- * fire at the commit, with the caller's rights: so all constraints are made immediate first,
- * and what is deferred all the same PostgreSQL refuses in such an operation.  That step
- * takes a transaction in which nothing was queued before: rewrap_all() begins one for each
- * batch.
+ * A batch reads rows by one statement and writes them by another.  Both run as the table's
+ * owner (table_owner.c).  Between them, keys are unwrapped and wrapped as the caller, whose
+ * privileges are checked as for any other use.  So the owner's code sees wrapped keys only.
  *
- * Keys are opened between the two statements, as the caller, whose privileges
- * are checked as for any other use.  The owner's code sees wrapped keys only.
+ * Deferred triggers would run at the commit, with the caller's rights.  So all constraints
+ * are made immediate before the writing; a trigger that is deferred all the same is refused
+ * by PostgreSQL in a security-restricted operation.  Making constraints immediate needs a
+ * transaction in which no trigger is queued yet, so rewrap_all() begins one for each batch.
  *
- * Invariants: a row is locked, in the order of the table, before it is read; rows that
- * others have locked are passed over, so that a batch waits for no row while it
- * holds some.  It is a subtransaction: after an error nothing of it is left.  An error in
- * the owner's part never ends the run, whatever its SQLSTATE, unless PostgreSQL itself
- * raised it to end the caller's statement.
+ * Invariants:
+ * - Rows are locked in the order of the table before they are read.  Rows that others have
+ *   locked are skipped, so that a batch does not wait for a row while it has locked others.
+ * - A batch is a subtransaction, so that an error leaves nothing of it.
+ * - An error while the owner is the current role never ends the run, whatever its SQLSTATE is,
+ *   unless PostgreSQL itself has raised it to end the caller's statement.
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/table.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
@@ -26,9 +28,11 @@
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "storage/bufmgr.h"
 #include "storage/proc.h"
+#include "tcop/dest.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -38,15 +42,21 @@
 #include "utils/tuplestore.h"
 
 #include "../catalog/key_columns.h"
-#include "../catalog/key_count.h"
+#include "../catalog/owner_scan.h"
 #include "../common/subtransaction.h"
 #include "rewrap_batch.h"
 #include "rewrap_work.h"
 
-/* A longer lock_timeout is cut to this. */
+/* The longest lock_timeout, in milliseconds. */
 #define MAX_LOCK_WAIT_MS 2000
 
-/* At most so much of a table is searched in one statement. */
+/*
+ * Bytes of wrapped keys with which a batch ends, whatever batch_size is: arrays of keys can
+ * be large, and a batch has all of its keys in memory.
+ */
+#define MAX_BATCH_BYTES (8 * 1024 * 1024)
+
+/* The number of a table's blocks that one statement searches at most. */
 #define MAX_BLOCKS 8192
 
 static void
@@ -73,9 +83,9 @@ limit_lock_waits(void)
 							 GUC_ACTION_SAVE, true, 0, false);
 }
 
-/* Rewrapping writes nothing that the caller could not write. */
-void
-rewrap_check_privileges(const TableWork *work, Relation relation)
+/* Raises an error unless the caller may read and write the relation's columns of keys. */
+static void
+check_privileges(const TableWork *work, Relation relation)
 {
 	Oid			relation_id = RelationGetRelid(relation);
 	ListCell   *cell;
@@ -104,9 +114,12 @@ rewrap_check_privileges(const TableWork *work, Relation relation)
 	}
 }
 
-/* "column hangs on one of $n", or all columns of such kinds together. */
+/*
+ * The SQL condition that one of the KEKs in the parameter wraps a key in one of the columns
+ * that a batch can write or, if writable is false, in one of the others.
+ */
 static char *
-hangs_on(const TableWork *work, bool writable, int parameter)
+kek_condition(const TableWork *work, bool writable, int parameter)
 {
 	StringInfoData sql;
 	ListCell   *cell;
@@ -138,7 +151,60 @@ rewrap_execute(const char *sql, int nargs, Oid *types, Datum *values)
 		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(result));
 }
 
-/* Locks and reads the rows; they are in SPI_tuptable then. */
+typedef struct RowReceiver
+{
+	DestReceiver pub;			/* must be first */
+	TableWork  *work;
+	MemoryContext context;		/* of the rows */
+	int			capacity;
+	Size		bytes;			/* of keys, uncompressed */
+}			RowReceiver;
+
+static void
+receiver_startup(DestReceiver *self, int operation, TupleDesc desc)
+{
+	RowReceiver *receiver = (RowReceiver *) self;
+	MemoryContext previous = MemoryContextSwitchTo(receiver->context);
+
+	receiver->work->rows_desc = CreateTupleDescCopy(desc);
+	receiver->capacity = 64;
+	receiver->work->rows = palloc(receiver->capacity * sizeof(HeapTuple));
+	MemoryContextSwitchTo(previous);
+}
+
+/* Takes a row; false if the batch has enough. */
+static bool
+receive_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	RowReceiver *receiver = (RowReceiver *) self;
+	TableWork  *work = receiver->work;
+	MemoryContext previous = MemoryContextSwitchTo(receiver->context);
+
+	if (work->nrows == receiver->capacity)
+	{
+		receiver->capacity *= 2;
+		work->rows = repalloc(work->rows, receiver->capacity * sizeof(HeapTuple));
+	}
+	work->rows[work->nrows++] = ExecCopySlotHeapTuple(slot);
+	MemoryContextSwitchTo(previous);
+	for (int column = 2; column <= list_length(work->columns) + 1; column++)
+	{
+		bool		isnull;
+		Datum		value = slot_getattr(slot, column, &isnull);
+
+		if (!isnull)
+			receiver->bytes += toast_raw_datum_size(value);
+	}
+	work->is_full = receiver->bytes >= MAX_BATCH_BYTES;
+	return !work->is_full;
+}
+
+static void
+receiver_ignore(DestReceiver *self)
+{
+}
+
+/* Locks rows and reads them into work->rows. */
 static void
 read_rows(TableWork *work, BlockNumber end_block)
 {
@@ -149,7 +215,21 @@ read_rows(TableWork *work, BlockNumber end_block)
 	Oid			types[] = {TIDOID, TIDOID, UUIDARRAYOID, INT8OID};
 	Datum		values[] = {PointerGetDatum(&batch->from), PointerGetDatum(&end),
 	PointerGetDatum(batch->kek_ids), Int64GetDatum(batch->max_rows)};
+	RowReceiver receiver = {
+		.pub = {.receiveSlot = receive_row,.rStartup = receiver_startup,
+		.rShutdown = receiver_ignore,.rDestroy = receiver_ignore,.mydest = DestNone},
+		.work = work,
+		.context = CurrentMemoryContext,
+	};
+	SPIExecuteOptions options = {.params = makeParamList(lengthof(types)),
+	.dest = (DestReceiver *) &receiver};
+	int			result;
 
+	for (int i = 0; i < lengthof(types); i++)
+		options.params->params[i] = (ParamExternData)
+	{
+		.value = values[i],.ptype = types[i],.pflags = PARAM_FLAG_CONST
+	};
 	ItemPointerSet(&end, end_block, 0);
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT t.ctid");
@@ -157,18 +237,20 @@ read_rows(TableWork *work, BlockNumber end_block)
 	{
 		const KeyColumn *column = lfirst(cell);
 
-		/* What is not written is not read: it can be large. */
+		/* Columns that are not written are not read, since they can be large. */
 		appendStringInfo(&sql, ", %s%s", column->kind == KEY_COLUMN_OTHER ? "NULL" : "t.",
 						 column->kind == KEY_COLUMN_OTHER ? "" : quote_identifier(column->name));
 	}
 	appendStringInfo(&sql, " FROM ONLY %s AS t WHERE t.ctid OPERATOR(pg_catalog.>=) $1"
 					 " AND t.ctid OPERATOR(pg_catalog.<) $2 AND (%s)"
 					 " LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED",
-					 work->name, hangs_on(work, true, 3));
-	rewrap_execute(sql.data, lengthof(types), types, values);
+					 work->name, kek_condition(work, true, 3));
+	result = SPI_execute_extended(sql.data, &options);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_extended failed: %s", SPI_result_code_string(result));
 }
 
-/* Deferred triggers fire at the end of the statement, as the others. */
+/* After this, deferred triggers run at the end of the statement, like others. */
 static void
 make_constraints_immediate(void)
 {
@@ -192,7 +274,7 @@ rewrap_table_rows(TableWork *work)
 
 	rewrap_check_foreign_keys(work);
 	if (work->root != NULL)
-		rewrap_check_privileges(work, work->root);
+		check_privileges(work, work->root);
 	batch->reached_end_block = Min(batch->end_block, RelationGetNumberOfBlocks(work->table));
 	end_block = batch->reached_end_block - from_block <= MAX_BLOCKS ||
 		batch->reached_end_block < from_block ? batch->reached_end_block : from_block + MAX_BLOCKS;
@@ -202,25 +284,27 @@ rewrap_table_rows(TableWork *work)
 	read_rows(work, end_block);
 	become_caller(work);
 
-	batch->rows_seen = SPI_processed;
+	batch->rows_seen = work->nrows;
 	ItemPointerSet(&batch->next, end_block, 0);
-	if (SPI_processed == 0)
+	if (work->nrows == 0)
 		return;
 
-	/* A row that moved while it was waited for is seen where it is now. */
+	/*
+	 * A row that was updated meanwhile is at another place than it was found
+	 * at.
+	 */
 	batch->first_row = last = batch->from;
-	for (uint64 i = 0; i < SPI_processed; i++)
+	for (int i = 0; i < work->nrows; i++)
 	{
 		bool		isnull;
-		ItemPointer row = (ItemPointer) DatumGetPointer(SPI_getbinval(SPI_tuptable->vals[i],
-																	  SPI_tuptable->tupdesc, 1,
-																	  &isnull));
+		ItemPointer row = (ItemPointer) DatumGetPointer(SPI_getbinval(work->rows[i], work->rows_desc,
+																	  1, &isnull));
 
 		if (i == 0 || ItemPointerCompare(row, &batch->first_row) < 0)
 			batch->first_row = *row;
 		if (i == 0 || ItemPointerCompare(row, &last) > 0)
 			last = *row;
-		if (i == SPI_processed - 1 && batch->rows_seen == batch->max_rows &&
+		if (i == work->nrows - 1 && (batch->rows_seen == batch->max_rows || work->is_full) &&
 			ItemPointerCompare(row, &batch->from) >= 0 &&
 			ItemPointerCompare(row, &batch->next) < 0)
 		{
@@ -266,8 +350,8 @@ count_rows(TableWork *work, const char *condition, bool only)
 static void
 count_table_rows(TableWork *work)
 {
-	const char *writable = hangs_on(work, true, 1);
-	const char *unwritable = hangs_on(work, false, 1);
+	const char *writable = kek_condition(work, true, 1);
+	const char *unwritable = kek_condition(work, false, 1);
 	RewrapCount *count = work->count;
 	bool		has_children;
 
@@ -291,7 +375,7 @@ is_owners_part(Phase phase)
 	return phase == READING || phase == WRITING;
 }
 
-/* Whether an error is the run's own, not the table's. */
+/* Whether an error ends the run, and not only the work on this table. */
 static bool
 ends_run(const ErrorData *error, Phase phase)
 {
@@ -310,8 +394,8 @@ outcome_of(const ErrorData *error, Phase phase)
 	switch (error->sqlerrcode)
 	{
 			/*
-			 * Code of the owner's that raises these has the table tried a few
-			 * times.
+			 * If the owner's code raises one of these, the table is only
+			 * tried again a few times.
 			 */
 		case ERRCODE_LOCK_NOT_AVAILABLE:
 		case ERRCODE_T_R_DEADLOCK_DETECTED:
@@ -322,7 +406,7 @@ outcome_of(const ErrorData *error, Phase phase)
 	}
 }
 
-/* Opens the table in a subtransaction, and does some work with it. */
+/* Opens the table in a subtransaction, and calls a function that works on it. */
 static RewrapOutcome
 with_table(TableWork *work, LOCKMODE lock, void (*function) (TableWork *))
 {
@@ -352,7 +436,7 @@ with_table(TableWork *work, LOCKMODE lock, void (*function) (TableWork *))
 			work->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(work->table)),
 													RelationGetRelationName(work->table));
 			work->columns = key_columns_of(work->table);
-			rewrap_check_privileges(work, work->table);
+			check_privileges(work, work->table);
 			function(work);
 			table_close(work->table, NoLock);
 		}

@@ -14,51 +14,52 @@
 typedef enum RewrapOutcome
 {
 	REWRAP_OK,
-	REWRAP_BUSY,				/* others hold locks: try again later */
-	REWRAP_ROWS_REFUSED,		/* an error in writing the rows */
+	REWRAP_BUSY,				/* others have locks: try again later */
+	REWRAP_ROWS_REFUSED,		/* an error while rows were written */
 	REWRAP_TABLE_REFUSED,		/* an error before any row was written */
-	REWRAP_TABLE_GONE
+	REWRAP_TABLE_GONE			/* the table was dropped */
 } RewrapOutcome;
 
 typedef struct RewrapBatch
 {
 	/* what to do */
 	Oid			relation;
-	ArrayType  *kek_ids;		/* uuid[]: keys that hang on these */
-	ItemPointerData from;
+	ArrayType  *kek_ids;		/* uuid[]: rewrap keys that these wrap */
+	ItemPointerData from;		/* the first row, by its place in the table */
 	BlockNumber end_block;		/* InvalidBlockNumber: the table's end */
 	int			max_rows;
 
 	/* what was done */
-	BlockNumber reached_end_block;	/* end_block, or the table's end as found */
-	ItemPointerData next;		/* where to go on */
-	int64		rows_seen;		/* rows of the table that were locked */
+	BlockNumber reached_end_block;	/* end_block or, if that is lower, the
+									 * number of the table's blocks */
+	ItemPointerData next;		/* where the next batch begins */
+	int64		rows_seen;		/* rows that were locked */
 	int64		rows_rewrapped;
 	int64		keys_rewrapped;
-	int64		rows_suppressed;	/* a trigger or rule kept them as they are */
-	int64		rows_unopened;	/* some key in it did not open */
-	ItemPointerData unopened_row;	/* one of these, and why */
+	int64		rows_suppressed;	/* that a trigger or rule did not let be
+									 * written */
+	int64		rows_unopened;	/* with a key that could not be unwrapped */
+	ItemPointerData unopened_row;	/* one of these, and the reason */
 	const char *unopened_reason;
-	ItemPointerData first_row;	/* of the rows that were locked */
-	ErrorData  *error;			/* for the outcomes above */
-	const char *hint;			/* what to do about rows that are refused, or
-								 * NULL */
+	ItemPointerData first_row;	/* of those that were locked */
+	ErrorData  *error;			/* if the outcome is a busy or refused one */
+	const char *hint;			/* about rows that are refused, or NULL */
 } RewrapBatch;
 
 /*
- * One batch.  The caller takes the privilege rewrap on the labels of the
- * kek_ids, and SELECT and UPDATE on the columns.  After any outcome but REWRAP_OK
- * nothing of it was done.
+ * Rewraps one batch.  The current role needs the privilege rewrap on the labels of the
+ * kek_ids, and SELECT and UPDATE on the columns.  After any outcome but REWRAP_OK, nothing
+ * was written.
  */
 extern RewrapOutcome rewrap_batch(RewrapBatch *batch);
 
-/* Rows that hang on the kek_ids. */
+/* The number of rows with keys that the kek_ids wrap. */
 typedef struct RewrapCount
 {
 	int64		rows;			/* in columns that a batch can write */
-	int64		unwritable;		/* in the others */
-	int64		hidden;			/* not in the table's own heap: no batch sees
-								 * them */
+	int64		unwritable;		/* in other columns */
+	int64		hidden;			/* that another extension keeps outside of the
+								 * table, where no batch sees them */
 } RewrapCount;
 
 extern RewrapOutcome rewrap_count(RewrapBatch *batch, RewrapCount *count);

@@ -1,13 +1,13 @@
 /*
  * rewrap_progress.c
- *	  How far rewrap_all() has come with a table, for others to see and for the
- *	  next run to go on from; and the lock that lets one run at a time work on a table.
+ *	  The progress of rewrap_all() with a table, which others can see and from which the next
+ *	  run can go on; and the lock that lets only one run at a time work on a table.
  *
  * Invariants:
- * - The progress is written in the transaction of the batch that it tells of, so
- *   it is never ahead of what was rewrapped.
- * - Whether a run is at work is told by the lock alone, which ends with the session
- *   of the run, however that ends.
+ * - The progress is written in the transaction of the batch, so that it is never ahead of
+ *   what was rewrapped.
+ * - Only the lock says whether a run is working on a table; it ends with the run's session,
+ *   in whatever way that ends.
  */
 #include "postgres.h"
 
@@ -34,7 +34,10 @@
 #include "../catalog/extension_owner.h"
 #include "rewrap_progress.h"
 
-/* Not 1 or 2, which are pg_advisory_lock()'s; the view rewrap_progress knows it. */
+/*
+ * The last field of the lock's tag; pg_advisory_lock() uses 1 and 2.  The view
+ * rewrap_progress has the same number.
+ */
 #define REWRAP_LOCK_CLASS 19318
 
 static LOCKTAG held_lock;
@@ -99,7 +102,7 @@ rewrap_lock(const char *label, Oid relation, int *holder)
 	return true;
 }
 
-/* One row a table and run: what was done, and whether it came to its end. */
+/* Writes to the audit log, once for each table of a run. */
 static void
 audit(const RewrapProgress *progress, int64 rows, int64 keys, bool finished)
 {

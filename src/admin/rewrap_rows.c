@@ -2,8 +2,8 @@
  * rewrap_rows.c
  *	  Rewraps the keys of the rows that a batch of rewrap_all() has read.
  *
- * Invariant: no code of the table's owner runs here; keys are opened as the caller, whose
- * privileges are checked as for any other use.
+ * Invariants: no code of the table's owner runs here; the current role is the caller, whose
+ * privileges are checked as for any other use of a key.
  */
 #include "postgres.h"
 
@@ -29,7 +29,10 @@ is_wanted(const RewrapBatch *batch, const pg_uuid_t *kek_id)
 	return false;
 }
 
-/* A key anew, or as it is; false, with the reason, when it does not open. */
+/*
+ * Rewraps a key, unless another KEK wraps it.  Returns false, and notes the reason, if it
+ * cannot be unwrapped.
+ */
 static bool
 rewrap_key(TableWork *work, Datum *key, int64 *count)
 {
@@ -74,7 +77,7 @@ rewrap_array(TableWork *work, Datum *value, int64 *count)
 	return true;
 }
 
-/* Base types: domains check what is assigned to them. */
+/* The columns have base types; a domain checks a value when it is assigned. */
 TupleDesc
 rewrap_describe_new_keys(const TableWork *work)
 {
@@ -104,20 +107,20 @@ rewrap_rows(TableWork *work, TupleDesc desc, Tuplestorestate *new_keys, int64 *n
 	bool	   *nulls = palloc0((ncolumns + 1) * sizeof(bool));
 	int64		nrows = 0;
 
-	for (uint64 i = 0; i < SPI_processed; i++)
+	for (int i = 0; i < work->nrows; i++)
 	{
-		HeapTuple	row = SPI_tuptable->vals[i];
+		HeapTuple	row = work->rows[i];
 		int64		row_keys = 0;
 		bool		opened = true;
 		ListCell   *cell;
 
-		values[0] = SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &nulls[0]);
+		values[0] = SPI_getbinval(row, work->rows_desc, 1, &nulls[0]);
 		foreach(cell, work->columns)
 		{
 			const KeyColumn *column = lfirst(cell);
 			int			n = foreach_current_index(cell) + 1;
 
-			values[n] = SPI_getbinval(row, SPI_tuptable->tupdesc, n + 1, &nulls[n]);
+			values[n] = SPI_getbinval(row, work->rows_desc, n + 1, &nulls[n]);
 			if (column->kind == KEY_COLUMN_OTHER)
 				nulls[n] = true;
 			if (nulls[n] || !opened)

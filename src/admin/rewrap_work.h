@@ -1,13 +1,14 @@
 /*
  * rewrap_work.h
- *	  What the parts of a batch of rewrap_all() share: reading (rewrap_batch.c), opening
- *	  and wrapping keys (rewrap_rows.c), writing (rewrap_write.c).
+ *	  What the three parts of a batch of rewrap_all() share: reading rows (rewrap_batch.c),
+ *	  rewrapping their keys (rewrap_rows.c), and writing them (rewrap_write.c).
  */
 #ifndef REWRAP_WORK_H
 #define REWRAP_WORK_H
 
 #include "postgres.h"
 
+#include "access/htup.h"
 #include "nodes/pg_list.h"
 #include "utils/relcache.h"
 #include "utils/tuplestore.h"
@@ -15,13 +16,13 @@
 #include "../catalog/table_owner.h"
 #include "rewrap_batch.h"
 
-/* Where an error came from: what follows of it depends on that. */
+/* What a batch is doing; an error is handled differently in each phase. */
 typedef enum Phase
 {
 	OPENING,
-	READING,					/* owners' code can run */
+	READING,					/* the owner's code can run */
 	REWRAPPING,
-	WRITING						/* owners' code can run */
+	WRITING						/* the owner's code can run */
 } Phase;
 
 typedef struct TableWork
@@ -29,42 +30,47 @@ typedef struct TableWork
 	RewrapBatch *batch;
 	Relation	table;
 	const char *name;			/* quoted, with its schema */
-	Relation	root;			/* the partitioned table to write by, or NULL */
-	List	   *columns;		/* of KeyColumn */
+	Relation	root;			/* the partitioned table to UPDATE in place of
+								 * table, or NULL */
+	List	   *columns;		/* of KeyColumn pointers */
 	Oid			caller;
-	MemoryContext context;		/* what outlives the subtransaction is here */
+	MemoryContext context;		/* for what must outlive the subtransaction */
 	TableOwner	owner;
 	volatile Phase phase;
-	RewrapCount *count;			/* for rewrap_count() */
+
+	/* the rows that the batch has read; toasted values as they are stored */
+	TupleDesc	rows_desc;
+	HeapTuple  *rows;
+	int			nrows;
+	bool		is_full;		/* reading stopped at the limit in bytes */
+
+	RewrapCount *count;			/* set by rewrap_count() */
 } TableWork;
 
 /* Runs one statement. */
 extern void rewrap_execute(const char *sql, int nargs, Oid *types, Datum *values);
 
-/* Raises an error unless the caller may read and write the columns of keys there. */
-extern void rewrap_check_privileges(const TableWork *work, Relation relation);
-
-/* The columns of the rows to be written: the row's ctid, then the keys. */
+/* Describes the rows in new_keys: the ctid of the row to write, then its new keys. */
 extern TupleDesc rewrap_describe_new_keys(const TableWork *work);
 
 /*
- * Rewraps what was read into SPI_tuptable, as the caller.  Returns the number of rows that
- * are to be written; their keys are added to *nkeys.  Rows with a key that does not open stay
- * as they are.
+ * Rewraps the keys of the rows that were read, and puts the rows that are to be written
+ * into new_keys; returns their number, and adds that of their keys to *nkeys.  Rows with a
+ * key that cannot be unwrapped are left out.
  */
 extern int64 rewrap_rows(TableWork *work, TupleDesc desc, Tuplestorestate *new_keys,
 						 int64 *nkeys);
 
 /*
- * Locks the partitioned table that the rows must be written by, if they can move to another of
- * its partitions.  To be called before the table itself is opened.
+ * If a new key can move a row to another partition, opens and locks the partitioned table as
+ * work->root.  To be called before the partition itself is opened.
  */
 extern void rewrap_lock_root(TableWork *work);
 
-/* What foreign keys keep the table from, as an error or as batch->hint. */
+/* Raises an error, or sets batch->hint, if a foreign key hinders the rewrapping. */
 extern void rewrap_check_foreign_keys(TableWork *work);
 
-/* Writes the rows; returns the number of those that the table says it wrote. */
+/* Writes the rows; returns the number of rows that the UPDATE has counted. */
 extern int64 rewrap_write_rows(TableWork *work, TupleDesc desc, Tuplestorestate *new_keys,
 							   int64 nrows, ItemPointerData first, ItemPointerData last);
 

@@ -1,14 +1,15 @@
 /*
  * rewrap_write.c
- *	  Writes the rows of a batch of rewrap_all(), where partitions and foreign keys let it.
+ *	  Writes the rows of a batch of rewrap_all(), if partitions and foreign keys allow it.
  *
- * A new key can belong into another partition, and only an UPDATE of the partitioned table
- * moves a row.  That UPDATE runs code of all partitions as one role: so it is done only where
- * the whole tree has one owner.
+ * With its new key a row may belong to another partition, and only an UPDATE of the
+ * partitioned table moves it.  Such an UPDATE runs the code of all partitions as one role, so
+ * it is made only if the partitioned table and all partitions have the same owner.
  *
- * A foreign key that refers to the keys must carry the new ones over (ON UPDATE CASCADE).
- * One that would set the referring column to NULL or to its default is refused before
- * anything is written; under the others the rows that are referred to stay as they are.
+ * A foreign key that refers to wrapped keys must have ON UPDATE CASCADE.  If it would set the
+ * referring column to NULL or to its default, that is an error before anything is written.
+ * With other actions, PostgreSQL refuses to change rows that are referred to, and these are
+ * left as they are.
  */
 #include "postgres.h"
 
@@ -36,7 +37,7 @@
 #include "../catalog/key_columns.h"
 #include "rewrap_work.h"
 
-/* The rows to be written, as our UPDATE calls them. */
+/* The name in the UPDATE of the relation with the rows to write. */
 #define NEW_KEYS "key_vault_new_keys"
 
 static char *
@@ -46,14 +47,14 @@ table_name(Oid relation)
 									  get_rel_name(relation));
 }
 
-/* The last hint counts. */
+/* If there are several hints the last one is shown. */
 static void
 give_hint(TableWork *work, const char *hint)
 {
 	work->batch->hint = MemoryContextStrdup(work->context, hint);
 }
 
-/* Whether a column of keys decides about the partition of a partitioned table. */
+/* Whether the partition key of a table has a column with wrapped keys. */
 static bool
 is_partitioned_by_keys(Oid relation)
 {
@@ -104,7 +105,7 @@ rewrap_lock_root(TableWork *work)
 	if (!by_keys)
 		return;
 
-	/* From the top, as others lock them. */
+	/* The partitioned table first, which is the order in which others lock. */
 	work->root = try_table_open(llast_oid(ancestors), RowExclusiveLock);
 	if (work->root == NULL)
 		return;
@@ -133,7 +134,7 @@ rewrap_lock_root(TableWork *work)
 	}
 }
 
-/* Whether a constraint has one of the columns that are written. */
+/* Whether one of a constraint's columns is one that is written. */
 static bool
 has_key_column(const TableWork *work, const AttrNumber *numbers, int count)
 {
@@ -150,7 +151,10 @@ has_key_column(const TableWork *work, const AttrNumber *numbers, int count)
 	return false;
 }
 
-/* A foreign key that fires at updates of the table; is_referred: of which others refer to it. */
+/*
+ * Checks a foreign key that an UPDATE of the table sets off.  is_referred: the table is the
+ * one that the foreign key refers to.
+ */
 static void
 check_foreign_key(TableWork *work, Oid constraint, bool is_referred)
 {
@@ -233,7 +237,7 @@ rewrap_write_rows(TableWork *work, TupleDesc desc, Tuplestorestate *new_keys, in
 		first_column = false;
 	}
 
-	/* The range keeps the plan from looking at the whole table. */
+	/* The range of ctid saves the plan from reading the whole table. */
 	appendStringInfoString(&sql, " FROM " NEW_KEYS " AS n"
 						   " WHERE t.ctid OPERATOR(pg_catalog.=) n.row_id"
 						   " AND t.ctid OPERATOR(pg_catalog.>=) $1"

@@ -1,16 +1,16 @@
 /*
  * root_key_rotate.c
- *	  Sealing all KEKs under another root key.
+ *	  Sealing all KEKs under the first root key of the setting.
  *
- * All within the caller's transaction: whatever ends it, each KEK is sealed under
- * its old root key, or all that open are sealed under the new one.  Both are
- * in the setting then, so either opens.
+ * All is done in the caller's transaction.  If it does not commit, each KEK is still sealed
+ * under its old root key.  The setting must have both root keys meanwhile, so KEKs open in
+ * either case.
  *
  * Invariants:
- * - Nothing is written that this server cannot open: the root keys are read
- *   anew at the start, and each KEK is opened again before its row is written.
+ * - No KEK is written that this server cannot open: the root keys are loaded anew at the
+ *   start, and each KEK is opened again before its row is written.
  * - A KEK in the clear is wiped from the buffers of this file on every way out.
- * - A KEK that does not open stays as it is, and is named in a warning.
+ * - A KEK that cannot be opened stays as it is, and a warning names it.
  */
 #include "postgres.h"
 
@@ -29,7 +29,7 @@
 #include "../root_key/root_key_list.h"
 #include "root_key_rotate.h"
 
-/* False when it does not open. */
+/* Seals the KEK of a row anew; returns false, and notes an error, if it does not open. */
 static bool
 seal_anew(KekRow *row, DeferredError *error)
 {
@@ -96,9 +96,9 @@ typedef struct Failure
 	DeferredError error;
 } Failure;
 
-/* Whether the root key that seals a KEK could not be had before. */
+/* Whether it is known from another KEK that the root key cannot be loaded. */
 static bool
-is_hopeless(const KekRow *row, const List *failures)
+root_key_has_failed(const KekRow *row, const List *failures)
 {
 	ListCell   *cell;
 
@@ -130,8 +130,8 @@ warn_of_failures(const List *failures, int skipped)
 }
 
 /*
- * One KEK that does not open holds up no other.  Where none is sealed under the
- * first root key in the end, it is an error: then something else is wrong.
+ * If some KEKs do not open, the others are sealed anew all the same.  If no KEK is sealed
+ * under the first root key in the end, that is an error.
  */
 int64
 root_key_rotate(void)
@@ -144,14 +144,17 @@ root_key_rotate(void)
 
 	PreventCommandDuringRecovery("rotation of the root key");
 
-	/* Who may not does not wait; who may no more has waited in vain. */
+	/*
+	 * Checked before the wait, so that another role does not wait, and after
+	 * it, since the role may have lost the attribute meanwhile.
+	 */
 	require_superuser();
 	kek_rows_lock();
 	require_superuser();
 
 	audit_log_server_line("rotation of the root key begun", NULL, 0, NULL);
 
-	/* A file may hold another key by now than when this backend read it. */
+	/* A file may contain another key now than when this backend read it. */
 	root_key_forget_all();
 	foreach(cell, kek_rows_all())
 	{
@@ -167,7 +170,7 @@ root_key_rotate(void)
 			sealed_before_this++;
 			continue;
 		}
-		if (is_hopeless(row, failures))
+		if (root_key_has_failed(row, failures))
 		{
 			skipped++;
 			continue;

@@ -1,6 +1,6 @@
 /*
  * root_key_rotate.h
- *	  Sealing all KEKs under another root key.
+ *	  Sealing all KEKs under the first root key of the setting.
  */
 #ifndef ROOT_KEY_ROTATE_H
 #define ROOT_KEY_ROTATE_H
@@ -8,9 +8,8 @@
 #include "postgres.h"
 
 /*
- * Seals every KEK that is not sealed under the first root key of the setting
- * under that one; returns their number.  Warns of those that do not open.  For
- * superusers.
+ * Seals every KEK that is sealed under another root key under the first one of the setting;
+ * returns their number.  Warns of KEKs that do not open.  For superusers only.
  */
 extern int64 root_key_rotate(void);
 

@@ -1,15 +1,15 @@
 /*
  * access.c
- *	  Who may do what with the KEKs of a label, and what takes no privilege on a label.
+ *	  Checks of privileges: those on KEK labels, and those of superusers and readers of
+ *	  statistics.
  *
  * Invariants:
- * - The question is asked for the current role at every use of a key, also when the
- *   key is in the cache.
- * - Role membership is PostgreSQL's to answer.  An answer is remembered only while
- *   access_generation stands still, which counts every message about grants,
+ * - The current role is checked at every use of a key, also if the key is in the cache.
+ * - PostgreSQL decides about role membership.  The result is remembered only as long as
+ *   access_generation does not change, which counts every message about grants,
  *   memberships and roles.
- * - PostgreSQL remembers its own answers too, so each question first accepts the
- *   messages that have come.
+ * - PostgreSQL remembers its own results, too, so each check first accepts the messages
+ *   that have arrived.
  */
 #include "postgres.h"
 
@@ -26,6 +26,8 @@
 #include "utils/syscache.h"
 
 #include "access.h"
+#include "kek_row.h"
+#include "unknown_label.h"
 #include "vault_tables.h"
 
 /* The columns of kek_privilege, in the order of the install script. */
@@ -81,10 +83,10 @@ access_held(const char *label)
 	ScanKeyData key;
 	HeapTuple	tuple;
 
-	/* Not every question follows a look-up of a key. */
+	/* Callers that do not look up a key have not accepted the messages yet. */
 	AcceptInvalidationMessages();
 
-	/* A session goes on after its role was dropped, with an oid that is none. */
+	/* A session goes on if its role is dropped; its oid is of no role then. */
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)))
 		return 0;
 	if (superuser_arg(role))
@@ -94,7 +96,10 @@ access_held(const char *label)
 	ScanKeyInit(&key, Anum_kek_privilege_label, BTEqualStrategyNumber, F_TEXTEQ,
 				CStringGetTextDatum(label));
 
-	/* No snapshot: one that is older than the message must not be used. */
+	/*
+	 * Without a snapshot, the scan takes a new one: the transaction's may be
+	 * older than a message that was accepted.
+	 */
 	scan = systable_beginscan(table, vault_tables_index_oid("kek_privilege_pkey"), true,
 							  NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -119,10 +124,14 @@ static void
 check_held(KekPrivileges held, const char *label, KekPrivileges any_of)
 {
 	StringInfoData names;
+	const char *nearest = NULL;
 
 	if (likely((held & any_of) != 0))
 		return;
 
+	/* Nobody holds anything on a label that was mistyped. */
+	if (may_know_labels() && kek_rows_by_label(label) == NIL)
+		nearest = nearest_label(label);
 	initStringInfo(&names);
 	for (int i = 0; i < lengthof(privilege_names); i++)
 		if (any_of & privilege_names[i].privilege)
@@ -133,7 +142,8 @@ check_held(KekPrivileges held, const char *label, KekPrivileges any_of)
 			 errmsg("permission denied for KEK label \"%s\"", label),
 			 errdetail("Role \"%s\" lacks privilege %s on the label.",
 					   GetUserNameFromId(GetUserId(), true), names.data),
-			 errhint("Whoever administers the label can grant it with key_vault.kek_grant().")));
+			 nearest != NULL ? errhint("There is no such label, but there is a label \"%s\".", nearest) :
+			 errhint("An administrator of the label can grant it with key_vault.kek_grant().")));
 }
 
 void
@@ -143,15 +153,24 @@ access_require(const char *label, KekPrivileges any_of)
 }
 
 void
-access_require_anew(AccessMemo *memo, const char *label, KekPrivileges any_of)
+access_look_anew(AccessMemo *memo, const char *label)
 {
 	uint64		generation = access_generation;
 
-	/* The generation before the look-up: what comes during it counts as new. */
+	/*
+	 * Taken before the look-up, so that a message that arrives during it
+	 * makes the memo out of date.
+	 */
 	memo->generation = 0;
 	memo->held = access_held(label);
 	memo->role = GetUserId();
 	memo->generation = generation;
+}
+
+void
+access_require_anew(AccessMemo *memo, const char *label, KekPrivileges any_of)
+{
+	access_look_anew(memo, label);
 	check_held(memo->held, label, any_of);
 }
 

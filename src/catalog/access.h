@@ -1,6 +1,7 @@
 /*
  * access.h
- *	  Who may do what with the KEKs of a label, and what goes by no label.
+ *	  Checks of privileges: those on KEK labels, and those of superusers and readers of
+ *	  statistics.
  */
 #ifndef ACCESS_H
 #define ACCESS_H
@@ -14,35 +15,49 @@
 /* A set of privileges on a label. */
 typedef uint32 KekPrivileges;
 
-#define KEK_WRAP		(1 << 0)	/* bring keys under the label */
-#define KEK_UNWRAP		(1 << 1)	/* see keys */
-#define KEK_DECRYPT		(1 << 2)	/* decrypt and make payloads */
-#define KEK_DERIVE		(1 << 3)	/* MICs, joins, derivation */
-#define KEK_REWRAP		(1 << 4)	/* to another version of the same label */
-#define KEK_ADMIN		(1 << 5)	/* the KEKs themselves, and grants */
+#define KEK_WRAP		(1 << 0)	/* wrap keys with the label's KEK */
+#define KEK_UNWRAP		(1 << 1)	/* see keys in the clear */
+#define KEK_DECRYPT		(1 << 2)	/* decrypt and encrypt payloads */
+#define KEK_DERIVE		(1 << 3)	/* MICs, joins, derived keys */
+#define KEK_REWRAP		(1 << 4)	/* move keys to another version of the
+									 * label */
+#define KEK_ADMIN		(1 << 5)	/* change the label's KEKs and privileges */
 #define KEK_ALL_PRIVILEGES ((1 << 6) - 1)
 
-/* Whoever may open keys of a label in any way. */
+/* The privileges with which keys of a label are opened in some way. */
 #define KEK_OPENS_KEYS	(KEK_UNWRAP | KEK_DECRYPT | KEK_DERIVE | KEK_REWRAP)
 
-/* What was found for one role, and when; zeroed, it holds nothing. */
+/* The privileges that one role has on a label.  All zero, it says nothing. */
 typedef struct AccessMemo
 {
-	uint64		generation;		/* access_generation before the look-up */
+	uint64		generation;		/* access_generation before they were read */
 	Oid			role;
 	KekPrivileges held;
 } AccessMemo;
 
-/* What the current role holds on a label. */
+/* The privileges that the current role has on a label. */
 extern KekPrivileges access_held(const char *label);
 
-/* An error unless the current role holds any of these on the label. */
+/* Raises an error unless the current role has one of these privileges on the label. */
 extern void access_require(const char *label, KekPrivileges any_of);
 
+/* Does the same, and remembers what it found in the memo. */
 extern void access_require_anew(AccessMemo *memo, const char *label,
 								KekPrivileges any_of);
 
-/* The same through a memo that belongs to this label. */
+/* Looks for what the memo has to hold. */
+extern void access_look_anew(AccessMemo *memo, const char *label);
+
+/* What the current role holds, through a memo that belongs to this label. */
+static inline KekPrivileges
+access_held_memo(AccessMemo *memo, const char *label)
+{
+	if (unlikely(memo->generation != access_generation || memo->role != GetUserId()))
+		access_look_anew(memo, label);
+	return memo->held;
+}
+
+/* Does the same, but looks first at the memo, which must be about this label. */
 static inline void
 access_require_memo(AccessMemo *memo, const char *label, KekPrivileges any_of)
 {
@@ -52,13 +67,13 @@ access_require_memo(AccessMemo *memo, const char *label, KekPrivileges any_of)
 }
 
 /*
- * An error unless the current role is a superuser, or has the privileges of
- * pg_read_all_stats: "permission denied to" do what.
+ * Raise an error unless the current role is a superuser, or has the privileges of
+ * pg_read_all_stats.  what ends the message "permission denied to ...".
  */
 extern void access_require_superuser(const char *what, const char *detail);
 extern void access_require_stats_reader(const char *what, const char *detail);
 
-/* A privilege by its name; an error when there is none. */
+/* The privilege of this name; an error if there is none. */
 extern KekPrivileges access_privilege_from_name(const char *name);
 
 /* The name of one privilege. */

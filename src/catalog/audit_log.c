@@ -1,12 +1,15 @@
 /*
  * audit_log.c
- *	  The table key_vault.audit_log: what was done to which KEK, by whom.
+ *	  Entries about what was done to KEKs: rows of the table key_vault.audit_log, and
+ *	  lines of the server's log.
  *
- * Invariants: a row is written in the transaction of what it tells about, so
- * that neither is there without the other; roles are written by name, since
- * an oid may be another role's one day.  That rows stay as they are a trigger
- * sees to.  In an emergency the change goes without its row, with a warning, where
- * the row cannot be written for lack of space.
+ * Invariants:
+ * - A row is written in the same transaction as the change, so that neither is there
+ *   without the other.  Only audit_log_try_write() lets a change be made without its
+ *   row, with a warning, if resources such as disk space lack.
+ * - Roles are written by name, since an oid may be given to another role later.
+ *
+ * A trigger of the table keeps rows from being changed.
  */
 #include "postgres.h"
 
@@ -20,7 +23,7 @@
 #include "audit_log.h"
 #include "extension_owner.h"
 
-/* Bytes that are not printable ASCII become \xNN, as in a string constant E'...'. */
+/* Bytes that are not printable ASCII are written as \xNN, as in E'...'. */
 static void
 append_printable(StringInfo line, const char *text, const char *escaped)
 {
@@ -84,7 +87,10 @@ audit_log_write(const char *event, const char *label, int32 version, const char 
 
 	audit_log_server_line(event, label, version, details);
 
-	/* Session, client and application are those of the caller still. */
+	/*
+	 * session_user, the client and the application are still those of the
+	 * caller.
+	 */
 	extension_owner_begin(&owner);
 	extension_owner_execute("INSERT INTO key_vault.audit_log (event, label, version, details, "
 							"role, session_role, client_addr, application_name, pid) "
@@ -113,7 +119,7 @@ audit_log_try_write(const char *event, const char *label, int32 version, const c
 			ReThrowError(error);
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
-				 errmsg("the audit log has no row of this: KEK label \"%s\" version %d %s",
+				 errmsg("no row was written to the audit log: KEK label \"%s\" version %d %s",
 						label, version, event),
 				 errdetail_internal("%s", error->message)));
 	}

@@ -1,13 +1,11 @@
 /*
  * audit_log.h
- *	  What was done to which KEK, by whom: in the table key_vault.audit_log, and in
- *	  the server's log.
+ *	  Entries about what was done to KEKs: rows of the table key_vault.audit_log, and
+ *	  lines of the server's log.
  *
- * Whoever changes a KEK, or keys by it, writes here in the same
- * transaction, once the current role was checked.  Events so far: created,
- * imported, rotated, suspended, resumed, compromised, scheduled, unscheduled,
- * destroyed, rewrapped, resealed, granted, revoked; another one is a past
- * participle, too, and is named in the table's comment.
+ * A function that changes a KEK, or its keys, writes an entry in the same transaction,
+ * after it has checked the current role.  The name of an event is a past participle
+ * ("rotated"); the comment of the table lists them.
  */
 #ifndef AUDIT_LOG_H
 #define AUDIT_LOG_H
@@ -15,25 +13,25 @@
 #include "postgres.h"
 
 /*
- * Appends one row, and writes the same to the server's log.  Time, roles and client are found here: the role is the current
- * one, so it must not be called between extension_owner_begin() and extension_owner_end().
- * version: 0 when the event is about the label as a whole.  details: a JSON
- * object in the database's encoding (escape_json() helps), or NULL; never
- * a key.
+ * Inserts one row, and writes the same to the server's log.  version is 0 if the event is
+ * about the label as a whole.  details is a JSON object in the database's encoding, or
+ * NULL, and must not contain a key.  Time, roles and client are found here.  The entry
+ * names the current role, so this must not be called between extension_owner_begin()
+ * and extension_owner_end().
  */
 extern void audit_log_write(const char *event, const char *label, int32 version,
 							const char *details);
 
 /*
- * The same, but where the row cannot be written for lack of resources, such as disk space,
- * that is a warning.  For what must not fail for it.
+ * Does the same, but if the row cannot be written for lack of resources, such as disk
+ * space, warns and goes on: for changes that must be possible in an emergency.
  */
 extern void audit_log_try_write(const char *event, const char *label, int32 version,
 								const char *details);
 
 /*
- * Only the line in the server's log, for what has no row of its own; label may be
- * NULL then.
+ * Writes only the line in the server's log, for events that have no row; label may be
+ * NULL.
  */
 extern void audit_log_server_line(const char *event, const char *label, int32 version,
 								  const char *details);

@@ -1,24 +1,26 @@
 /*
  * drop_guard.c
- *	  Keeps KEKs from being dropped along with something else.
+ *	  Refuses commands that would drop the table of KEKs together with something else.
  *
- * DROP EXTENSION, DROP SCHEMA ... CASCADE and DROP OWNED drop the table of KEKs.  Whether
- * keys hang on them cannot be told: keys may be kept as text, in JSON or in
- * another database.  So the table is not dropped while one of its KEKs is not destroyed, unless
- * the setting key_vault.allow_drop says so.
+ * DROP EXTENSION, DROP SCHEMA ... CASCADE and DROP OWNED drop that table.  Nobody can say
+ * whether the KEKs in it are still needed, since wrapped keys may be kept as text, in
+ * JSON or in another database.  So the table is not dropped before all its KEKs are
+ * destroyed, unless the setting key_vault.allow_drop is on.
  *
- * The hook sees every way in which the table can go, but only in a session that has
- * loaded the library.  So an event trigger of the extension, whose function is in the
- * library, is called at the start of the commands in question.  DROP DATABASE is
- * seen by neither.
+ * A hook of PostgreSQL sees every command that drops the table, but only if the session
+ * has loaded this library.  So the extension has an event trigger whose function is in
+ * this library: PostgreSQL loads it before such a command runs.  Neither sees DROP
+ * DATABASE.
  */
 #include "postgres.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/dependency.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
+#include "commands/extension.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -30,20 +32,27 @@
 static bool allow_drop = false;
 static object_access_hook_type next_hook = NULL;
 
+/*
+ * The table of KEKs is known by its columns and by the extension that it belongs to, since it and its
+ * schema can be renamed; or by its name, since it can be taken out of the extension.
+ */
 static bool
 is_kek_table(Oid relation)
 {
 	char	   *name = get_rel_name(relation);
 	char	   *schema;
+	char	   *extension;
 
-	if (name == NULL || strcmp(name, "kek") != 0 ||
-		get_rel_relkind(relation) != RELKIND_RELATION ||
+	if (name == NULL || get_rel_relkind(relation) != RELKIND_RELATION ||
 		get_attnum(relation, "sealed_material") == InvalidAttrNumber)
 		return false;
+	extension = get_extension_name(getExtensionOfObject(RelationRelationId, relation));
+	if (extension != NULL && strcmp(extension, "key_vault") == 0)
+		return true;
 
-	/* The schema may have been dropped by the same command before. */
+	/* The same command may have dropped the schema before. */
 	schema = get_namespace_name(get_rel_namespace(relation));
-	return schema == NULL || strcmp(schema, "key_vault") == 0;
+	return strcmp(name, "kek") == 0 && (schema == NULL || strcmp(schema, "key_vault") == 0);
 }
 
 static void
@@ -67,7 +76,8 @@ guard(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *ar
 {
 	if (next_hook)
 		next_hook(access, class_id, object_id, sub_id, arg);
-	if (access == OAT_DROP && class_id == RelationRelationId && sub_id == 0 && !allow_drop &&
+	/* sub_id: the number of a column that is dropped, or 0 */
+	if (access == OAT_DROP && class_id == RelationRelationId && !allow_drop &&
 		is_kek_table(object_id))
 		refuse_if_keks_are_left(object_id);
 }
@@ -77,7 +87,7 @@ drop_guard_init(void)
 {
 	DefineCustomBoolVariable("key_vault.allow_drop",
 							 "Lets a command drop the extension's tables although there are KEKs.",
-							 "Every key that these wrap is lost then.",
+							 "Every key that these KEKs wrap is lost then.",
 							 &allow_drop, false, PGC_SUSET, 0, NULL, NULL, NULL);
 	next_hook = object_access_hook;
 	object_access_hook = guard;

@@ -1,11 +1,11 @@
 /*
  * drop_guard.h
- *	  Keeps KEKs from being dropped along with something else.
+ *	  Refuses commands that would drop the table of KEKs together with something else.
  */
 #ifndef DROP_GUARD_H
 #define DROP_GUARD_H
 
-/* The setting key_vault.allow_drop, and the hook; once, when the library is loaded. */
+/* Defines the setting key_vault.allow_drop and sets the hook; called once. */
 extern void drop_guard_init(void);
 
 #endif							/* DROP_GUARD_H */

@@ -1,9 +1,9 @@
 /*
  * extension_owner.c
- *	  SQL that is run with the rights of the extension's owner.
+ *	  Running SQL with the rights of the extension's owner.
  *
- * Invariant: the caller has no influence on what is run: the statements are constants of
- * the library's, and their names are qualified or looked up in pg_catalog only.
+ * Invariant: the caller has no influence on what is run: the statements are constants in
+ * this library, and their names are qualified or found in pg_catalog only.
  */
 #include "postgres.h"
 
@@ -53,6 +53,6 @@ extension_owner_end(ExtensionOwner *state)
 	AtEOXact_GUC(false, state->save_nestlevel);
 	SetUserIdAndSecContext(state->save_user, state->save_sec_context);
 
-	/* What was written takes effect for what this transaction does next. */
+	/* Makes what was written visible to the rest of this transaction. */
 	CommandCounterIncrement();
 }

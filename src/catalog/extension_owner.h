@@ -1,9 +1,9 @@
 /*
  * extension_owner.h
- *	  SQL that is run with the rights of the extension's owner.
+ *	  Running SQL with the rights of the extension's owner.
  *
- * The administrative functions check the current role, which SECURITY DEFINER
- * would hide from them, and then write with rights that the role has not.
+ * The administrative functions first check the current role (in a SECURITY DEFINER function
+ * they could not), and then write with rights that this role does not have.
  */
 #ifndef EXTENSION_OWNER_H
 #define EXTENSION_OWNER_H
@@ -19,12 +19,13 @@ typedef struct ExtensionOwner
 } ExtensionOwner;
 
 /*
- * Becomes the owner of the extension's tables, with a search path of pg_catalog and
- * pg_temp, and connects to SPI.  After an error the end of the (sub)transaction undoes it.
+ * Makes the owner of the extension's tables the current role, sets search_path to
+ * pg_catalog, pg_temp, and connects to SPI.  After an error, the end of the
+ * (sub)transaction sets all of that back.
  */
 extern void extension_owner_begin(ExtensionOwner *state);
 
-/* Runs one statement; returns the number of rows. */
+/* Runs one statement; returns the number of its rows. */
 extern uint64 extension_owner_execute(const char *sql, int nargs, Oid *types, Datum *values,
 									  const char *nulls);
 

@@ -1,18 +1,17 @@
 /*
  * invalidation.c
- *	  When something that this backend remembers may no longer be so.
+ *	  Counters that say that KEKs or privileges may have changed.
  *
- * The tables kek and kek_privilege have row triggers (and, for TRUNCATE,
- * statement triggers), ENABLE ALWAYS, whose function queues a relcache
- * invalidation for the table.  PostgreSQL sends it to every backend when
- * the writer commits, replays it on standbys, applies it at once to the
- * writer's own later commands, and applies it again there when a
- * (sub)transaction aborts.  The callbacks below only count: they run at any
- * time, also during abort, and so may neither read a catalog, allocate, nor raise.
+ * The tables kek and kek_privilege have row triggers (and, for TRUNCATE, statement
+ * triggers), ENABLE ALWAYS, whose function queues a relcache invalidation message for
+ * the table.  When the writer commits, PostgreSQL sends it to every backend, and to
+ * standbys through WAL.  To the writer itself the message is applied before its next
+ * command, and once more if its (sub)transaction aborts.  The callbacks below only
+ * count, since they run at any time, also during an abort: they must not read a
+ * catalog, allocate memory or raise an error.
  *
- * Invariant: a counter moves before anything read after it can be relied on,
- * so "the counter did not move since before I read" means that no message about
- * the subject was accepted in between.
+ * Invariant: if a counter has the same value as before some rows were read, no message
+ * about these rows was accepted since, and what was read may still be used.
  */
 #include "postgres.h"
 
@@ -25,9 +24,9 @@ uint64		kek_generation = 1;
 uint64		access_generation = 1;
 
 /*
- * The oids that the tables had when they were last opened.  Messages about other
- * relations are not counted.  A table that was dropped and made again has another
- * oid, but its end was a message about the old one.
+ * The oids that the tables had when they were last opened; messages about other relations
+ * are not counted.  If a table is dropped and created again, there is a message with the
+ * old oid.
  */
 Oid			invalidation_kek_table = InvalidOid;
 Oid			invalidation_kek_privilege_table = InvalidOid;
@@ -53,7 +52,7 @@ invalidation_init(void)
 {
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 
-	/* What has_privs_of_role() and superuser_arg() depend on. */
+	/* The catalogs on which has_privs_of_role() and superuser_arg() depend. */
 	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, roles_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, roles_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(DATABASEOID, roles_changed, (Datum) 0);

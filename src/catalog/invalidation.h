@@ -1,6 +1,6 @@
 /*
  * invalidation.h
- *	  When something that this backend remembers may no longer be so.
+ *	  Counters that say that KEKs or privileges may have changed.
  */
 #ifndef INVALIDATION_H
 #define INVALIDATION_H
@@ -8,20 +8,20 @@
 #include "postgres.h"
 
 /*
- * Each counts up when a message says that its subject may have changed: the
- * rows of the kek table; the grants on labels, role memberships and
- * superusers.  What was read before is trusted while the counter stands where
- * it stood before the read.
+ * kek_generation counts the messages that rows of the table kek may have changed;
+ * access_generation those about privileges on labels, role memberships and superusers.
+ * What was read remains true as long as the counter has the value that it had before
+ * the reading.
  */
 extern uint64 kek_generation;
 extern uint64 access_generation;
 
-/* Registers the callbacks; once, from _PG_init. */
+/* Registers the callbacks; called once. */
 extern void invalidation_init(void);
 
 /*
- * The tables whose messages count.  Whoever opens one writes its oid here before
- * it is read, so that no message about what is read goes uncounted.
+ * The tables whose messages are counted.  vault_tables.c sets an oid here before the table
+ * is read, so that every message about what is read is counted.
  */
 extern Oid	invalidation_kek_table;
 extern Oid	invalidation_kek_privilege_table;

@@ -2,11 +2,11 @@
  * kek_label.c
  *	  KEK labels, and their bytes for cryptography.
  *
- * A label is text, and so in the encoding of its database; a dump or a
- * subscription converts it.  What is sealed must open there too, so what goes
- * into cryptography is the label in UTF-8.
+ * A label is text in the encoding of its database.  A dump or a subscription converts it
+ * to the encoding of another database, where KEKs must still open.  So the additional
+ * data of a sealed KEK has the label in UTF-8.
  *
- * Nothing here raises for what cannot be converted.
+ * Invariant: that a label cannot be converted is no error.
  */
 #include "postgres.h"
 
@@ -25,7 +25,7 @@ is_ascii(const char *text)
 	return true;
 }
 
-/* NULL where it cannot be converted. */
+/* Returns NULL if the text cannot be converted. */
 static char *
 convert(const char *text, int from, int to)
 {
@@ -74,8 +74,9 @@ add_spelling(List *spellings, char *spelling)
 }
 
 /*
- * In each encoding of a server's.  The label of a database in SQL_ASCII is
- * taken for UTF-8, or for any other that it may be converted to UTF-8 from.
+ * Makes the label's bytes in each encoding that a database can have.  In a database with
+ * SQL_ASCII the label may be in UTF-8 or in any encoding that can be converted to
+ * UTF-8, so each of them is tried.
  */
 List *
 kek_label_spellings(const char *label)

@@ -13,22 +13,22 @@
 #define KEK_LABEL_MAX_SIZE 255
 
 /*
- * Raises unless a KEK has the label, or a new one may have it: 1 to
- * KEK_LABEL_MAX_SIZE bytes in UTF-8, no control characters.  What is there was
- * accepted before, maybe by a database with another encoding.
+ * Raises an error unless the label may be used: it has 1 to KEK_LABEL_MAX_SIZE bytes in
+ * UTF-8 and no control characters.  A label that a KEK has already may always be used:
+ * it may come from a database with another encoding.
  */
 extern void kek_label_check(const char *label);
 
 /*
- * The label in UTF-8; the label itself where the database's encoding is SQL_ASCII,
- * whose characters have no names, and where there is no conversion.
+ * The label in UTF-8.  If the database's encoding is SQL_ASCII, or the label cannot be
+ * converted, the label as it is.
  */
 extern const char *kek_label_utf8(const char *label);
 
 /*
- * What the label may have looked like in the database that sealed a KEK, which
- * may have had another encoding: a list of C strings.  Empty for ASCII, which
- * looks the same in all of them.
+ * All bytes that the label may have had in the database in which a KEK was sealed, whose
+ * encoding may have been another: a list of C strings.  The list is empty if the label
+ * is ASCII, which has the same bytes in every encoding.
  */
 extern List *kek_label_spellings(const char *label);
 

@@ -1,10 +1,10 @@
 /*
  * kek_row.c
- *	  The rows of the table key_vault.kek, as they are now.
+ *	  Reading the table key_vault.kek, as it is now.
  *
- * Invariant: rows are read with a catalog snapshot, which is taken anew for
- * each read.  The transaction's own snapshot may be older than a message that was
- * already accepted; what it shows would then be remembered for ever.
+ * Invariant: each read takes a new catalog snapshot.  The transaction's own snapshot may
+ * be older than an invalidation message that was already accepted, and an old row would
+ * then be remembered for ever.
  */
 #include "postgres.h"
 
@@ -21,6 +21,7 @@
 #include "../common/errors.h"
 #include "kek_row.h"
 #include "lock_wait.h"
+#include "unknown_label.h"
 #include "vault_tables.h"
 
 /* The columns of kek, in the order of the install script. */
@@ -143,7 +144,7 @@ newest_first(const ListCell *a, const ListCell *b)
 	return (version_a < version_b) - (version_a > version_b);
 }
 
-/* The rows that a scan of the index on label and version gives. */
+/* Returns the rows that a scan of the index on label and version finds. */
 static List *
 scan_label_index(int nkeys, ScanKeyData *keys)
 {
@@ -182,14 +183,8 @@ kek_rows_by_label(const char *label)
 List *
 kek_rows_existing(const char *label)
 {
-	List	   *rows = kek_rows_by_label(label);
-
-	if (rows == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_KEK_UNKNOWN),
-				 errmsg("KEK label \"%s\" does not exist", label),
-				 errhint("The view key_vault.keks lists the labels.")));
-	return rows;
+	require_label_exists(label, "The view key_vault.keks lists the labels.");
+	return kek_rows_by_label(label);
 }
 
 KekRow *
@@ -257,7 +252,10 @@ kek_rows_lock(void)
 	LockWait	wait = {.relation = RelationGetRelid(table),.mode = ShareRowExclusiveLock};
 	LockPatience patience;
 
-	/* In slices, so that an emergency does not queue behind it for long. */
+	/*
+	 * Waits in short slices, so that kek_suspend() in an emergency does not
+	 * queue behind this lock for long.
+	 */
 	lock_patience_begin(&patience);
 	if (lock_wait(&patience, &wait, 0) == LOCK_WAIT_BLOCKED)
 		ereport(ERROR,

@@ -1,6 +1,6 @@
 /*
  * kek_row.h
- *	  The rows of the table key_vault.kek, as they are now.
+ *	  Reading the table key_vault.kek, as it is now.
  */
 #ifndef KEK_ROW_H
 #define KEK_ROW_H
@@ -16,17 +16,17 @@
 
 #include "../crypto/cmac.h"
 
-/* NIST SP 800-57 part 1, section 7. */
+/* The states of a KEK (NIST SP 800-57 part 1, section 7). */
 typedef enum KekState
 {
-	KEK_ACTIVE,					/* wraps and unwraps; one a label at most */
+	KEK_ACTIVE,					/* wraps and unwraps; at most one of a label */
 	KEK_DEACTIVATED,			/* unwraps only */
 	KEK_COMPROMISED,			/* unwraps only, so that keys can be moved */
 	KEK_SUSPENDED,				/* neither, until it is resumed */
 	KEK_DESTROYED				/* its material is erased */
 } KekState;
 
-/* The provider of KEKs whose material is in their rows, sealed. */
+/* In the column provider: the sealed material is in the row itself. */
 #define KEK_PROVIDER_LOCAL "local"
 
 /* The longest KEK, in bytes. */
@@ -40,38 +40,38 @@ typedef struct KekRow
 	KekState	state;
 	KekState	suspended_from; /* while suspended: the state to return to */
 	int32		key_bits;
-	char	   *provider;		/* the token that it is in; NULL: sealed here */
+	char	   *provider;		/* the token it is in; NULL: sealed in the row */
 	uint8		root_key_id[KEY_CHECK_VALUE_SIZE];
-	bytea	   *sealed_material;	/* NULL when destroyed or in a token */
+	bytea	   *sealed_material;	/* NULL if destroyed or in a token */
 	uint8		kcv[KEY_CHECK_VALUE_SIZE];
 	TimestampTz state_changed_at;
-	bool		is_own_change;	/* written by the current transaction */
+	bool		is_own_change;	/* the current transaction wrote the row */
 } KekRow;
 
-/* False when there is no such row.  Allocates in the current context. */
+/* Reads a row, in the current memory context; false if there is none. */
 extern bool kek_row_by_id(const pg_uuid_t *kek_id, KekRow *row);
 
-/* All versions of a label, in descending order; a list of KekRow pointers. */
+/* All versions of a label, the newest first: a list of KekRow pointers. */
 extern List *kek_rows_by_label(const char *label);
 
-/* The same; an error when there are none. */
+/* Does the same, but raises an error if the label has none. */
 extern List *kek_rows_existing(const char *label);
 
-/* One version of a label, or an error. */
+/* One version of a label; an error if it does not exist. */
 extern KekRow *kek_row_existing(const char *label, int32 version);
 
 /*
- * How many KEKs of the table are not destroyed, and one of them.  Uses no index, so it
- * works while the table is being dropped.
+ * How many KEKs of the table are not destroyed; *example is set to one of them.  Uses no
+ * index, so it works while the table is being dropped.
  */
 extern int	kek_rows_left(Oid table, KekRow **example);
 
-/* All rows, in the order of label and version; a list of KekRow pointers. */
+/* All rows, ordered by label and version: a list of KekRow pointers. */
 extern List *kek_rows_all(void);
 
 /*
- * Locks all rows against administrators, to the end of the transaction; readers
- * go on.
+ * Locks the table until the end of the transaction, so that nobody else changes a row.
+ * Reading is not hindered.
  */
 extern void kek_rows_lock(void);
 

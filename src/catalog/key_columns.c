@@ -1,11 +1,11 @@
 /*
  * key_columns.c
- *	  Which columns of a table hold wrapped keys, and the wrapped keys inside of a
+ *	  Finds the columns of a table that hold wrapped keys, and the wrapped keys in a
  *	  value of any type.
  *
  * Invariant: nothing here opens a key.
  *
- * The view wrapped_key_columns finds the same columns of all tables in SQL.
+ * The view wrapped_key_columns finds the same columns, of all tables, in SQL.
  */
 #include "postgres.h"
 
@@ -34,18 +34,18 @@ wrapped_key_type(void)
 						   CStringGetDatum("wrapped_key"), ObjectIdGetDatum(schema));
 }
 
-/* What is known of one row type. */
+/* Whether values of one row type can contain wrapped keys. */
 typedef struct RowTypeEntry
 {
 	Oid			type;			/* hash key */
-	bool		holds;			/* its values have wrapped keys in them */
+	bool		holds;
 } RowTypeEntry;
 
 /* A walk through types, or through a value. */
 typedef struct Walk
 {
-	Oid			wanted;			/* wrapped_key */
-	HTAB	   *row_types;		/* those met so far; NULL before the first */
+	Oid			wanted;			/* the type wrapped_key */
+	HTAB	   *row_types;		/* those found so far; NULL if there are none */
 	WrappedKeyVisitor visitor;
 	void	   *arg;
 } Walk;
@@ -70,8 +70,8 @@ end_walk(Walk *walk)
 }
 
 /*
- * Whether values of a type have wrapped keys in them.  Of a record of no declared type only
- * its values can tell, so the answer is yes.
+ * Whether values of a type can contain wrapped keys.  A record without a declared type
+ * can contain anything.
  */
 static bool
 type_holds(Walk *walk, Oid type)
@@ -135,15 +135,15 @@ key_columns_of(Relation table)
 		column->number = attribute->attnum;
 		column->name = pstrdup(NameStr(attribute->attname));
 		base = getBaseType(attribute->atttypid);
-		if (attribute->attgenerated != '\0')
-			column->kind = KEY_COLUMN_OTHER;
-		else if (base == walk.wanted)
-			column->kind = KEY_COLUMN_SINGLE;
-		else if (OidIsValid(get_element_type(base)) &&
-				 getBaseType(get_element_type(base)) == walk.wanted)
-			column->kind = KEY_COLUMN_ARRAY;
-		else
-			column->kind = KEY_COLUMN_OTHER;
+		column->kind = KEY_COLUMN_OTHER;
+		if (attribute->attgenerated == '\0')
+		{
+			if (base == walk.wanted)
+				column->kind = KEY_COLUMN_SINGLE;
+			else if (OidIsValid(get_element_type(base)) &&
+					 getBaseType(get_element_type(base)) == walk.wanted)
+				column->kind = KEY_COLUMN_ARRAY;
+		}
 		columns = lappend(columns, column);
 	}
 	end_walk(&walk);
@@ -152,7 +152,7 @@ key_columns_of(Relation table)
 
 static void visit(Walk *walk, Datum value, Oid type);
 
-/* Element by element and row by row, so that a walk takes no memory beyond the value's. */
+/* Goes element by element, so that it needs no memory for all of them at once. */
 static void
 visit_array(Walk *walk, Datum value)
 {

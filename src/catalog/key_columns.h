@@ -1,7 +1,7 @@
 /*
  * key_columns.h
- *	  Wrapped keys inside the columns of tables, and inside values of other
- *	  types that are made of them.
+ *	  Finds the columns of a table that hold wrapped keys, and the wrapped keys in a
+ *	  value of any type.
  */
 #ifndef KEY_COLUMNS_H
 #define KEY_COLUMNS_H
@@ -14,10 +14,10 @@
 /* How a column holds wrapped keys. */
 typedef enum KeyColumnKind
 {
-	KEY_COLUMN_SINGLE,			/* wrapped_key, or a domain over it */
-	KEY_COLUMN_ARRAY,			/* an array of these, or a domain over one */
-	KEY_COLUMN_OTHER			/* generated, or in a row, range, array of
-								 * arrays: not written by rewrap_all() */
+	KEY_COLUMN_SINGLE,			/* its type is wrapped_key or a domain over it */
+	KEY_COLUMN_ARRAY,			/* an array of these, or a domain over it */
+	KEY_COLUMN_OTHER			/* a generated column, or keys in rows or
+								 * ranges: rewrap_all() does not write it */
 } KeyColumnKind;
 
 typedef struct KeyColumn
@@ -30,7 +30,7 @@ typedef struct KeyColumn
 /* The type wrapped_key. */
 extern Oid	wrapped_key_type(void);
 
-/* Whether values of a type have wrapped keys in them. */
+/* Whether values of a type can contain wrapped keys. */
 extern bool type_holds_wrapped_keys(Oid type);
 
 /* The columns of a table that hold wrapped keys: a list of KeyColumn pointers. */

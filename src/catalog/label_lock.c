@@ -1,27 +1,24 @@
 /*
  * label_lock.c
- *	  The lock of a KEK label, which keeps its administrators apart.
+ *	  The lock of a KEK label, so that two administrators do not change its KEKs at the
+ *	  same time.
  *
- * Who makes a version, or looks at several versions of a label to change one
- * (kek_create, kek_import, kek_rotate, kek_resume, kek_grant ...), holds LABEL_LOCK_VERSIONS.  Who
- * changes the state of one version whatever the others are (kek_suspend, kek_compromise,
- * the erasure) holds LABEL_LOCK_STATE, which waits for no administrator: the version's row
- * lock is enough between these.  So an emergency waits only for somebody who
- * has changed the very same version and not committed yet.
+ * A function that makes a version, or looks at several versions of a label to change one
+ * (kek_create, kek_import, kek_rotate, kek_resume, kek_grant ...), takes
+ * LABEL_LOCK_VERSIONS.  A function that changes the state of one version, whatever the
+ * others are (kek_suspend, kek_compromise, and kek_destroy when it erases), takes
+ * LABEL_LOCK_STATE, which waits for no other administrator; two of these are kept apart
+ * by the lock on the row.  So in an emergency, kek_suspend waits only for a transaction
+ * that has changed the same version and has not committed yet.
  *
- * The order in which locks are taken, by everybody:
- * 1. the label (this file),
- * 2. the table kek: ROW EXCLUSIVE, or SHARE ROW EXCLUSIVE for root_key_rotate(), which queues
- *    for a part of a second at a time,
- * 3. the rows of kek,
- * 4. rows of the audit log and of the schedule.
- * kek_destroy() holds locks on others' tables while it takes these.  So it waits for none of
- * them without being ready to let go: see src/admin/destroy_wait.c.
+ * ARCHITECTURE.md has the order of locks.  No function waits for a row of kek while it has
+ * LABEL_LOCK_VERSIONS: see src/admin/kek_lock.c.
  *
  * Invariants:
- * - Everybody who changes a KEK holds the label's lock until PostgreSQL has sent the
- *   messages about the change, since locks are released after them.
- * - No SQL function locks this tag: nobody but administrators of a label can hold it.
+ * - A transaction that changes a KEK has the label's lock until PostgreSQL has sent the
+ *   messages about the change: at its end, locks are released after that.
+ * - No SQL function can take a lock with this tag, so only administrators of a label can
+ *   hold it.
  */
 #include "postgres.h"
 
@@ -30,13 +27,16 @@
 
 #include "label_lock.h"
 
-/* Not 1 or 2, which are pg_advisory_lock()'s, nor 19318, which is rewrap_all()'s. */
+/*
+ * The last field of the lock's tag.  pg_advisory_lock() uses 1 and 2, rewrap_all() uses
+ * 19318.
+ */
 #define LABEL_LOCK_CLASS 19319
 
 static LOCKMODE
 lock_mode(LabelLock kind)
 {
-	/* The second conflicts with itself, and not with the first. */
+	/* The second mode conflicts with itself, but not with the first. */
 	return kind == LABEL_LOCK_STATE ? RowShareLock : ShareUpdateExclusiveLock;
 }
 
@@ -48,13 +48,13 @@ label_lock_tag(LOCKTAG *tag, const char *label)
 						 LABEL_LOCK_CLASS);
 }
 
-void
+bool
 label_lock(const char *label, LabelLock kind)
 {
 	LOCKTAG		tag;
 
 	label_lock_tag(&tag, label);
-	(void) LockAcquire(&tag, lock_mode(kind), false, false);
+	return LockAcquire(&tag, lock_mode(kind), false, false) != LOCKACQUIRE_ALREADY_HELD;
 }
 
 bool
@@ -62,7 +62,10 @@ label_is_quiet(const char *label)
 {
 	LOCKTAG		tag;
 
-	/* Conflicts with both kinds, and never queues: nobody waits behind it. */
+	/*
+	 * Conflicts with both kinds.  It does not queue, so nobody waits behind
+	 * it.
+	 */
 	label_lock_tag(&tag, label);
 	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
 		return false;

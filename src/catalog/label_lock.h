@@ -1,6 +1,7 @@
 /*
  * label_lock.h
- *	  The lock of a KEK label, which keeps its administrators apart.
+ *	  The lock of a KEK label, so that two administrators do not change its KEKs at the
+ *	  same time.
  */
 #ifndef LABEL_LOCK_H
 #define LABEL_LOCK_H
@@ -11,21 +12,21 @@
 
 typedef enum LabelLock
 {
-	LABEL_LOCK_STATE,			/* for a change of one version's state */
-	LABEL_LOCK_VERSIONS			/* for what depends on all versions: one
-								 * holder at a time */
+	LABEL_LOCK_STATE,			/* to change the state of one version */
+	LABEL_LOCK_VERSIONS			/* for changes that depend on all versions;
+								 * only one transaction can have it */
 } LabelLock;
 
-/* Takes the lock until the end of the transaction. */
-extern void label_lock(const char *label, LabelLock kind);
+/* Takes the lock until the end of the transaction; false where it had it. */
+extern bool label_lock(const char *label, LabelLock kind);
 
 /*
- * Whether nobody is at work on the label: who has changed one of its KEKs before has ended
- * then, and every session can have heard of it.  Leaves no lock.
+ * Whether no transaction has the label's lock.  Then all transactions that have changed one
+ * of its KEKs have ended, and their messages were sent.  Leaves no lock behind.
  */
 extern bool label_is_quiet(const char *label);
 
-/* The lock as the lock manager knows it. */
+/* Sets tag to the tag that the lock manager knows the lock by. */
 extern void label_lock_tag(LOCKTAG *tag, const char *label);
 
 #endif							/* LABEL_LOCK_H */

@@ -1,16 +1,18 @@
 /*
  * lock_wait.c
- *	  Waiting for others' transactions and locks, for one who steps back.
+ *	  Waiting for other transactions and for locks, for callers that give way.
  *
- * A wait is cut into slices shorter than deadlock_timeout.  Between two slices
- * we look whether the other waits for us in turn.  So we find a deadlock before
- * PostgreSQL's detector does, which would choose whoever began to wait first, and the
- * caller can step back.  The waits are ordinary ones of the lock manager: pg_locks and
- * pg_blocking_pids() show them.
+ * A wait is cut into slices that are shorter than deadlock_timeout.  Between two slices
+ * it is checked whether the other transaction waits for this one.  So a deadlock is
+ * noticed before PostgreSQL's detector does, which might end the other transaction, and
+ * the caller can release its locks and begin again.  In a slice the lock manager waits
+ * as usual, so that pg_locks and pg_blocking_pids() show it.
  *
- * Invariants: each slice is a subtransaction, so that its end leaves nothing in the lock
- * manager's queue; the setting lock_timeout holds for all waits under one patience
- * together; a cancellation ends a wait at once.
+ * Invariants:
+ * - Each slice is a subtransaction, so that its end leaves nothing in the lock manager's
+ *   queue.
+ * - All waits with the same LockPatience together take no longer than lock_timeout.
+ * - A cancellation ends a wait at once.
  */
 #include "postgres.h"
 
@@ -32,10 +34,10 @@
 #include "../common/subtransaction.h"
 #include "lock_wait.h"
 
-/* So long is waited without a word (microseconds). */
+/* After this time of waiting comes a notice, in microseconds. */
 #define NOTICE_AFTER_US INT64CONST(1000000)
 
-/* Milliseconds; half of deadlock_timeout, but no busy loop and no long one. */
+/* A slice takes half of deadlock_timeout, within these limits, in milliseconds. */
 #define MIN_SLICE_MS 10
 #define MAX_SLICE_MS 500
 
@@ -49,7 +51,7 @@ vxid_proc(VirtualTransactionId vxid)
 #endif
 }
 
-/* The process of a transaction; 0 for a prepared one, or one that has ended. */
+/* The process of a transaction; 0 if it is prepared or has ended. */
 static int
 holder_pid(const LockWait *wait)
 {
@@ -60,7 +62,7 @@ holder_pid(const LockWait *wait)
 		return 0;
 	proc = vxid_proc(wait->vxid);
 
-	/* The process that prepared a transaction is in another one by now. */
+	/* A process that has prepared the transaction runs another one now. */
 #if PG_VERSION_NUM >= 170000
 	if (proc == NULL || proc->vxid.lxid != wait->vxid.localTransactionId)
 		return 0;
@@ -71,7 +73,10 @@ holder_pid(const LockWait *wait)
 	return proc->pid;
 }
 
-/* pids: those already looked at, so that a circle of others is no endless loop. */
+/*
+ * Whether a process waits for this session, directly or through others.  pids are those
+ * that were looked at, so that processes that wait for each other are no endless loop.
+ */
 static bool
 pid_is_blocked(int pid, List **pids)
 {
@@ -89,8 +94,9 @@ pid_is_blocked(int pid, List **pids)
 	return false;
 }
 
-bool
-lock_wait_is_blocked(const LockWait *wait)
+/* Whether the other transaction waits for this session, directly or through others. */
+static bool
+is_blocked(const LockWait *wait)
 {
 	List	   *pids = NIL;
 
@@ -101,7 +107,7 @@ lock_wait_is_blocked(const LockWait *wait)
 
 		SET_LOCKTAG_RELATION(tag, MyDatabaseId, wait->relation);
 		foreach(cell, lock_wait_conflicts(&tag, wait->mode))
-			if (lock_wait_is_blocked(lfirst(cell)))
+			if (is_blocked(lfirst(cell)))
 			return true;
 		return false;
 	}
@@ -129,7 +135,7 @@ lock_wait_name(const LockWait *wait)
 	return psprintf("process %d", holder_pid(wait));
 }
 
-/* Waits in the lock manager for the length of a slice; whether it is over. */
+/* Waits in the lock manager for one slice; returns whether the wait is over. */
 static bool
 wait_slice(const LockWait *wait, int slice_ms)
 {
@@ -210,7 +216,7 @@ lock_wait(LockPatience *patience, const LockWait *wait, int64 limit_us)
 		TimestampTz now = GetCurrentTimestamp();
 
 		CHECK_FOR_INTERRUPTS();
-		if (lock_wait_is_blocked(wait))
+		if (is_blocked(wait))
 			return LOCK_WAIT_BLOCKED;
 		check_lock_timeout(patience, wait);
 		if (limit_us > 0 && now - begun_at >= limit_us)
@@ -274,7 +280,10 @@ lock_wait_open_transactions(void)
 	List	   *waits = NIL;
 	MemoryContext context = CurrentMemoryContext;
 
-	/* What is prepared is in both lists; first by its name. */
+	/*
+	 * Prepared transactions are in both lists, and here first, with their
+	 * names.
+	 */
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute("SELECT p.gid, p.transaction FROM pg_catalog.pg_prepared_xacts AS p"

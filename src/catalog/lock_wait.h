@@ -1,6 +1,6 @@
 /*
  * lock_wait.h
- *	  Waiting for others' transactions and locks, for one who steps back.
+ *	  Waiting for other transactions and for locks, for callers that give way.
  */
 #ifndef LOCK_WAIT_H
 #define LOCK_WAIT_H
@@ -11,52 +11,55 @@
 #include "nodes/pg_list.h"
 #include "storage/lock.h"
 
-/* What is waited for: the end of a transaction, or a lock on a relation. */
+/*
+ * What is waited for: the end of a transaction (vxid, or xid and gid if it is prepared),
+ * or a lock on a relation.  What it is not is invalid.
+ */
 typedef struct LockWait
 {
-	VirtualTransactionId vxid;	/* the transaction, unless invalid */
-	TransactionId xid;			/* a prepared transaction, unless invalid */
-	const char *gid;			/* its name */
-	Oid			relation;		/* to be locked, unless invalid */
+	VirtualTransactionId vxid;
+	TransactionId xid;
+	const char *gid;			/* the name of the prepared transaction */
+	Oid			relation;
 	LOCKMODE	mode;
 } LockWait;
 
-/* How long the caller waits altogether. */
+/* Several waits that lock_timeout limits together. */
 typedef struct LockPatience
 {
 	TimestampTz begun_at;
-	bool		noticed;		/* that there is somebody to wait for */
+	bool		noticed;		/* there was a notice about waiting */
 } LockPatience;
 
 typedef enum LockWaitResult
 {
-	LOCK_WAIT_OVER,
-	LOCK_WAIT_LATE,				/* limit_us is over */
-	LOCK_WAIT_BLOCKED			/* it waits for this session, maybe indirectly */
+	LOCK_WAIT_OVER,				/* what was waited for has happened */
+	LOCK_WAIT_LATE,				/* limit_us has passed */
+	LOCK_WAIT_BLOCKED			/* the other waits for this session, directly
+								 * or through others */
 } LockWaitResult;
 
 extern void lock_patience_begin(LockPatience *patience);
 
 /*
- * Waits for at most limit_us microseconds, or without a limit if that is 0.  The setting
- * lock_timeout limits all waits under the same patience together, with an error.
+ * Waits for at most limit_us microseconds, or without a limit if that is 0.  Raises an
+ * error if all waits with this patience together take longer than lock_timeout.
  */
 extern LockWaitResult lock_wait(LockPatience *patience, const LockWait *wait, int64 limit_us);
 
-/* Whether a transaction waits for this session, maybe indirectly. */
-extern bool lock_wait_is_blocked(const LockWait *wait);
-
-/* "process 4711", or "prepared transaction "name"" */
+/* How messages call the other: process 4711, or prepared transaction "name". */
 extern const char *lock_wait_name(const LockWait *wait);
 
-/* A list of LockWait pointers for those who hold locks in conflict with a mode. */
+/*
+ * The transactions that have a lock that conflicts with this mode: a list of LockWait
+ * pointers.
+ */
 extern List *lock_wait_conflicts(const LOCKTAG *tag, LOCKMODE mode);
 
-/*
- * The same for the transactions of this database that are open, other than this one, with the
- * prepared ones; or, with a limit, only those with a snapshot not newer than it.
- */
+/* All other open transactions of this database, also those that are prepared. */
 extern List *lock_wait_open_transactions(void);
+
+/* Those of them that have a snapshot whose xmin is not newer than this one. */
 extern List *lock_wait_old_snapshots(TransactionId limit_xmin);
 
 #endif							/* LOCK_WAIT_H */

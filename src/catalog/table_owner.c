@@ -1,36 +1,44 @@
 /*
  * table_owner.c
- *	  Running what touches a table as the table's owner.
+ *	  Running statements on a table as the table's owner.
  *
- * Index expressions and predicates, triggers, rules, CHECKs, generated columns, row-level
- * policies and foreign data wrappers are chosen by a table's owner, who need not be as
- * trusted as the caller; the planner already runs some of them.  So whatever function
- * of the extension plans or runs a statement on somebody's table does it between
+ * The owner of a table chooses its index expressions and predicates, triggers, rules,
+ * CHECKs, generated columns, row-level policies and foreign data wrapper, and the caller
+ * may not trust him; the planner already runs some of that code.  So if a function of the
+ * extension plans or runs a statement on somebody's table, it does so between
  * table_owner_become() and table_owner_leave().
  *
- * Invariants, in between:
+ * Invariants between the two:
  * - The current role is the owner, in a security-restricted operation, as in VACUUM and
- *   REFRESH MATERIALIZED VIEW: code cannot leave the role, make temporary
+ *   REFRESH MATERIALIZED VIEW: the owner's code cannot change the role, create temporary
  *   objects, or leave something behind that runs later with the caller's rights.
- * - search_path is pg_catalog, pg_temp.  So the caller in turn cannot have the owner's code
- *   call functions of the caller's.
- * - Settings that the code changes are set back by table_owner_leave().
- * - No row is hidden: a policy does not apply to the owner, even if the table has FORCE
- *   ROW LEVEL SECURITY.
- * - Locks are taken as the caller, before: to take a lock runs no code.  No key is opened
- *   in between: the owner's code sees wrapped keys only.
+ * - search_path is pg_catalog, pg_temp, so that the caller cannot make the owner's code
+ *   call functions of the caller.
+ * - table_owner_leave() sets back the settings that the owner's code has changed.
+ * - The caller's statement_timeout ends the statement, even if the owner's code catches its
+ *   error and goes on: table_owner_leave() raises the error again.
+ * - No row is hidden: policies do not apply to the owner, even if the table has FORCE ROW
+ *   LEVEL SECURITY.
+ * - Callers take locks before, with their own rights, since taking a lock runs no code.
+ *   They open no key, so that the owner's code sees wrapped keys only.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/timeout.h"
 
 #include "table_owner.h"
 
 void
 table_owner_become(TableOwner *state, Relation table)
 {
+	state->table = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
+											  RelationGetRelationName(table));
+	state->has_timeout = table_owner_has_timeout();
 	GetUserIdAndSecContext(&state->save_user, &state->save_sec_context);
 	SetUserIdAndSecContext(table->rd_rel->relowner,
 						   state->save_sec_context | SECURITY_RESTRICTED_OPERATION |
@@ -45,9 +53,31 @@ table_owner_leave(const TableOwner *state)
 {
 	AtEOXact_GUC(false, state->save_nestlevel);
 	SetUserIdAndSecContext(state->save_user, state->save_sec_context);
+	table_owner_check_timeout(state->has_timeout, state->table);
 }
 
-/* No SQL, and no procedural language, sets the name of the C function that raised an error. */
+bool
+table_owner_has_timeout(void)
+{
+	return get_timeout_active(STATEMENT_TIMEOUT);
+}
+
+void
+table_owner_check_timeout(bool has_timeout, const char *table)
+{
+	/* A timeout that is not caught yet is PostgreSQL's to raise. */
+	CHECK_FOR_INTERRUPTS();
+	if (has_timeout && !get_timeout_active(STATEMENT_TIMEOUT))
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("canceling statement due to statement timeout"),
+				 errdetail("Code of table %s's owner caught the error and went on.", table)));
+}
+
+/*
+ * Whether a C function of this name has raised the error.  Code in SQL or a procedural
+ * language cannot set that name.
+ */
 static bool
 raised_by(const ErrorData *error, const char *function)
 {

@@ -1,9 +1,9 @@
 /*
  * vault_tables.c
- *	  The extension's own tables and indexes, opened by name.
+ *	  Opening the extension's own tables and indexes by name.
  *
- * Invariant: an oid is looked up each time, since DROP and CREATE EXTENSION change
- * it, and invalidation.c knows it before the table is read.
+ * Invariants: the oid is looked up each time, since DROP and CREATE EXTENSION change it;
+ * invalidation.c is told the oid before the table is read.
  */
 #include "postgres.h"
 

@@ -1,6 +1,6 @@
 /*
  * vault_tables.h
- *	  The extension's own tables and indexes, opened by name.
+ *	  Opening the extension's own tables and indexes by name.
  */
 #ifndef VAULT_TABLES_H
 #define VAULT_TABLES_H
@@ -9,11 +9,11 @@
 
 #include "utils/relcache.h"
 
-/* Opens key_vault.kek or key_vault.kek_privilege for reading; an error if it is gone. */
+/* Open key_vault.kek or key_vault.kek_privilege for reading; an error if there is none. */
 extern Relation vault_tables_open_kek(void);
 extern Relation vault_tables_open_kek_privilege(void);
 
-/* The oid of an index of the schema key_vault, by name; an error if it is gone. */
+/* The oid of an index in the schema key_vault; an error if there is none. */
 extern Oid	vault_tables_index_oid(const char *name);
 
 #endif							/* VAULT_TABLES_H */

@@ -1,10 +1,9 @@
 /*
  * wrapped_key.c
- *	  The bytes of a wrapped_key value: looking at them, making them.
+ *	  The bytes of a wrapped_key value: parsing and making them.
  *
- * Invariant: a WrappedKey that wrapped_key_parse() accepted has lengths that
- * its algorithm can unwrap, so nothing behind it checks them again.  Nothing
- * here opens a key.
+ * Invariants: if wrapped_key_parse() accepts a value, its lengths are right for its
+ * algorithm, so that later steps need not check them.  Nothing here opens a key.
  */
 #include "postgres.h"
 

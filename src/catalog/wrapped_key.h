@@ -21,12 +21,17 @@
 #include "../lorawan/payload.h"
 
 #define WRAPPED_KEY_FORMAT 1
+
+/* The size of all before the wrapped bytes, in bytes. */
 #define WRAPPED_KEY_HEADER_SIZE (2 + UUID_LEN)
 
-/* The context of a bound key: 01 00 00 00, then the DevAddr as displayed. */
+/*
+ * The size, in bytes, of the context of a bound key, which is 01 00 00 00 and the DevAddr
+ * as displayed.
+ */
 #define KEY_CONTEXT_SIZE 8
 
-/* The values are stored: they never change their meaning. */
+/* The values are stored in wrapped keys, so they must never change. */
 typedef enum WrapAlgorithm
 {
 	WRAP_AES_KW = 1,			/* RFC 3394 */
@@ -34,7 +39,7 @@ typedef enum WrapAlgorithm
 	WRAP_AES_KW_BOUND = 3		/* RFC 3394 over the context and the key */
 } WrapAlgorithm;
 
-/* A look at a wrapped_key value; points into it. */
+/* The parts of a wrapped_key value; pointers point into it, sizes are in bytes. */
 typedef struct WrappedKey
 {
 	const uint8 *bytes;			/* the whole value, without varlena header */
@@ -46,28 +51,28 @@ typedef struct WrappedKey
 } WrappedKey;
 
 /*
- * Looks at size bytes as a wrapped_key.  Returns NULL when they are one, or
- * else what is wrong with them, as an errdetail.
+ * Parses size bytes as a wrapped_key.  Returns NULL if they are one, otherwise a sentence
+ * about what is wrong with them.
  */
 extern const char *wrapped_key_parse(const uint8 *bytes, size_t size,
 									 WrappedKey *wrapped_key);
 
-/* Looks at a stored value, which may have a short header; an error if damaged. */
+/* Parses a stored value, which may have a short header; an error if it is damaged. */
 extern void wrapped_key_from_varlena(const struct varlena *value,
 									 WrappedKey *wrapped_key);
 
-/* A new value with room for wrapped_size bytes at *wrapped, still to be filled. */
+/* Makes a value with room for wrapped_size bytes at *wrapped, which the caller writes. */
 extern struct varlena *wrapped_key_make(WrapAlgorithm algorithm,
 										const pg_uuid_t *kek_id,
 										size_t wrapped_size, uint8 **wrapped);
 
 extern const char *wrap_algorithm_name(WrapAlgorithm algorithm);
 
-/* False when there is no algorithm of that name. */
+/* Returns false if there is no algorithm of that name. */
 extern bool wrap_algorithm_from_name(const char *name, size_t name_len,
 									 WrapAlgorithm *algorithm);
 
-/* Writes a DevAddr's context, or reads one; false when the context is none. */
+/* Makes the context of a DevAddr; says whether a context is well-formed. */
 extern void key_context_from_dev_addr(const uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE],
 									  uint8 context[KEY_CONTEXT_SIZE]);
 extern bool key_context_is_valid(const uint8 context[KEY_CONTEXT_SIZE]);

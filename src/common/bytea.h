@@ -11,7 +11,7 @@
 #include "varatt.h"
 #endif
 
-/* A copy of bytes as a new bytea. */
+/* Makes a bytea with a copy of these bytes. */
 static inline bytea *
 bytea_from_bytes(const uint8 *bytes, size_t size)
 {

@@ -1,9 +1,10 @@
 /*
  * crypto_error.c
- *	  Errors for what the crypto storey answers, and memory for keys.
+ *	  Errors for the status that functions of src/crypto and src/lorawan return, and
+ *	  memory for keys.
  *
- * Invariant: a lack of memory is always PostgreSQL's out_of_memory, whoever
- * lacked it, so that clients and functions can tell it from a fault.
+ * Invariant: a lack of memory is always PostgreSQL's error out_of_memory, whether
+ * OpenSSL or the system had none, so that clients can tell it from other failures.
  */
 #include "postgres.h"
 

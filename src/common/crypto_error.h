@@ -1,6 +1,7 @@
 /*
  * crypto_error.h
- *	  Errors for what the crypto storey answers, and memory for keys.
+ *	  Errors for the status that functions of src/crypto and src/lorawan return, and
+ *	  memory for keys.
  */
 #ifndef CRYPTO_ERROR_H
 #define CRYPTO_ERROR_H
@@ -10,8 +11,9 @@
 #include "../crypto/crypto_status.h"
 
 /*
- * Raises, for any status but CRYPTO_OK: out_of_memory for CRYPTO_NO_MEMORY, an
- * internal error for the others.  what completes the words "could not ...".
+ * Raises an error for a status that is not CRYPTO_OK: out_of_memory for
+ * CRYPTO_NO_MEMORY, an internal error for the others.  what ends the message
+ * "could not ...".
  */
 extern void crypto_error(CryptoStatus status, const char *what);
 
@@ -22,12 +24,12 @@ require_crypto_ok(CryptoStatus status, const char *what)
 		crypto_error(status, what);
 }
 
-/* Random bytes fit for keys, or an error. */
+/* Fills the buffer with random bytes fit for keys, or raises an error. */
 extern void random_key_bytes(void *buffer, size_t size);
 
 /*
- * Memory as secure_alloc() gives it, or an error.  Warns the session once where
- * such memory could not be locked.
+ * Does what secure_alloc() does, but raises an error if there is no memory.  If such
+ * memory cannot be locked, the session gets one warning.
  */
 extern void *secure_alloc_or_raise(size_t size);
 

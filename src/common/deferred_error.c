@@ -1,9 +1,9 @@
 /*
  * deferred_error.c
- *	  Errors that are noted first, and raised only if they turn out to matter.
+ *	  Errors that are noted first, and raised only if nothing else works.
  *
- * Invariant: the texts are formatted when the error is noted, in the memory context of
- * that moment, and it is raised before that context is reset.
+ * Invariant: the texts are in the memory context that was current when the error was
+ * noted, and the error is raised before that context is reset.
  */
 #include "postgres.h"
 
@@ -11,18 +11,15 @@
 
 #include "deferred_error.h"
 
-bool
-deferred_error_set(DeferredError *error, int sqlstate, char *message, char *detail, char *hint)
+void
+deferred_error_add_detail(DeferredError *error, char *sentence)
 {
-	error->sqlstate = sqlstate;
-	error->message = message;
-	error->detail = detail;
-	error->hint = hint;
-	return false;
+	error->detail = error->detail == NULL ? sentence :
+		psprintf("%s  %s", error->detail, sentence);
 }
 
-static void
-report(int level, const DeferredError *error, const char *purpose)
+void
+deferred_error_report(int level, const DeferredError *error, const char *purpose)
 {
 	ereport(level,
 			(errcode(error->sqlstate),
@@ -32,19 +29,6 @@ report(int level, const DeferredError *error, const char *purpose)
 								error->detail && purpose ? "  " : "",
 								purpose ? purpose : "") : 0,
 			 error->hint ? errhint("%s", error->hint) : 0));
-}
-
-void
-deferred_error_raise(const DeferredError *error, const char *purpose)
-{
-	report(ERROR, error, purpose);
-	pg_unreachable();
-}
-
-void
-deferred_error_warn(const DeferredError *error, const char *purpose)
-{
-	report(WARNING, error, purpose);
 }
 
 bool

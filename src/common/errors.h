@@ -1,10 +1,10 @@
 /*
  * errors.h
- *	  The SQLSTATEs of the project's own, one for each kind of error, and the one place
- *	  that raises "out of memory".
+ *	  The extension's own SQLSTATEs, one for each kind of error, and the check for lack
+ *	  of memory.
  *
- * Where PostgreSQL has a fitting one (a wrong argument, a missing privilege),
- * that one is used.
+ * Where PostgreSQL has an SQLSTATE for an error (a wrong argument, a missing
+ * privilege), that one is used.
  */
 #ifndef KEY_VAULT_ERRORS_H
 #define KEY_VAULT_ERRORS_H
@@ -50,8 +50,8 @@
 #define ERRCODE_SEALED_INTEGRITY		MAKE_SQLSTATE('K','V','5','0','1')
 
 /*
- * Returns what an allocator outside of PostgreSQL's memory contexts returned, and
- * raises where that is NULL.
+ * For memory that does not come from PostgreSQL's memory contexts: returns it, or
+ * raises an error if it is NULL.
  */
 static inline void *
 check_allocated(void *memory)

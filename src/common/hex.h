@@ -2,15 +2,15 @@
  * hex.h
  *	  Bytes from hexadecimal digits.
  *
- * Digits are read here rather than by PostgreSQL's hex_decode(), which passes over
- * blanks and shows what is no digit in its error: what comes here may be a key.
+ * PostgreSQL's hex_decode() is not used, since it skips blanks, and shows a character
+ * that is no digit in its error message: that character may be part of a key.
  */
 #ifndef HEX_H
 #define HEX_H
 
 #include "postgres.h"
 
-/* The value of a digit in either case; -1 for all else. */
+/* The value of a digit, of either case; -1 if the character is no digit. */
 static inline int
 hex_digit(char c)
 {
@@ -23,7 +23,7 @@ hex_digit(char c)
 	return -1;
 }
 
-/* Reads size bytes from twice as many characters; false when one of them is no digit. */
+/* Reads size bytes from 2 * size characters; false if one of them is no digit. */
 static inline bool
 hex_to_bytes(const char *hex, size_t size, uint8 *bytes)
 {

@@ -1,9 +1,11 @@
 /*
  * lasting_memory.h
- *	  Building what outlives the statement, so that it is there whole or not at all.
+ *	  Building something that outlives the statement, so that after an error it is
+ *	  either whole or not there.
  *
- * It is built in a memory context of its own below the current one, with which
- * it goes after an error, and is kept only when nothing more can fail.
+ * It is built in a memory context of its own below the current one, which an error
+ * deletes.  Only when nothing can fail any more, that context is moved to where it
+ * lasts.
  */
 #ifndef LASTING_MEMORY_H
 #define LASTING_MEMORY_H
@@ -12,7 +14,7 @@
 
 #include "utils/memutils.h"
 
-/* Switches to a new context, and returns the one before. */
+/* Switches to a new memory context, and returns the one that was current. */
 static inline MemoryContext
 lasting_begin(const char *name)
 {
@@ -20,7 +22,10 @@ lasting_begin(const char *name)
 															   ALLOCSET_SMALL_SIZES));
 }
 
-/* Keeps the current context until it is deleted, and switches back; cannot fail. */
+/*
+ * Makes the current memory context last until somebody deletes it, and switches back to
+ * before.  Returns the context that lasts.  Cannot fail.
+ */
 static inline MemoryContext
 lasting_keep(MemoryContext before)
 {

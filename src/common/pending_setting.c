@@ -1,14 +1,16 @@
 /*
  * pending_setting.c
- *	  Settings that were reloaded while a statement runs.
+ *	  Reading a setting that was changed while a statement runs.
  *
- * A session takes a reload in between two statements, and a parallel worker
- * never: a statement keeps the settings that it began with.  That is right for
- * what a statement means, but not for where its keys come from: a KEK that was
- * sealed anew, or made in another token, after a reload can be had only by
- * what the reload brought.  So whoever finds no other way asks here.
+ * When the server reloads its configuration, a session takes the new settings after
+ * the statement that it runs, and a parallel worker never does: a statement keeps the
+ * settings with which it began.  But after the reload, a KEK may be sealed under a new
+ * root key, or made in a new token, and then the statement can open it only with
+ * the new settings.  So if the session's own settings do not help, the new ones are
+ * looked for in the files.
  *
- * Invariant: nothing is changed; the session itself takes the reload in its time.
+ * Invariant: no setting is changed here; the session itself does that after its
+ * statement.
  */
 #include "postgres.h"
 
@@ -35,7 +37,10 @@ find_setting(const char *name)
 #endif
 }
 
-/* What the server was started with on its command line stands above the files. */
+/*
+ * Whether the files decide about the setting: an option on the server's command line
+ * has precedence over them.
+ */
 static bool
 is_from_files(const char *name)
 {
@@ -56,7 +61,7 @@ pending_setting(const char *name, const char *current)
 		!ParseConfigFile(PG_AUTOCONF_FILENAME, false, NULL, 0, 0, LOG, &head, &tail))
 		return current;
 
-	/* Of several lines the last one holds. */
+	/* If several lines set it, the last one holds. */
 	for (ConfigVariable *item = head; item != NULL; item = item->next)
 		if (!item->ignore && pg_strcasecmp(item->name, name) == 0)
 			value = item->value;

@@ -1,6 +1,6 @@
 /*
  * pending_setting.h
- *	  Settings that were reloaded while a statement runs.
+ *	  Reading a setting that was changed while a statement runs.
  */
 #ifndef PENDING_SETTING_H
 #define PENDING_SETTING_H
@@ -8,9 +8,9 @@
 #include "postgres.h"
 
 /*
- * The value that the server's configuration files give a setting, if the server
- * was told to reload them and this session has not done so yet; current
- * otherwise, and where the files cannot be read.
+ * Returns the value that the server's configuration files give to a setting, if the
+ * server has reloaded them and this session has not yet.  Otherwise, and if the files
+ * cannot be read, returns current.
  */
 extern const char *pending_setting(const char *name, const char *current);
 

@@ -2,21 +2,24 @@
  * secret_command.c
  *	  Reading a root key or a PIN from a command's output.
  *
- * The command is run by the shell as the server's user, as
- * ssl_passphrase_command is, in a process group of its own.
+ * The shell runs the command as the server's user, as it does with
+ * ssl_passphrase_command, in a process group of its own.
  *
  * Invariants:
- * - The wait is over when the command has ended, when it has taken longer than
- *   key_vault.command_timeout allows, or when the session is interrupted.  It does
- *   not wait for what the command has left running with its output still open.
- * - On every way out the command's process group is ended, the command reaped
- *   and, unless all went well, what was read of its output wiped.
- * - An interrupt is raised as it is: it is no fault of the command's.
+ * - The session waits until the command has ended, has taken longer than
+ *   key_vault.command_timeout, or the session is interrupted.  It does not wait for
+ *   other processes that the command has started, even if they still have its output
+ *   open.
+ * - On every way out the command's process group is killed and the command is reaped;
+ *   after a failure, what was read of its output is wiped.
+ * - If the session is interrupted, the interrupt is raised unchanged: it is no fault of
+ *   the command.
  * - The postmaster runs no command.
  */
 #include "postgres.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #ifdef __linux__
 #include <sys/prctl.h>
@@ -35,8 +38,9 @@
 #include "secret_command.h"
 
 /*
- * How often to look whether the command has ended, in milliseconds: first and at
- * last.  Its end is no event that can be waited for, unlike its output's.
+ * How long to wait before looking again whether the command has ended, in
+ * milliseconds: the first time, and at most.  A latch cannot wait for the end of a
+ * process, only for its output.
  */
 #define FIRST_LOOK 1
 #define LAST_LOOK 100
@@ -44,16 +48,16 @@
 /* How long to wait for the end of a command that was killed, in milliseconds. */
 #define PATIENCE 1000
 
-int			secret_command_timeout = 60;
+double		secret_command_timeout = 60;
 
 typedef struct Command
 {
 	pid_t		pid;			/* and its process group; 0: not running */
-	int			output;			/* to read from; -1: closed */
+	int			output;			/* file descriptor; -1: closed */
 	char	   *text;			/* what it wrote */
-	size_t		size;
-	size_t		len;
-	bool		is_done;		/* text is to be kept */
+	size_t		size;			/* for how many bytes text has room */
+	size_t		len;			/* how many bytes it wrote */
+	bool		is_done;		/* the text is to be kept */
 } Command;
 
 typedef enum CommandEnd
@@ -63,7 +67,7 @@ typedef enum CommandEnd
 	COMMAND_WROTE_TOO_MUCH
 } CommandEnd;
 
-/* In the child, where nothing but what a signal handler may call is safe. */
+/* Runs in the child, so it calls only what a signal handler may call. */
 static void
 become_command(const char *command, int output, pid_t parent)
 {
@@ -78,7 +82,7 @@ become_command(const char *command, int output, pid_t parent)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 
 #ifdef __linux__
-	/* A backend that is killed cannot end it. */
+	/* If the backend is killed, the kernel kills the command. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(127);
@@ -92,7 +96,7 @@ become_command(const char *command, int output, pid_t parent)
 	_exit(127);
 }
 
-/* False, with errno, when it cannot be started. */
+/* Starts the command; false, with errno, if that fails. */
 static bool
 start(Command *command, const char *shell_command)
 {
@@ -108,7 +112,7 @@ start(Command *command, const char *shell_command)
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
 	fcntl(ends[0], F_SETFD, FD_CLOEXEC);
 
-	/* No handler of the backend's may run in the child. */
+	/* No signal handler of the backend may run in the child. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
 	pid = fork();
@@ -117,7 +121,7 @@ start(Command *command, const char *shell_command)
 	error = errno;
 	if (pid > 0)
 	{
-		/* Whichever of the two comes first. */
+		/* The child does the same: either of them may come first. */
 		setpgid(pid, pid);
 		command->pid = pid;
 		command->output = ends[0];
@@ -139,7 +143,7 @@ close_output(Command *command)
 	command->output = -1;
 }
 
-/* Whether the command has ended; it stays unreaped, so that its pid stays its own. */
+/* Whether the command has ended.  It is not reaped yet, so nobody else gets its pid. */
 static bool
 has_ended(const Command *command)
 {
@@ -149,7 +153,7 @@ has_ended(const Command *command)
 		info.si_pid == command->pid;
 }
 
-/* Ends what still runs of it; returns its wait status, -1 if there is none. */
+/* Kills the process group; returns the command's wait status, or -1 if it has none. */
 static int
 end_group(Command *command)
 {
@@ -161,7 +165,7 @@ end_group(Command *command)
 	command->pid = 0;
 	kill(-pid, SIGKILL);
 
-	/* One that hangs in the kernel does not hold the session up. */
+	/* A process that hangs in the kernel must not keep the session waiting. */
 	for (int waited = 0; waited < PATIENCE; waited++)
 	{
 		pid_t		reaped = waitpid(pid, &status, WNOHANG);
@@ -175,7 +179,7 @@ end_group(Command *command)
 	return -1;
 }
 
-/* Also when the backend ends. */
+/* Runs at the end, after an error, and when the backend exits. */
 static void
 clean_up(int code, Datum arg)
 {
@@ -187,7 +191,7 @@ clean_up(int code, Datum arg)
 		secure_wipe(command->text, command->size);
 }
 
-/* Reads what there is; true at the output's end, or when there is no more room. */
+/* Reads what there is; true at the output's end, or if there is no room for more. */
 static bool
 read_output(Command *command)
 {
@@ -207,7 +211,7 @@ read_output(Command *command)
 	return true;
 }
 
-/* The milliseconds to wait until the next look; 0 when there is no time left. */
+/* How many milliseconds to wait before the next look; 0 if the time is up. */
 static long
 time_to_wait(TimestampTz end, long look)
 {
@@ -223,12 +227,15 @@ static CommandEnd
 wait_for_end(Command *command)
 {
 	TimestampTz end = secret_command_timeout == 0 ? 0 :
-	TimestampTzPlusMilliseconds(GetCurrentTimestamp(), secret_command_timeout * 1000L);
+	GetCurrentTimestamp() + (TimestampTz) ceil(secret_command_timeout * USECS_PER_SEC);
 	long		look = FIRST_LOOK;
 
 	for (;;)
 	{
-		/* In this order: all that it has written is there then. */
+		/*
+		 * Looked at first: if it has ended, read_output() gets all that it
+		 * has written.
+		 */
 		bool		ended = has_ended(command);
 		int			events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
 		long		milliseconds;
@@ -257,7 +264,7 @@ wait_for_end(Command *command)
 	}
 }
 
-/* Whether the command did what it was run for. */
+/* Whether the command succeeded; notes an error if not. */
 static bool
 check_end(const char *what, const Command *command, CommandEnd end, int status,
 		  DeferredError *error)
@@ -268,7 +275,7 @@ check_end(const char *what, const Command *command, CommandEnd end, int status,
 	{
 		case COMMAND_TIMED_OUT:
 			return deferred_error_set(error, ERRCODE_ROOT_KEY_UNREADABLE,
-									  psprintf("%s took longer than %d s", what, secret_command_timeout),
+									  psprintf("%s took longer than %g s", what, secret_command_timeout),
 									  pstrdup("It was ended."),
 									  psprintf("%s  The limit is key_vault.command_timeout.", see_log));
 		case COMMAND_WROTE_TOO_MUCH:

@@ -9,13 +9,14 @@
 
 #include "deferred_error.h"
 
-/* The setting key_vault.command_timeout, in seconds; 0: no limit. */
-extern int	secret_command_timeout;
+/* The setting key_vault.command_timeout, in seconds; 0 means no limit. */
+extern double secret_command_timeout;
 
 /*
- * Runs the command, once, and reads what it writes, less than size bytes; false
- * when there is an error.  what names it in messages, as in "root key command".
- * The caller wipes what was read.  Raises when the session is interrupted.
+ * Runs the command once, and reads what it writes, which must be less than size bytes.
+ * Returns false, and notes an error, if that fails.  what is how messages call the
+ * command, for example "root key command".  The caller wipes what was read.  Raises an
+ * error if the session is interrupted.
  */
 extern bool secret_command_read(const char *what, const char *shell_command, char *text,
 								size_t size, size_t *len, DeferredError *error);

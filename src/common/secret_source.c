@@ -2,10 +2,10 @@
  * secret_source.c
  *	  Reading a root key or a PIN from a file.
  *
- * A file must be as PostgreSQL wants its server's private key: owned by the
- * server's user and open to nobody else, or owned by root and at most readable
- * to a group.  It must not lie where each base backup would take it along with
- * the KEKs that it opens: in the data directory or a tablespace.
+ * The rules are those of PostgreSQL for the server's private key: the file is owned by
+ * the server's user and nobody else has any access, or it is owned by root and at most
+ * a group may read it.  It must not be in the data directory or a tablespace, since
+ * each base backup would contain it, beside the KEKs that it opens.
  *
  * Invariant: nothing is read through stdio, whose buffers would keep a copy.
  */
@@ -23,7 +23,7 @@
 #include "errors.h"
 #include "secret_source.h"
 
-/* Whether a resolved path lies somewhere below a directory. */
+/* Whether a path is below a directory; real_path is without symbolic links. */
 static bool
 is_below(const char *real_path, const char *directory)
 {
@@ -36,7 +36,7 @@ is_below(const char *real_path, const char *directory)
 	return strncmp(real_path, real_directory, len) == 0 && real_path[len] == '/';
 }
 
-/* Whether a base backup takes the file along. */
+/* Whether a base backup would contain the file. */
 static bool
 is_in_base_backup(const char *path)
 {
@@ -45,7 +45,7 @@ is_in_base_backup(const char *path)
 	DIR		   *tablespaces;
 	struct dirent *tablespace;
 
-	/* A relative path is taken from the data directory. */
+	/* A relative path begins at the data directory. */
 	if (realpath(path, real_path) == NULL)
 		return !is_absolute_path(path);
 	if (is_below(real_path, DataDir))

@@ -10,8 +10,9 @@
 #include "deferred_error.h"
 
 /*
- * Reads up to size bytes; false when there is an error.  what names the file in
- * messages, as in "root key file".  The caller wipes what was read.
+ * Reads up to size bytes of a file.  Returns false, and notes an error, if that fails.
+ * what is how messages call the file, for example "root key file".  The caller wipes
+ * what was read.
  */
 extern bool secret_file_read(const char *what, const char *path, char *text,
 							 size_t size, size_t *len, DeferredError *error);

@@ -1,9 +1,9 @@
 /*
  * subtransaction.c
- *	  Work that may fail without ending the caller's transaction.
+ *	  Subtransactions, for work that may fail without ending the caller's transaction.
  *
- * Invariant: after each way out the caller has its memory context and its resource
- * owner again, which PostgreSQL does not give back by itself.
+ * Invariant: however the subtransaction ends, the memory context and the resource
+ * owner are again those of the caller; PostgreSQL does not set them back by itself.
  */
 #include "postgres.h"
 
@@ -13,7 +13,7 @@
 #include "subtransaction.h"
 
 static void
-give_back(const Subtransaction *state)
+restore_caller(const Subtransaction *state)
 {
 	MemoryContextSwitchTo(state->context);
 	CurrentResourceOwner = state->resource_owner;
@@ -32,14 +32,14 @@ void
 subtransaction_commit(const Subtransaction *state)
 {
 	ReleaseCurrentSubTransaction();
-	give_back(state);
+	restore_caller(state);
 }
 
 void
 subtransaction_roll_back(const Subtransaction *state)
 {
 	RollbackAndReleaseCurrentSubTransaction();
-	give_back(state);
+	restore_caller(state);
 }
 
 ErrorData *

@@ -2,10 +2,11 @@
  * uri_list.c
  *	  Settings that are lists of URIs.
  *
- * The URIs are separated by commas; one that contains a comma is in double quotes.
+ * The URIs are separated by commas.  A URI that contains a comma is in double quotes,
+ * and a double quote in it is doubled.
  *
- * Invariant: every text can be read as a list; uri_list_check() says whether it was
- * meant as one, and what an entry means is for others to check.
+ * Invariant: uri_list_next() makes entries of any text; only uri_list_check() says
+ * whether the text is well-formed.  The entries themselves are not checked here.
  */
 #include "postgres.h"
 
@@ -52,7 +53,7 @@ skip_blanks(const char *c)
 	return c;
 }
 
-/* What is wrong, as a sentence; NULL for nothing. */
+/* What is wrong with the list, as a sentence; NULL if nothing is. */
 static char *
 find_fault(const char *list)
 {
@@ -93,11 +94,12 @@ find_fault(const char *list)
 bool
 uri_list_check(const char *list, const char *setting, int sqlstate, DeferredError *error)
 {
-	error->detail = find_fault(list);
-	if (error->detail == NULL)
+	char	   *fault = find_fault(list);
+
+	if (fault == NULL)
 		return true;
-	error->sqlstate = sqlstate;
-	error->message = psprintf(_("setting \"%s\" is not a list of URIs"), setting);
-	error->hint = pstrdup(_("Put a comma between two entries, and double quotes around an entry that contains a comma."));
-	return false;
+	return deferred_error_set(error, sqlstate,
+							  psprintf(_("setting \"%s\" is not a list of URIs"), setting),
+							  fault,
+							  pstrdup(_("Put a comma between two entries, and double quotes around an entry that contains a comma.")));
 }

@@ -2,11 +2,10 @@
  * aead.c
  *	  AES-256-GCM over OpenSSL's EVP.
  *
- * For the root key providers, which seal KEK material with it, and for values that
- * users seal: each call makes a context of its own and frees it wiped.
+ * Each call makes a context of its own, and wipes and frees it at the end.
  *
- * Invariants: a nonce is drawn for each sealing and never taken from a caller;
- * no output is left behind by a call that fails.
+ * Invariants: each sealing draws a new random nonce, and no caller can give one;
+ * a call that fails leaves no output behind.
  */
 #include "aead.h"
 
@@ -19,7 +18,7 @@
 /* Fetched once and kept for the life of the process. */
 static EVP_CIPHER *gcm_cipher;
 
-/* Makes a context with key and nonce in it. */
+/* Makes a context that is ready to encrypt or decrypt with this key and nonce. */
 static CryptoStatus
 gcm_begin(const uint8_t *key, const uint8_t *nonce, int encrypt,
 		  EVP_CIPHER_CTX **context)
@@ -39,7 +38,7 @@ gcm_begin(const uint8_t *key, const uint8_t *nonce, int encrypt,
 	return CRYPTO_OK;
 }
 
-/* Passes associated data (out is NULL) or text; no bytes are no call. */
+/* Gives OpenSSL the next associated data (then out is NULL) or text. */
 static int
 gcm_update(EVP_CIPHER_CTX *context, uint8_t *out, const uint8_t *in, size_t len)
 {
@@ -107,7 +106,7 @@ aead_open(const uint8_t key[AEAD_KEY_SIZE],
 			  EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_SIZE,
 								  (void *) tag) == 1))
 			status = crypto_library_failure();
-		/* The tag is compared here, by OpenSSL and in constant time. */
+		/* Here OpenSSL compares the tag, in constant time. */
 		else if (!EVP_CipherFinal_ex(context, unused, &unused_len))
 			status = CRYPTO_INTEGRITY;
 

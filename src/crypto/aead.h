@@ -10,11 +10,15 @@
 
 #include "crypto_status.h"
 
+/* Sizes in bytes. */
 #define AEAD_KEY_SIZE 32
 #define AEAD_NONCE_SIZE 12
 #define AEAD_TAG_SIZE 16
 
-/* Draws the nonce itself; ciphertext takes plaintext_len bytes. */
+/*
+ * Encrypts.  The function draws the nonce and returns it; ciphertext has room for
+ * plaintext_len bytes.
+ */
 extern CryptoStatus aead_seal(const uint8_t key[AEAD_KEY_SIZE],
 							  const uint8_t *aad, size_t aad_len,
 							  const uint8_t *plaintext, size_t plaintext_len,
@@ -22,7 +26,7 @@ extern CryptoStatus aead_seal(const uint8_t key[AEAD_KEY_SIZE],
 							  uint8_t *ciphertext,
 							  uint8_t tag[AEAD_TAG_SIZE]);
 
-/* Where it does not answer CRYPTO_OK, no byte of plaintext is left behind. */
+/* Decrypts.  Unless it returns CRYPTO_OK, no byte of plaintext is left behind. */
 extern CryptoStatus aead_open(const uint8_t key[AEAD_KEY_SIZE],
 							  const uint8_t nonce[AEAD_NONCE_SIZE],
 							  const uint8_t *aad, size_t aad_len,

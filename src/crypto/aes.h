@@ -1,10 +1,11 @@
 /*
  * aes.h
- *	  A keyed AES-ECB context, the one block cipher all else is built from.
+ *	  AES in ECB mode: the block cipher that key wrap, CMAC and LoRaWAN's
+ *	  encryption are built from.
  *
- * A context is made once and keyed as often as needed; keying costs about
- * twice what a short run does, so callers keep a context keyed for a key that
- * is used often.
+ * A context is made once and keyed as often as needed.  Keying it takes about
+ * twice as long as encrypting two blocks, so it is worth keeping a context keyed
+ * for a key that is used often.
  */
 #ifndef AES_H
 #define AES_H
@@ -14,6 +15,7 @@
 
 #include "crypto_status.h"
 
+/* In bytes. */
 #define AES_BLOCK_SIZE 16
 
 typedef struct AesCipher AesCipher;
@@ -24,24 +26,27 @@ typedef enum AesDirection
 	AES_ENCRYPT = 1
 } AesDirection;
 
-/* Makes a context without a key; NULL when memory or OpenSSL refuse. */
+/* Makes a context without a key; NULL if there is no memory. */
 extern AesCipher *aes_cipher_new(void);
 
 /*
- * Keys it, again where it has a key already; key_len is 16, 24 or 32 bytes.  After
- * a failure the context has no key, and refuses to run.
+ * Gives the context a key of 16, 24 or 32 bytes, in place of the one that it may
+ * have.  After a failure it has no key, and refuses to run.
  */
 extern CryptoStatus aes_cipher_set_key(AesCipher *cipher, const uint8_t *key,
 									   size_t key_len, AesDirection direction);
 
-/* Runs whole blocks; len is a multiple of 16, in and out may be the same. */
+/*
+ * Encrypts or decrypts len bytes, a multiple of 16; in and out may be the same
+ * buffer.
+ */
 extern CryptoStatus aes_cipher_run(AesCipher *cipher, const uint8_t *in,
 								   uint8_t *out, size_t len);
 
 /* Wipes the key schedule and frees the context; NULL is allowed. */
 extern void aes_cipher_free(AesCipher *cipher);
 
-/* About what a context takes in memory, in bytes, for accounting. */
+/* About how much memory a context takes, in bytes. */
 #define AES_CIPHER_FOOTPRINT 496
 
 #endif							/* AES_H */

@@ -2,17 +2,17 @@
  * cmac.c
  *	  AES-CMAC over a keyed AES context, and the key check value.
  *
- * For the vault (key check values) and for LoRaWAN message integrity codes, whose
- * keys come as contexts that are keyed for other uses too.  Measured on OpenSSL
- * 3.0.20, ns a message of 60 bytes:
+ * CMAC is built here from AES, since the keys of LoRaWAN's message integrity codes
+ * come as AES contexts, which are keyed for other uses too.  Measured on OpenSSL
+ * 3.0.20, in ns for a message of 60 bytes:
  *
  *	 81  here, with a keyed context; the subkeys are derived for each message
  *	178  EVP_MAC with a context that is kept for the key
  *	178  here, with a context made for the message
  *	845  EVP_MAC with a context made for the message
  *
- * Invariants: no key outlives the call; subkeys and chaining values are wiped on
- * every way out; no branch and no address depends on key or message.
+ * Invariants: subkeys and intermediate values are wiped on every way out; no branch
+ * and no memory address depends on the key or the bytes of the message.
  */
 #include "cmac.h"
 
@@ -20,7 +20,7 @@
 
 #include <openssl/crypto.h>
 
-/* A block as two words, the first one the more significant. */
+/* A block as two words; the first one has the more significant bits. */
 typedef struct CmacBlock
 {
 	uint64_t	high;
@@ -33,7 +33,10 @@ typedef struct CmacBlock
 #define HIGHEST_BYTE_FIRST(word) __builtin_bswap64(word)
 #endif
 
-/* Multiplies by x in GF(2^128): from L to K1, from K1 to K2. */
+/*
+ * Multiplies by x in GF(2^128), which makes the subkey K1 from L, and K2 from K1
+ * (RFC 4493, section 2.3).
+ */
 static void
 double_block(CmacBlock *block)
 {
@@ -64,7 +67,7 @@ aes_cmac_keyed(AesCipher *key, const uint8_t *message, size_t message_len,
 	status = aes_cipher_run(key, (uint8_t *) &subkey, (uint8_t *) &subkey, AES_BLOCK_SIZE);
 	double_block(&subkey);
 
-	/* All blocks but the last one, which is whole where it can be. */
+	/* All blocks but the last one, which has 1 to 16 bytes, 0 if it is all. */
 	for (; message_len > AES_BLOCK_SIZE && status == CRYPTO_OK;
 		 message += AES_BLOCK_SIZE, message_len -= AES_BLOCK_SIZE)
 	{

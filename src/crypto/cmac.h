@@ -7,23 +7,24 @@
 
 #include "aes.h"
 
+/* Sizes in bytes. */
 #define AES_CMAC_SIZE 16
 #define KEY_CHECK_VALUE_SIZE 5
 
-/* By a context that is keyed for AES_ENCRYPT already, as for many messages. */
+/* The CMAC of a message, with a context that is keyed for AES_ENCRYPT. */
 extern CryptoStatus aes_cmac_keyed(AesCipher *key, const uint8_t *message,
 								   size_t message_len, uint8_t mac[AES_CMAC_SIZE]);
 
-/* key_len is 16, 24 or 32 bytes. */
+/* The CMAC of one message; key_len is 16, 24 or 32 bytes. */
 extern CryptoStatus aes_cmac(const uint8_t *key, size_t key_len,
 							 const uint8_t *message, size_t message_len,
 							 uint8_t mac[AES_CMAC_SIZE]);
 
 /*
- * The key check value: the first 5 bytes of AES-CMAC over this ASCII string
- * (25 bytes, no terminator).  A string of the
- * project's own, never a block that a protocol might use: the CMAC of such a
- * block could be worth something.
+ * A key check value is the first 5 bytes of the AES-CMAC of this ASCII string (25
+ * bytes, without the terminating zero).  The string is the project's own.  It must
+ * not be a block that a protocol uses: the CMAC of such a block could be of use to
+ * an attacker.
  */
 #define KEY_CHECK_STRING "key_vault key check value"
 

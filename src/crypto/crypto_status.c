@@ -1,12 +1,12 @@
 /*
  * crypto_status.c
- *	  What a failure of OpenSSL's comes from.
+ *	  Whether OpenSSL failed for lack of memory.
  *
- * OpenSSL puts its reasons into a queue, the first one first; what follows it
- * says where the failure was met, in several words.  So all of the queue is
- * searched for a lack of memory.  Some of its functions give no reason at all
- * when they get no memory, and have no other way to fail: a failure without a
- * reason counts as such.
+ * A function of OpenSSL that fails puts the reason into a queue, and each function
+ * that called it may add a reason of its own.  So the whole queue is searched
+ * for lack of memory.  Some functions can fail only for lack of memory, and
+ * give no reason then: so a failure without any reason counts as lack of
+ * memory, too.
  */
 #include "crypto_status.h"
 
@@ -16,8 +16,8 @@
 #include <openssl/evp.h>
 
 /*
- * EVP says no more than that it could not initialize where a provider gave it no
- * context, which needs nothing but memory.
+ * "Initialization error" is all that EVP says when a provider could not make a
+ * context; and making one fails only for lack of memory.
  */
 static bool
 is_lack_of_memory(unsigned long error)

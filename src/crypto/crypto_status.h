@@ -2,8 +2,8 @@
  * crypto_status.h
  *	  What the functions of src/crypto and src/lorawan return.
  *
- * They raise no errors, and know nothing of PostgreSQL: the caller turns a status
- * into an error.
+ * They know nothing of PostgreSQL, so they raise no errors: their callers in other
+ * rooms do, after looking at the status.
  */
 #ifndef CRYPTO_STATUS_H
 #define CRYPTO_STATUS_H
@@ -11,15 +11,15 @@
 typedef enum CryptoStatus
 {
 	CRYPTO_OK = 0,
-	CRYPTO_INTEGRITY,			/* a check value or tag does not fit */
+	CRYPTO_INTEGRITY,			/* a check value, a tag or a MIC is wrong */
 	CRYPTO_BAD_LENGTH,			/* a length that the algorithm does not take */
 	CRYPTO_NO_MEMORY,
-	CRYPTO_LIBRARY				/* OpenSSL refused */
+	CRYPTO_LIBRARY				/* OpenSSL failed for another reason */
 } CryptoStatus;
 
 /*
- * After a call of OpenSSL's that failed: CRYPTO_NO_MEMORY where memory was what
- * it lacked, CRYPTO_LIBRARY otherwise.  Empties OpenSSL's error queue.
+ * To be called when a function of OpenSSL has failed: returns CRYPTO_NO_MEMORY if
+ * it lacked memory, otherwise CRYPTO_LIBRARY.  Empties OpenSSL's error queue.
  */
 extern CryptoStatus crypto_library_failure(void);
 

@@ -2,14 +2,15 @@
  * key_wrap.c
  *	  AES key wrap, AES-KW (RFC 3394) and AES-KWP (RFC 5649).
  *
- * For the vault, which holds the KEK's cipher.  The loop is written out here over
- * a keyed ECB context, since OpenSSL 3.0 runs its own over the table-driven AES: six
- * times slower, and open to cache timing where AES-NI is not.
+ * The algorithms are written out here over AES in ECB mode.  OpenSSL 3.0 has them,
+ * too, but over an AES that uses tables: it is six times slower, and the time
+ * that it takes depends on the processor's caches, and so on the key, which AES-NI
+ * avoids.
  *
- * Invariants: no branch and no address depends on a key, on an intermediate value,
- * or on which check of an unwrapping failed; what an unwrapping answers is the
- * one thing it tells.  The output is wiped by every call that fails after
- * it began to write it, intermediate values by every call.
+ * Invariants: no branch and no memory address depends on a key, on an intermediate
+ * value, or on which check of an unwrapping failed; only the status that is
+ * returned tells whether it failed.  A call that fails after it began to write its
+ * output wipes the output; every call wipes its intermediate values.
  */
 #include "key_wrap.h"
 
@@ -17,22 +18,26 @@
 
 #include <openssl/crypto.h>
 
+/* The unit of key wrap, half a block, in bytes. */
 #define SEMIBLOCK 8
 
-/* The rounds of RFC 3394, section 2.2. */
+/* The number of rounds (RFC 3394, section 2.2). */
 #define ROUNDS 6
 
-/* RFC 3394, section 2.2.3.1. */
+/* The initial value of AES-KW (RFC 3394, section 2.2.3.1). */
 static const uint8_t kw_initial_value[SEMIBLOCK] = {
 	0xa6, 0xa6, 0xa6, 0xa6, 0xa6, 0xa6, 0xa6, 0xa6
 };
 
-/* RFC 5649, section 3: the constant half of the alternative initial value. */
+/* The constant half of the initial value of AES-KWP (RFC 5649, section 3). */
 static const uint8_t kwp_initial_value[SEMIBLOCK / 2] = {
 	0xa6, 0x59, 0x59, 0xa6
 };
 
-/* A is the first half of a block: XOR the step number t, big-endian, into it. */
+/*
+ * XORs the step number t, big-endian, into the first half of the block, which the
+ * RFC calls A.
+ */
 static void
 xor_step(uint8_t *block, uint64_t t)
 {
@@ -47,8 +52,8 @@ xor_step(uint8_t *block, uint64_t t)
 }
 
 /*
- * The wrapping function W of SP 800-38F: block starts with A, registers are
- * the n >= 2 semiblocks, transformed in place; A is left in block.
+ * The wrapping function W of SP 800-38F, section 6.1, for n >= 2 semiblocks, which
+ * are changed in place.  The first half of block is A, before and after.
  */
 static CryptoStatus
 wrap_registers(AesCipher *kek, uint8_t *block, uint8_t *registers, size_t n)
@@ -88,7 +93,7 @@ unwrap_registers(AesCipher *kek, uint8_t *block, uint8_t *registers, size_t n)
 		{
 			CryptoStatus status;
 
-			/* One right after the other: compilers make one store of both. */
+			/* Compilers make one store of these two lines. */
 			r -= SEMIBLOCK;
 			memcpy(block + SEMIBLOCK, r, SEMIBLOCK);
 			xor_step(block, t--);
@@ -102,9 +107,9 @@ unwrap_registers(AesCipher *kek, uint8_t *block, uint8_t *registers, size_t n)
 }
 
 /*
- * The answer to an integrity check: the one place where what is secret turns
- * into what is told.  CRYPTO_memcmp() is out of the compiler's sight, so the
- * branch on its result cannot move into the comparison.
+ * The result of an integrity check: only here does a secret decide what a caller
+ * gets to know.  The compiler cannot see into CRYPTO_memcmp(), so it cannot move
+ * the branch on the result into the comparison.
  */
 static CryptoStatus
 integrity_answer(const void *actual, const void *expected, size_t len)
@@ -177,7 +182,7 @@ key_wrap_pad(AesCipher *kek, const uint8_t *key, size_t key_len,
 
 	if (n == 1)
 	{
-		/* RFC 5649, section 4.1: initial value and key are one block. */
+		/* Initial value and key are one block (RFC 5649, section 4.1). */
 		memcpy(block + SEMIBLOCK, key, key_len);
 		status = aes_cipher_run(kek, block, block, AES_BLOCK_SIZE);
 		if (status == CRYPTO_OK)
@@ -199,8 +204,9 @@ key_wrap_pad(AesCipher *kek, const uint8_t *key, size_t key_len,
 }
 
 /*
- * The checks of RFC 5649, section 3, in one value that is 0 when all hold: the
- * constant, a length that leaves 0 to 7 bytes of padding, and zeros in those.
+ * Makes the three checks of RFC 5649, section 3, and returns 0 if all hold: the
+ * constant is right, the length leaves 0 to 7 bytes of padding, and all bytes of
+ * the padding are zero.
  */
 static uint32_t
 kwp_difference(const uint8_t *initial_value, const uint8_t *last_semiblock,
@@ -217,7 +223,7 @@ kwp_difference(const uint8_t *initial_value, const uint8_t *last_semiblock,
 		(uint32_t) initial_value[6] << 8 |
 		(uint32_t) initial_value[7];
 
-	/* Wraps around for a length past the end, to a value beyond 7 too. */
+	/* If the length is too large this wraps around, to more than 7 as well. */
 	padding = (uint32_t) padded_len - *key_len;
 	difference |= padding & ~(uint32_t) 7;
 	padding &= 7;

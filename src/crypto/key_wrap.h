@@ -1,10 +1,10 @@
 /*
  * key_wrap.h
- *	  AES key wrap: RFC 3394 (AES-KW) and RFC 5649 (AES-KWP), also NIST
+ *	  AES key wrap: AES-KW (RFC 3394) and AES-KWP (RFC 5649), both also in NIST
  *	  SP 800-38F.
  *
- * Wrapping takes a context keyed for AES_ENCRYPT with the KEK, unwrapping one
- * keyed for AES_DECRYPT.  Where unwrapping does not answer CRYPTO_OK, no byte
+ * Wrapping takes a context that is keyed for AES_ENCRYPT with the KEK, unwrapping
+ * one that is keyed for AES_DECRYPT.  Unless unwrapping returns CRYPTO_OK, no byte
  * of the output is left behind.  Input and output must not overlap.
  */
 #ifndef KEY_WRAP_H
@@ -12,39 +12,40 @@
 
 #include "aes.h"
 
-/* What AES-KW adds to a key, in bytes. */
+/* By how much AES-KW makes a key longer, in bytes. */
 #define KEY_WRAP_OVERHEAD 8
 
 /* The longest key that any of the functions takes, in bytes. */
 #define KEY_WRAP_MAX_KEY 4096
 
-/* The size in bytes of an AES-KWP wrapped key of key_len bytes. */
+/* The size, in bytes, of a key of key_len bytes that AES-KWP has wrapped. */
 #define KEY_WRAP_PAD_SIZE(key_len) ((((key_len) + 7) / 8) * 8 + KEY_WRAP_OVERHEAD)
 
 /*
- * AES-KW: key_len is a multiple of 8 from 16 to KEY_WRAP_MAX_KEY; wrapped takes
- * key_len + 8 bytes.
+ * Wraps with AES-KW.  key_len is a multiple of 8 from 16 to KEY_WRAP_MAX_KEY;
+ * wrapped has room for key_len + 8 bytes.
  */
 extern CryptoStatus key_wrap(AesCipher *kek, const uint8_t *key, size_t key_len,
 							 uint8_t *wrapped);
 
 /*
- * wrapped_len is a multiple of 8 from 24 to KEY_WRAP_MAX_KEY + 8; key takes
- * wrapped_len - 8 bytes.
+ * Unwraps with AES-KW.  wrapped_len is a multiple of 8 from 24 to
+ * KEY_WRAP_MAX_KEY + 8; key has room for wrapped_len - 8 bytes.
  */
 extern CryptoStatus key_unwrap(AesCipher *kek, const uint8_t *wrapped,
 							   size_t wrapped_len, uint8_t *key);
 
 /*
- * AES-KWP: key_len is 1 to KEY_WRAP_MAX_KEY; wrapped takes
+ * Wraps with AES-KWP.  key_len is 1 to KEY_WRAP_MAX_KEY; wrapped has room for
  * KEY_WRAP_PAD_SIZE(key_len) bytes.
  */
 extern CryptoStatus key_wrap_pad(AesCipher *kek, const uint8_t *key,
 								 size_t key_len, uint8_t *wrapped);
 
 /*
- * wrapped_len is a multiple of 8 from 16 to KEY_WRAP_MAX_KEY + 8; key takes
- * wrapped_len - 8 bytes, of which *key_len are the key.
+ * Unwraps with AES-KWP.  wrapped_len is a multiple of 8 from 16 to
+ * KEY_WRAP_MAX_KEY + 8; key has room for wrapped_len - 8 bytes, and the first
+ * *key_len of them are the key.
  */
 extern CryptoStatus key_unwrap_pad(AesCipher *kek, const uint8_t *wrapped,
 								   size_t wrapped_len, uint8_t *key,

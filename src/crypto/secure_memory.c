@@ -1,31 +1,33 @@
 /*
  * secure_memory.c
- *	  A slab allocator for keys, and what else keys need of memory: wiping,
- *	  constant-time comparison, random bytes.
+ *	  Memory for keys, from an allocator of its own; wiping, comparing in
+ *	  constant time, and random bytes.
  *
- * Whatever holds a plaintext key for longer than a call takes its memory here.
+ * Whatever holds a plaintext key for longer than one call takes its memory here.
  *
- * Memory comes from the system in chunks of 64 kB, aligned to their size, so
- * that the header of the chunk a piece lies in is found by masking the piece's
- * address.  A chunk holds pieces of one size class; the classes are the
- * multiples of 16 bytes up to 512, then four to a doubling.  Each class lists its
- * chunks that are neither full nor empty, so alloc and free take the same few
- * steps however much is in use.
+ * Memory comes from the system in chunks of 64 kB.  A chunk is aligned to its
+ * size, so the lower 16 bits of the address of a piece are its offset from the
+ * chunk's header.  All pieces of a chunk are of one size class.  The classes are
+ * the multiples of 16 bytes up to 512, and then four between each power of two
+ * and the next.  Each class has a list of its chunks that are neither full nor
+ * empty, so allocating and freeing take the same few steps however much memory
+ * is in use.
  *
- * OpenSSL's secure heap would not do: its size is fixed once per process, before
- * anyone knows how many keys a query will touch, and it rounds every piece up to a
- * power of two.
+ * OpenSSL has a secure heap, but its size is set once in a process, before anyone
+ * knows how many keys a query will need, and it rounds every size up to a power of
+ * two.
  *
  * Invariants:
- *	 - a chunk is locked, where the limits allow, and left out of core dumps
- *	   before a byte of it is handed out;
- *	 - a piece that is not in use is zero, but for the link of a free list in
- *	   its first bytes;
- *	 - a class keeps at most one empty chunk: more are unmapped, but the
- *	   one is kept so that alloc and free in turn do not map and unmap.
+ *	 - A chunk is locked, as far as the limits allow, and left out of core dumps
+ *	   before a byte of it is handed out.
+ *	 - A piece that is not in use is zero, but for the link to the next free piece
+ *	   in its first bytes.
+ *	 - A class keeps one empty chunk at most, so that freeing and allocating in
+ *	   turn does not unmap and map a chunk each time; other empty chunks are
+ *	   given back.
  *
- * Not for several threads, and not for a process forked off one that uses it:
- * locks on memory are not inherited, so the child would hold unlocked copies.
+ * It must not be used by several threads, nor by a process and its forked child:
+ * a child does not inherit the locks, so its copies would not be locked.
  */
 #include "secure_memory.h"
 
@@ -36,9 +38,13 @@
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
+/* In bytes; a power of two. */
 #define CHUNK_SIZE ((size_t) 65536)
 
-/* Classes: 32 steps of 16 bytes, then 4 for each of 5 doublings. */
+/*
+ * Size classes: 32 in steps of 16 bytes, up to 512 bytes (2^9), then 4 for each of
+ * the 5 doublings up to 16 kB.
+ */
 #define SMALL_STEP 16
 #define SMALL_MAX 512
 #define SMALL_CLASSES (SMALL_MAX / SMALL_STEP)
@@ -52,27 +58,27 @@ typedef struct FreePiece
 } FreePiece;
 
 /*
- * Stands at the start of a chunk; aligned, since the pieces follow it: so a piece
- * of 64 bytes, as most keys take, lies in one line of the processor's caches
- * rather than in two.
+ * The header at the start of a chunk.  The pieces follow it.  It is aligned so that
+ * a piece of 64 bytes, which is what most keys take, is in one line of the
+ * processor's caches and not in two.
  */
 typedef struct Chunk
 {
-	struct Chunk *next;			/* in the class's list, when in it */
+	struct Chunk *next;			/* in the list of the class, if it is in it */
 	struct Chunk *previous;
 	FreePiece  *free_pieces;
 	uint32_t	class;
 	uint32_t	piece_size;
-	uint32_t	pieces;			/* that the chunk has room for */
-	uint32_t	used;			/* that are handed out */
-	uint32_t	touched;		/* that were handed out ever: the rest is in
-								 * no free list, and zero from the system */
+	uint32_t	pieces;			/* how many the chunk has room for */
+	uint32_t	used;			/* how many are in use */
+	uint32_t	touched;		/* how many were ever in use: those after them
+								 * are in no list, and zero */
 }			__attribute__((aligned(SECURE_MEMORY_LINE)))
 Chunk;
 
 typedef struct SizeClass
 {
-	Chunk	   *partial;		/* chunks neither full nor empty */
+	Chunk	   *partial;		/* chunks that are neither full nor empty */
 	Chunk	   *empty;			/* the one empty chunk kept, or NULL */
 } SizeClass;
 
@@ -139,7 +145,7 @@ remove_partial(Chunk *chunk)
 		chunk->next->previous = chunk->previous;
 }
 
-/* Maps a chunk, empty and in no list; NULL when the system has no memory. */
+/* Maps a chunk, empty and in no list; NULL if the system has no memory. */
 static Chunk *
 map_chunk(uint32_t class)
 {
@@ -148,7 +154,7 @@ map_chunk(uint32_t class)
 	size_t		before;
 	Chunk	   *chunk;
 
-	/* Twice the size has an aligned chunk in it; the rest goes back. */
+	/* Twice the size contains an aligned chunk; the rest is given back. */
 	mapped = mmap(NULL, 2 * CHUNK_SIZE, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (mapped == MAP_FAILED)
@@ -160,8 +166,9 @@ map_chunk(uint32_t class)
 	munmap(start + CHUNK_SIZE, CHUNK_SIZE - before);
 
 	/*
-	 * Memory that cannot be protected is still better than no answer to the
-	 * query; whoever cares asks secure_memory_is_locked() and warns.
+	 * If the memory cannot be protected it is used all the same: the query
+	 * shall not fail for it.  secure_memory_is_locked() tells callers, who
+	 * warn.
 	 */
 	if (mlock(start, CHUNK_SIZE) != 0)
 		all_locked = false;
@@ -250,7 +257,7 @@ secure_free(void *piece)
 	}
 }
 
-/* A piece's share of its chunk, so that it adds up for the large ones too. */
+/* The piece's share of its chunk, with what large pieces leave unused. */
 size_t
 secure_footprint(size_t size)
 {
@@ -277,7 +284,7 @@ secure_equal(const void *a, const void *b, size_t size)
 	return CRYPTO_memcmp(a, b, size) == 0;
 }
 
-/* From OpenSSL's private generator, the one it draws its own keys from. */
+/* From OpenSSL's private generator, which also makes OpenSSL's own keys. */
 bool
 secure_random(void *buffer, size_t size)
 {

@@ -1,10 +1,10 @@
 /*
  * arguments.h
- *	  Arguments that many SQL functions share, checked and unpacked.
+ *	  Checking and unpacking arguments that many SQL functions have.
  *
- * The C function of an SQL function key_vault.NAME is called key_vault_NAME.  Some of version
- * 1.0 are called wrapped_key_... and lorawan_... instead; these names stay, since the
- * databases that were made with that version call them.
+ * The C function of an SQL function key_vault.NAME is called key_vault_NAME.  Some C functions
+ * are called wrapped_key_... and lorawan_... instead.  They had these names in version 1.0,
+ * and keep them, since databases with that version call them.
  */
 #ifndef ARGUMENTS_H
 #define ARGUMENTS_H
@@ -17,7 +17,7 @@
 #include "../catalog/wrapped_key.h"
 #include "../lorawan/frame.h"
 
-/* A wrapped_key argument; what comes out points into the argument. */
+/* A wrapped_key argument; wrapped_key points into it. */
 static inline void
 wrapped_key_argument(FunctionCallInfo fcinfo, int n, WrappedKey *wrapped_key)
 {
@@ -66,7 +66,7 @@ eui_argument(FunctionCallInfo fcinfo, int n, const char *name)
 	return (const uint8 *) VARDATA_ANY(eui);
 }
 
-/* A frame counter in full. */
+/* A full frame counter. */
 static inline uint32
 counter_argument(FunctionCallInfo fcinfo, int n, const char *name)
 {

@@ -1,9 +1,9 @@
 /*
  * cache.c
- *	  SQL functions about the key caches.
+ *	  SQL functions about the key caches, and the memory that they are in.
  *
- * Invariant: counters of other sessions are shown to roles with the privileges of
- * pg_read_all_stats only.
+ * Invariant: only roles with the privileges of pg_read_all_stats see the counters of other
+ * sessions.
  */
 #include "postgres.h"
 
@@ -11,6 +11,8 @@
 #include "funcapi.h"
 
 #include "../catalog/access.h"
+#include "../common/errors.h"
+#include "../crypto/secure_memory.h"
 #include "../vault/cache_stats.h"
 #include "../vault/key_cache.h"
 #include "arguments.h"
@@ -20,6 +22,7 @@ PG_FUNCTION_INFO_V1(key_vault_cache_stats);
 PG_FUNCTION_INFO_V1(key_vault_cache_stats_reset);
 PG_FUNCTION_INFO_V1(key_vault_cache_stats_all);
 PG_FUNCTION_INFO_V1(key_vault_cache_stats_reset_all);
+PG_FUNCTION_INFO_V1(key_vault_memory_is_locked);
 
 #define N_STATS_COLUMNS 12
 
@@ -105,4 +108,12 @@ key_vault_cache_stats_reset_all(PG_FUNCTION_ARGS)
 							 "Only superusers may reset them.");
 	cache_stats_reset_all();
 	PG_RETURN_VOID();
+}
+
+/* A session that has used no key has no such memory yet, so this takes a piece. */
+Datum
+key_vault_memory_is_locked(PG_FUNCTION_ARGS)
+{
+	secure_free(check_allocated(secure_alloc(SECURE_MEMORY_LINE)));
+	PG_RETURN_BOOL(secure_memory_is_locked());
 }

@@ -1,9 +1,10 @@
 /*
  * destroy.c
- *	  SQL functions that kek_usage() and kek_destroy() are made of, and the one that
- *	  keeps the extension from being dropped.
+ *	  The SQL functions that kek_usage() and kek_destroy() call, and the function of the
+ *	  event trigger that protects KEKs from being dropped.
  *
- * Thin: what they do is in key_count.c, destroy_wait.c, kek_admin.c and drop_guard.c.
+ * These functions only unpack arguments; the work is done in key_count.c, destroy_wait.c,
+ * kek_admin.c and drop_guard.c.
  */
 #include "postgres.h"
 
@@ -18,6 +19,8 @@
 #include "arguments.h"
 
 PG_FUNCTION_INFO_V1(key_vault_count_keys);
+PG_FUNCTION_INFO_V1(key_vault_count_envelopes);
+PG_FUNCTION_INFO_V1(key_vault_kek_put_off);
 PG_FUNCTION_INFO_V1(key_vault_kek_require_admin);
 PG_FUNCTION_INFO_V1(key_vault_kek_wait_for_others);
 PG_FUNCTION_INFO_V1(key_vault_kek_hold_keys_still);
@@ -40,6 +43,31 @@ key_vault_count_keys(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	count_keys(PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1)), put_count, fcinfo->resultinfo);
 	return (Datum) 0;
+}
+
+static void
+put_envelope_count(const char *label, int64 envelopes, void *arg)
+{
+	ReturnSetInfo *result = arg;
+	Datum		values[2] = {CStringGetTextDatum(label), Int64GetDatum(envelopes)};
+	bool		nulls[2] = {false, false};
+
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+Datum
+key_vault_count_envelopes(PG_FUNCTION_ARGS)
+{
+	InitMaterializedSRF(fcinfo, 0);
+	count_envelopes(PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1)), put_envelope_count,
+					fcinfo->resultinfo);
+	return (Datum) 0;
+}
+
+Datum
+key_vault_kek_put_off(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(kek_put_off_destroy(label_argument(fcinfo, 0), PG_GETARG_INT32(1)));
 }
 
 Datum
@@ -70,7 +98,7 @@ key_vault_kek_erase_unused(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* That it is called has loaded the library, and with it drop_guard.c. */
+/* It need do nothing: to call it, PostgreSQL has loaded the library with drop_guard.c. */
 Datum
 key_vault_guard_drop(PG_FUNCTION_ARGS)
 {

@@ -1,10 +1,10 @@
 /*
  * kek.c
  *	  SQL functions that administer KEKs and the privileges on their labels, and the
- *	  trigger of their tables.
+ *	  function of the triggers of the tables kek and kek_privilege.
  *
  * These functions only unpack arguments; the work is done in src/admin/kek_admin.c,
- * root_key_rotate.c and src/catalog/access.c.
+ * kek_privilege.c and root_key_rotate.c, and in src/catalog/access.c.
  *
  * Invariant: no KEK in the clear is made or copied here.
  */
@@ -20,8 +20,9 @@
 #include "../admin/kek_privilege.h"
 #include "../admin/root_key_rotate.h"
 #include "../catalog/access.h"
+#include "../catalog/unknown_label.h"
 #include "arguments.h"
-#include "plaintext_key.h"
+#include "../vault/plaintext_key.h"
 
 PG_FUNCTION_INFO_V1(key_vault_kek_create);
 PG_FUNCTION_INFO_V1(key_vault_kek_import);
@@ -38,8 +39,9 @@ PG_FUNCTION_INFO_V1(key_vault_kek_revoke);
 PG_FUNCTION_INFO_V1(key_vault_root_key_rotate);
 PG_FUNCTION_INFO_V1(key_vault_has_kek_privilege);
 PG_FUNCTION_INFO_V1(key_vault_invalidate);
+PG_FUNCTION_INFO_V1(key_vault_notice_unknown_label);
 
-/* A NULL would otherwise do nothing, and not say so. */
+/* If the functions were strict, a NULL would do nothing, and nobody would notice. */
 static void
 refuse_null(FunctionCallInfo fcinfo, int i)
 {
@@ -177,8 +179,8 @@ key_vault_has_kek_privilege(PG_FUNCTION_ARGS)
 }
 
 /*
- * Trigger of the tables kek and kek_privilege: every backend hears of the change when
- * this transaction commits, this one at its next command.
+ * The function of the triggers: queues a message about the change, which other backends get
+ * when this transaction commits, and this backend before its next command.
  */
 Datum
 key_vault_invalidate(PG_FUNCTION_ARGS)
@@ -192,4 +194,11 @@ key_vault_invalidate(PG_FUNCTION_ARGS)
 						"key_vault_internal.invalidate")));
 	CacheInvalidateRelcacheByRelid(RelationGetRelid(trigger->tg_relation));
 	return PointerGetDatum(NULL);
+}
+
+Datum
+key_vault_notice_unknown_label(PG_FUNCTION_ARGS)
+{
+	notice_unknown_label(text_to_cstring(PG_GETARG_TEXT_PP(0)), "No key hangs on it.");
+	PG_RETURN_VOID();
 }

@@ -1,10 +1,10 @@
 /*
  * key.c
- *	  SQL functions that bring keys under KEKs and out again.
+ *	  SQL functions that wrap and unwrap keys.
  *
  * These functions only unpack arguments; the work is done in src/vault/wrapping.c.
  *
- * Invariant: key_vault.unwrap() alone copies a key in the clear, into its result.
+ * Invariant: only key_vault.unwrap() copies a key in the clear, into its result.
  */
 #include "postgres.h"
 
@@ -17,11 +17,10 @@
 #include "../vault/vault.h"
 #include "../vault/wrapping.h"
 #include "arguments.h"
-#include "plaintext_key.h"
+#include "../vault/plaintext_key.h"
 
 PG_FUNCTION_INFO_V1(key_vault_generate_key);
 PG_FUNCTION_INFO_V1(key_vault_wrap);
-PG_FUNCTION_INFO_V1(key_vault_wrap_text);
 PG_FUNCTION_INFO_V1(key_vault_unwrap);
 PG_FUNCTION_INFO_V1(key_vault_rewrap);
 PG_FUNCTION_INFO_V1(key_vault_rewrap_to);
@@ -45,16 +44,6 @@ key_vault_wrap(PG_FUNCTION_ARGS)
 	plaintext_key_check((const uint8 *) VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
 	PG_RETURN_POINTER(vault_wrap(label_argument(fcinfo, 1), (const uint8 *) VARDATA_ANY(key),
 								 VARSIZE_ANY_EXHDR(key), NULL));
-}
-
-/* Arguments: text as bytes, label.  What is a piece of a message is never mistaken for a key. */
-Datum
-key_vault_wrap_text(PG_FUNCTION_ARGS)
-{
-	const bytea *text = PG_GETARG_BYTEA_PP(0);
-
-	PG_RETURN_POINTER(vault_wrap(label_argument(fcinfo, 1), (const uint8 *) VARDATA_ANY(text),
-								 VARSIZE_ANY_EXHDR(text), NULL));
 }
 
 Datum
@@ -117,7 +106,9 @@ key_vault_key_check_value(PG_FUNCTION_ARGS)
 	if (status == CRYPTO_BAD_LENGTH)
 		ereport(ERROR,
 				(errcode(ERRCODE_KEY_LENGTH),
-				 errmsg("a key of %zu bytes has no key check value", key_size),
+				 errmsg_plural("a key of %zu byte has no key check value",
+							   "a key of %zu bytes has no key check value",
+							   key_size, key_size),
 				 errdetail("It is made with AES-CMAC, whose keys have 16, 24 or 32 bytes.")));
 	require_crypto_ok(status, "compute a key check value");
 	SET_VARSIZE(result, VARHDRSZ + KEY_CHECK_VALUE_SIZE);

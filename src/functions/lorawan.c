@@ -4,7 +4,7 @@
  *
  * These functions are called once for each row, so they must be fast.
  *
- * Invariant: whatever can raise an error comes before the key is borrowed.
+ * Invariant: all that can raise an error is done before the key is borrowed.
  */
 #include "postgres.h"
 
@@ -12,6 +12,7 @@
 #include "../lorawan/payload.h"
 #include "../vault/vault.h"
 #include "arguments.h"
+#include "payload_arguments.h"
 
 PG_FUNCTION_INFO_V1(lorawan_crypt_uplink);
 PG_FUNCTION_INFO_V1(lorawan_crypt_downlink);
@@ -21,14 +22,10 @@ PG_FUNCTION_INFO_V1(lorawan_crypt_uplink_f_opts);
 PG_FUNCTION_INFO_V1(lorawan_crypt_downlink_f_opts);
 PG_FUNCTION_INFO_V1(key_vault_key_status);
 
-/*
- * Arguments: key, dev_addr, f_cnt, frm_payload.  Returns NULL after a failure
- * that was told.
- */
-static bytea *
-crypt_payload(FunctionCallInfo fcinfo, LorawanDirection direction, VaultFailure *failure)
+bytea *
+crypt_payload_arguments(const WrappedKey *wrapped_key, FunctionCallInfo fcinfo, int first,
+						LorawanDirection direction, VaultFailure *failure)
 {
-	WrappedKey	wrapped_key;
 	const uint8 *dev_addr;
 	uint32		f_cnt;
 	const bytea *payload;
@@ -37,11 +34,10 @@ crypt_payload(FunctionCallInfo fcinfo, LorawanDirection direction, VaultFailure 
 	AesCipher  *session_key;
 	CryptoStatus status;
 
-	wrapped_key_argument(fcinfo, 0, &wrapped_key);
-	vault_prefetch(&wrapped_key);
-	dev_addr = dev_addr_argument(fcinfo, 1);
-	f_cnt = f_cnt_argument(fcinfo, 2);
-	payload = PG_GETARG_BYTEA_PP(3);
+	vault_prefetch(wrapped_key);
+	dev_addr = dev_addr_argument(fcinfo, first);
+	f_cnt = f_cnt_argument(fcinfo, first + 1);
+	payload = PG_GETARG_BYTEA_PP(first + 2);
 	size = VARSIZE_ANY_EXHDR(payload);
 	if (size > LORAWAN_MAX_PAYLOAD)
 		ereport(ERROR,
@@ -51,7 +47,7 @@ crypt_payload(FunctionCallInfo fcinfo, LorawanDirection direction, VaultFailure 
 
 	result = palloc(VARHDRSZ + size);
 	SET_VARSIZE(result, VARHDRSZ + size);
-	session_key = vault_borrow_cipher(&wrapped_key, KEK_DECRYPT, dev_addr, failure);
+	session_key = vault_borrow_cipher(wrapped_key, KEK_DECRYPT, dev_addr, failure);
 	if (session_key == NULL)
 		return NULL;
 	status = lorawan_payload_crypt(session_key, direction, dev_addr, f_cnt,
@@ -60,6 +56,16 @@ crypt_payload(FunctionCallInfo fcinfo, LorawanDirection direction, VaultFailure 
 	vault_release();
 	require_crypto_ok(status, "encrypt or decrypt a payload");
 	return result;
+}
+
+/* Arguments: key, dev_addr, f_cnt, frm_payload. */
+static bytea *
+crypt_payload(FunctionCallInfo fcinfo, LorawanDirection direction, VaultFailure *failure)
+{
+	WrappedKey	wrapped_key;
+
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
+	return crypt_payload_arguments(&wrapped_key, fcinfo, 1, direction, failure);
 }
 
 static Datum
@@ -73,7 +79,7 @@ try_crypt(FunctionCallInfo fcinfo, LorawanDirection direction)
 	PG_RETURN_BYTEA_P(result);
 }
 
-/* The cipher is symmetric: these decrypt and encrypt. */
+/* Encrypting and decrypting are the same operation, so these do both. */
 Datum
 lorawan_crypt_uplink(PG_FUNCTION_ARGS)
 {
@@ -137,8 +143,8 @@ lorawan_crypt_uplink_f_opts(PG_FUNCTION_ARGS)
 }
 
 /*
- * The FPort, NULL in frames that have none, tells which counter numbers the
- * frame.  Not strict for its sake.
+ * Not strict, since f_port is NULL for frames that have none.  It decides which counter
+ * numbers the frame.
  */
 Datum
 lorawan_crypt_downlink_f_opts(PG_FUNCTION_ARGS)

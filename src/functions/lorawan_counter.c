@@ -1,11 +1,11 @@
 /*
  * lorawan_counter.c
- *	  SQL functions that find the full frame counter of a frame, which carries its
- *	  low half.
+ *	  SQL functions that find the full frame counter from its low half, which is all that a
+ *	  frame carries.
  *
- * They use no key.  lorawan_f_cnt() is a window function and not an aggregate: over
- * rows with the same ORDER BY value, or with a frame clause, an aggregate
- * would answer for another row than its own, and a wrong counter decrypts to garbage.
+ * They use no key.  lorawan_f_cnt() is a window function and not an aggregate: for rows with
+ * the same ORDER BY value, or with a frame clause, an aggregate would return the counter of
+ * another row, and decrypting with a wrong counter gives garbage.
  */
 #include "postgres.h"
 
@@ -17,11 +17,11 @@
 PG_FUNCTION_INFO_V1(key_vault_lorawan_full_f_cnt);
 PG_FUNCTION_INFO_V1(key_vault_lorawan_f_cnt);
 
-/* The state of a partition. */
+/* The state for one partition of the window. */
 typedef struct CounterState
 {
 	bool		started;		/* last is set */
-	uint32		last;			/* the counter of the latest accepted frame */
+	uint32		last;			/* the counter of the last accepted frame */
 } CounterState;
 
 static uint16
@@ -71,8 +71,8 @@ key_vault_lorawan_full_f_cnt(PG_FUNCTION_ARGS)
 }
 
 /*
- * Arguments: f_cnt16, max_gap, last.  A row whose counter is NULL or is not
- * accepted gets NULL, and the next one is seen from the one before it.
+ * Arguments: f_cnt16, max_gap, last.  A row whose counter is NULL, or too far from the last
+ * accepted one, gets NULL and does not change the last accepted one.
  */
 Datum
 key_vault_lorawan_f_cnt(PG_FUNCTION_ARGS)
@@ -93,7 +93,10 @@ key_vault_lorawan_f_cnt(PG_FUNCTION_ARGS)
 		bool		no_last;
 		int64		last = DatumGetInt64(WinGetFuncArgCurrent(window, 2, &no_last));
 
-		/* The first frame of all has a counter below 65536. */
+		/*
+		 * Without last, the first frame is taken to have a counter below
+		 * 65536.
+		 */
 		state->last = no_last ? f_cnt16 : check_last(last);
 		state->started = true;
 	}

@@ -2,11 +2,11 @@
  * lorawan_derive.c
  *	  SQL functions that derive one LoRaWAN key from another.
  *
- * These functions only make the block that is encrypted; the work is done in
- * src/vault/derivation.c.  They differ in the first byte of the block, and in what follows
- * it: nothing, a DevEUI, or the address that the derived key is bound to.
+ * These functions only make the block from which a key is derived; the work is done in
+ * src/vault/derivation.c.  The blocks differ in their first byte, and in what follows it:
+ * nothing, a DevEUI, or the address to which the derived key is bound.
  *
- * Invariant: no key in the clear is here.
+ * Invariant: there is no key in the clear here.
  */
 #include "postgres.h"
 
@@ -95,7 +95,7 @@ lorawan_derive_mc_ke_key(PG_FUNCTION_ARGS)
 	return derive(fcinfo, LORAWAN_MC_KE_KEY);
 }
 
-/* Arguments: key, mc_key_encrypted, label; the block is the encrypted key. */
+/* Arguments: key, mc_key_encrypted (which is the block), label. */
 Datum
 lorawan_derive_mc_key(PG_FUNCTION_ARGS)
 {

@@ -1,7 +1,6 @@
 /*
  * lorawan_frame.c
- *	  SQL functions that take LoRaWAN frames and lists of MAC commands apart, and
- *	  put frames together.
+ *	  SQL functions that parse and build LoRaWAN frames, and parse lists of MAC commands.
  *
  * Invariant: they use no key, and read nothing but their arguments.
  */
@@ -29,7 +28,7 @@ PG_FUNCTION_INFO_V1(key_vault_lorawan_build_join_request);
 PG_FUNCTION_INFO_V1(key_vault_lorawan_build_rejoin_request);
 PG_FUNCTION_INFO_V1(key_vault_lorawan_build_join_accept);
 
-/* The columns of key_vault.lorawan_frame */
+/* The columns of the type key_vault.lorawan_frame, in their order. */
 enum
 {
 	COL_M_TYPE,
@@ -56,7 +55,7 @@ enum
 	N_FRAME_COLUMNS
 };
 
-/* As in LoRaWAN L2 1.0.4, section 4.2.1; rejoin-requests are 1.1's. */
+/* Names as in LoRaWAN L2 1.0.4, section 4.2.1; L2 1.1 has rejoin-requests, too. */
 static const char *const m_type_names[] = {
 	[LORAWAN_JOIN_REQUEST] = "join-request",
 	[LORAWAN_JOIN_ACCEPT] = "join-accept",
@@ -68,7 +67,7 @@ static const char *const m_type_names[] = {
 	[LORAWAN_PROPRIETARY] = "proprietary",
 };
 
-/* A row in the making: columns are NULL until they are set. */
+/* A row that is being made; a column is NULL until it is set. */
 typedef struct FrameRow
 {
 	Datum		values[N_FRAME_COLUMNS];
@@ -131,7 +130,7 @@ set_request_columns(FrameRow *row, const LorawanFrameFields *fields)
 			   Int32GetDatum(fields->dev_nonce));
 }
 
-/* The result's row type, looked up at the first of many calls. */
+/* The row type of the result, which is looked up at the first call of a query. */
 static TupleDesc
 frame_row_type(FunctionCallInfo fcinfo)
 {
@@ -180,7 +179,7 @@ key_vault_lorawan_parse(PG_FUNCTION_ARGS)
 													  row.values, row.nulls)));
 }
 
-/* A command's fields as an object, or NULL if it has none. */
+/* A command's fields as a JSON object, or NULL if it has none. */
 static Jsonb *
 mac_fields_jsonb(const LorawanMacCommand *command, const uint8 *payload)
 {
@@ -381,8 +380,8 @@ key_vault_lorawan_build_join_request(PG_FUNCTION_ARGS)
 }
 
 /*
- * Arguments: rejoin_type, net_id, join_eui, dev_eui, rj_count.  The type tells which
- * of net_id and join_eui there is; the other one is NULL.
+ * Arguments: rejoin_type, net_id, join_eui, dev_eui, rj_count.  The type decides which of
+ * net_id and join_eui is needed; the other one must be NULL.
  */
 Datum
 key_vault_lorawan_build_rejoin_request(PG_FUNCTION_ARGS)

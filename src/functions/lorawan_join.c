@@ -2,10 +2,10 @@
  * lorawan_join.c
  *	  SQL functions that open join-accepts and derive their session keys.
  *
- * These functions only unpack arguments and make the row; the work is done in
+ * These functions only unpack arguments and make the result; the work is done in
  * src/vault/derivation.c.
  *
- * Invariant: no key in the clear is here.
+ * Invariant: there is no key in the clear here.
  */
 #include "postgres.h"
 
@@ -21,10 +21,10 @@ PG_FUNCTION_INFO_V1(key_vault_lorawan_join_1_0);
 PG_FUNCTION_INFO_V1(key_vault_lorawan_join_1_1);
 PG_FUNCTION_INFO_V1(key_vault_lorawan_rejoin_1_1);
 
-/* Columns of the results before the keys. */
+/* The number of the results' columns before the keys. */
 #define ACCEPT_COLUMNS 7
 
-/* A whole frame, MHDR to MIC, of the kind that the function takes it for. */
+/* A frame from MHDR to MIC; check is one of the functions of mic_frames.h. */
 static LorawanFrame
 frame_argument(FunctionCallInfo fcinfo, int n,
 			   void (*check) (FunctionCallInfo fcinfo, int n, bool has_mic, MicFrame *frame))
@@ -38,7 +38,7 @@ frame_argument(FunctionCallInfo fcinfo, int n,
 	return frame;
 }
 
-/* The row of a result: what was accepted, then the keys in the order given. */
+/* The result: the fields of the join-accept, then the keys in the given order. */
 static Datum
 join_result(FunctionCallInfo fcinfo, const VaultJoin *join,
 			const LorawanDerivation *keys, int n_keys)

@@ -3,8 +3,8 @@
  *	  SQL functions that make and check the MICs of join-requests, rejoin-requests and
  *	  join-accepts, and encrypt join-accepts.
  *
- * Invariant: what a join-accept opens to is wiped, and nothing of it told but
- * whether its MIC fits.
+ * Invariant: an opened join-accept is wiped, and nothing of it is returned but whether its
+ * MIC is right.
  */
 #include "postgres.h"
 
@@ -27,7 +27,7 @@ PG_FUNCTION_INFO_V1(lorawan_verify_join_accept_1_1);
 PG_FUNCTION_INFO_V1(lorawan_encrypt_join_accept);
 PG_FUNCTION_INFO_V1(lorawan_encrypt_join_accept_1_1);
 
-/* What a MIC of LoRaWAN 1.1 is over, besides the join-accept. */
+/* What the MIC of a join-accept of LoRaWAN 1.1 covers besides the join-accept. */
 typedef struct JoinContext
 {
 	uint8		join_req_type;
@@ -42,8 +42,8 @@ check_status(CryptoStatus status)
 }
 
 /*
- * The MIC of a message in the clear, with the key of argument n.  context is NULL
- * where the MIC is over the message alone, dev_addr where the message has none.
+ * Computes the MIC of a message in the clear with the key of argument n.  context is NULL if
+ * the MIC covers only the message; dev_addr is NULL if the message has none.
  */
 static void
 message_mic(FunctionCallInfo fcinfo, int n, const JoinContext *context,
@@ -109,7 +109,7 @@ lorawan_verify_rejoin_request(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(lorawan_mic_fits(frame.mic, mic));
 }
 
-/* From argument first on: join_req_type, join_eui, dev_nonce. */
+/* The arguments from first on are join_req_type, join_eui and dev_nonce. */
 static void
 join_context_arguments(FunctionCallInfo fcinfo, int first, JoinContext *context)
 {
@@ -131,8 +131,8 @@ join_context_arguments(FunctionCallInfo fcinfo, int first, JoinContext *context)
 }
 
 /*
- * Checks a join-accept as it is on the air: it is encrypted with the key of argument 0, its
- * MIC made with that of argument n_mic_key.
+ * Checks a join-accept as it is sent: it is encrypted with the key of argument 0, and its MIC
+ * is made with the key of argument n_mic_key.
  */
 static bool
 verify_join_accept(FunctionCallInfo fcinfo, int n_mic_key, int n_frame,
@@ -170,10 +170,7 @@ verify_join_accept(FunctionCallInfo fcinfo, int n_mic_key, int n_frame,
 	}
 	PG_END_TRY();
 
-	/*
-	 * Now that the DevAddr is known to be one, keys bound to another are an
-	 * error.
-	 */
+	/* The DevAddr is real, so a key that is bound to another one is an error. */
 	if (fits)
 	{
 		(void) vault_borrow_cipher(&wrapped_key, KEK_DERIVE, fields.dev_addr, NULL);
@@ -185,8 +182,8 @@ verify_join_accept(FunctionCallInfo fcinfo, int n_mic_key, int n_frame,
 }
 
 /*
- * Makes the frame that goes on the air: with its MIC, and encrypted by AES
- * decryption, so that a device needs AES encryption alone.
+ * Makes the frame that is sent: adds the MIC, and encrypts by AES decryption, so that
+ * devices need only AES encryption.
  */
 static bytea *
 encrypt_join_accept(FunctionCallInfo fcinfo, int n_mic_key, int n_message,
@@ -209,8 +206,9 @@ encrypt_join_accept(FunctionCallInfo fcinfo, int n_mic_key, int n_message,
 				frame.message_size, bytes + frame.message_size);
 
 	/*
-	 * The contexts that the vault gives encrypt; this also checks key and
-	 * binding.
+	 * The contexts that the vault lends can only encrypt.  Borrowing one
+	 * checks the key's length and binding; the key itself is then borrowed to
+	 * decrypt.
 	 */
 	wrapped_key_argument(fcinfo, 0, &wrapped_key);
 	(void) vault_borrow_cipher(&wrapped_key, KEK_DERIVE, frame.dev_addr, NULL);

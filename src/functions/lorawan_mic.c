@@ -2,12 +2,12 @@
  * lorawan_mic.c
  *	  SQL functions that make and check the MICs of data frames.
  *
- * What they take is a message (a PHYPayload up to its MIC) to make a MIC for, or
- * a whole PHYPayload to check.  DevAddr, direction and the low half of the
- * counter come from the frame: what the caller says besides must agree with it.
+ * To make a MIC they take a message, which is a PHYPayload without its MIC; to check one, a
+ * PHYPayload.  DevAddr, direction and the low half of the counter are in the frame, and the
+ * other arguments must agree with it.
  *
- * Invariants: MICs are compared in constant time; no MIC is left where one
- * was only to be checked.
+ * Invariants: MICs are compared in constant time.  A function that checks a MIC leaves no
+ * computed MIC behind.
  */
 #include "postgres.h"
 
@@ -45,8 +45,8 @@ byte_argument(FunctionCallInfo fcinfo, int n, const char *name)
 }
 
 /*
- * Reads a message, and an f_cnt that must be of it, into what the MIC's block
- * begins with.
+ * Reads a frame and its full counter, which must agree, and sets the fields of the MIC's
+ * block that follow from them.
  */
 static void
 read_message(FunctionCallInfo fcinfo, int n_f_cnt, int n_frame, bool has_mic,
@@ -68,7 +68,7 @@ read_message(FunctionCallInfo fcinfo, int n_f_cnt, int n_frame, bool has_mic,
 	block->f_cnt = f_cnt;
 }
 
-/* A key that is looked for once the frame has been read. */
+/* A key that is borrowed after the frame was read; until then it can be loaded. */
 static void
 prefetched_key_argument(FunctionCallInfo fcinfo, int n, WrappedKey *wrapped_key)
 {
@@ -76,7 +76,7 @@ prefetched_key_argument(FunctionCallInfo fcinfo, int n, WrappedKey *wrapped_key)
 	vault_prefetch(wrapped_key);
 }
 
-/* One CMAC with one key; false after a failure that was told. */
+/* Makes a MIC with one key; returns false if it has set *failure. */
 static bool
 make_mic(const WrappedKey *wrapped_key, const LorawanMicBlock *block,
 		 const MicFrame *frame, VaultFailure *failure, uint8 mic[LORAWAN_MIC_SIZE])
@@ -94,8 +94,8 @@ make_mic(const WrappedKey *wrapped_key, const LorawanMicBlock *block,
 }
 
 /*
- * LoRaWAN 1.0, from argument first on: key, f_cnt, frame.  False after a failure
- * that was told.
+ * The MIC of LoRaWAN 1.0.  The arguments from first on are key, f_cnt and frame.  Returns
+ * false if it has set *failure.
  */
 static bool
 mic_1_0(FunctionCallInfo fcinfo, int first, bool has_mic, LorawanDirection direction,
@@ -110,8 +110,9 @@ mic_1_0(FunctionCallInfo fcinfo, int first, bool has_mic, LorawanDirection direc
 }
 
 /*
- * LoRaWAN 1.1 uplinks, from argument first on: f_nwk_s_int_key, s_nwk_s_int_key, f_cnt,
- * conf_f_cnt, tx_dr, tx_ch, frame.  Half of the MIC is over B1, half over B0.
+ * The MIC of a LoRaWAN 1.1 uplink: two bytes of the MIC with the block B1, then two of the one
+ * with B0.  The arguments from first on are f_nwk_s_int_key, s_nwk_s_int_key, f_cnt,
+ * conf_f_cnt, tx_dr, tx_ch and frame.  Returns false if it has set *failure.
  */
 static bool
 uplink_mic_1_1(FunctionCallInfo fcinfo, int first, bool has_mic,
@@ -139,7 +140,10 @@ uplink_mic_1_1(FunctionCallInfo fcinfo, int first, bool has_mic,
 	return true;
 }
 
-/* LoRaWAN 1.1 downlinks: s_nwk_s_int_key, f_cnt, conf_f_cnt, frame. */
+/*
+ * The MIC of a LoRaWAN 1.1 downlink.  The arguments are s_nwk_s_int_key, f_cnt, conf_f_cnt
+ * and frame.
+ */
 static void
 downlink_mic_1_1(FunctionCallInfo fcinfo, bool has_mic, MicFrame *frame,
 				 uint8 mic[LORAWAN_MIC_SIZE])
@@ -235,8 +239,8 @@ lorawan_verify_downlink_1_1(PG_FUNCTION_ARGS)
 }
 
 /*
- * The next state of the aggregate: the session found up to now (argument 0), or
- * the candidate (argument 1) if it fits.
+ * The next state of the aggregate: the session of argument 1 if it fits, otherwise the one
+ * that was found before, which is argument 0.
  */
 static Datum
 next_state(FunctionCallInfo fcinfo, bool fits)
@@ -272,8 +276,8 @@ any_is_null(FunctionCallInfo fcinfo, int first, int last)
 }
 
 /*
- * Arguments: the state, session, nwk_s_key, f_cnt, phy_payload.  A session whose key
- * cannot be used does not fit: it must not keep others from being found.
+ * Arguments: the state, session, nwk_s_key, f_cnt, phy_payload.  A session whose key cannot
+ * be used does not fit; it must not prevent that another is found.
  */
 Datum
 lorawan_find_session_step(PG_FUNCTION_ARGS)
@@ -288,7 +292,7 @@ lorawan_find_session_step(PG_FUNCTION_ARGS)
 					  lorawan_mic_fits(frame.mic, mic));
 }
 
-/* The same with the keys and arguments of lorawan_verify_uplink_1_1(). */
+/* Arguments: the state, session, and those of lorawan_verify_uplink_1_1(). */
 Datum
 lorawan_find_session_step_1_1(PG_FUNCTION_ARGS)
 {

@@ -2,9 +2,9 @@
  * mic_frames.c
  *	  Frames as arguments of the functions that make and check MICs.
  *
- * Invariant: an argument that is not a frame, or is a frame of another kind than the
- * function is for, is an error; if it only failed the check of its MIC, people would
- * look for the fault in the key.
+ * Invariant: an argument that is not a frame, or not one of the right kind, is an error.  If
+ * such an argument only failed the check of its MIC, people would look for the fault in the
+ * key.
  */
 #include "postgres.h"
 
@@ -16,7 +16,7 @@
 #include "varatt.h"
 #endif
 
-/* Kinds of frames, as a set. */
+/* A set of kinds of frames has one bit for each. */
 #define KIND(m_type) (1 << (m_type))
 
 static void
@@ -32,7 +32,7 @@ frame_argument(FunctionCallInfo fcinfo, int n, bool has_mic, int kinds,
 	frame->message = bytes;
 	if (has_mic)
 	{
-		/* Too short a frame has none: then it does not parse. */
+		/* If the frame is too short for a MIC, parsing it fails below. */
 		frame->message_size = size - LORAWAN_MIC_SIZE;
 		frame->mic = bytes + frame->message_size;
 	}

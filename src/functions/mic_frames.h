@@ -11,12 +11,12 @@
 
 #include "../lorawan/frame.h"
 
-/* A frame, as far as MICs are concerned; points into the argument. */
+/* What the functions need of a frame; the pointers point into the argument. */
 typedef struct MicFrame
 {
-	const uint8 *message;		/* MHDR up to the MIC */
-	size_t		message_size;
-	const uint8 *mic;			/* behind the message, if has_mic */
+	const uint8 *message;		/* the frame without its MIC */
+	size_t		message_size;	/* in bytes */
+	const uint8 *mic;			/* NULL if the argument has no MIC */
 
 	/* data frames, and join-accepts in the clear */
 	uint8		dev_addr[LORAWAN_DEV_ADDR_SIZE];
@@ -27,8 +27,8 @@ typedef struct MicFrame
 } MicFrame;
 
 /*
- * A frame of some kind, with its MIC or up to it; an error if the argument is none.
- * Where a join-accept has its MIC it is encrypted, and its MIC too.
+ * Read an argument that must be a frame of one kind, with or without its MIC; raise an error
+ * if it is not.  A join-accept with its MIC is encrypted together with it.
  */
 extern void data_frame_argument(FunctionCallInfo fcinfo, int n, bool has_mic,
 								LorawanDirection direction, MicFrame *frame);

@@ -23,10 +23,10 @@ PG_FUNCTION_INFO_V1(key_vault_kek_ids);
 
 #define MAX_BATCH_SIZE 1000000
 
-/* Whoever waits longer calls it again. */
+/* In microseconds. */
 #define MAX_SLEEP_US USECS_PER_DAY
 
-/* With months of 30 days, as PostgreSQL compares intervals. */
+/* Microseconds; a month counts as 30 days, as when PostgreSQL compares intervals. */
 static int64
 sleep_argument(const Interval *interval)
 {

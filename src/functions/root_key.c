@@ -2,7 +2,7 @@
  * root_key.c
  *	  SQL functions about the root keys.
  *
- * Invariant: of a root key nothing is shown but its key check value.
+ * Invariant: nothing of a root key is shown but its key check value.
  */
 #include "postgres.h"
 

@@ -1,11 +1,12 @@
 /*
  * seal.c
- *	  SQL functions that seal plaintext at rest, and open it again.
+ *	  SQL functions that seal plaintext, and open sealed values.
  *
- * A sealed value is the format (1 byte, 1), the nonce (12 bytes), the ciphertext and the
- * tag (16 bytes) of AES-256-GCM.
+ * A sealed value is the format (1 byte), and the nonce (12 bytes), the ciphertext and the
+ * tag (16 bytes) of AES-256-GCM.  The additional data are the format and, in format 2, the
+ * context.
  *
- * Invariants: the tag covers the format too; stored bytes never change their meaning.
+ * Invariant: values that users have stored keep their meaning, so formats never change.
  */
 #include "postgres.h"
 
@@ -20,10 +21,12 @@ PG_FUNCTION_INFO_V1(key_vault_open);
 
 #define SEAL_FORMAT 1
 #define SEAL_FORMAT_CONTEXT 2
+
+/* What comes before the ciphertext, and what is added to it, in bytes. */
 #define SEAL_HEADER_SIZE (1 + AEAD_NONCE_SIZE)
 #define SEAL_OVERHEAD (SEAL_HEADER_SIZE + AEAD_TAG_SIZE)
 
-/* Such keys are asked for with every message, so they go through the cache. */
+/* The same key seals many values, so it is cached. */
 static VaultKey
 sealing_key(FunctionCallInfo fcinfo, int n)
 {
@@ -42,7 +45,7 @@ sealing_key(FunctionCallInfo fcinfo, int n)
 	return key;
 }
 
-/* What the tag covers besides the ciphertext. */
+/* The additional data of AES-256-GCM. */
 typedef struct AdditionalData
 {
 	uint8	   *bytes;
@@ -50,8 +53,8 @@ typedef struct AdditionalData
 } AdditionalData;
 
 /*
- * A context is argument 2 of the functions that take one.  A NULL there must not seal
- * without a context: it is an error.
+ * Functions with three arguments have the context as argument 2.  If it is NULL that is an
+ * error, so that nothing is sealed without a context by mistake.
  */
 static AdditionalData
 additional_data(FunctionCallInfo fcinfo)
@@ -78,7 +81,7 @@ additional_data(FunctionCallInfo fcinfo)
 	return aad;
 }
 
-/* Arguments: key, plaintext, and in the function that is not strict, context. */
+/* Arguments: key, plaintext and, in the function with three arguments, context. */
 Datum
 key_vault_seal(PG_FUNCTION_ARGS)
 {
@@ -114,8 +117,8 @@ check_format(const uint8 *bytes, size_t size, uint8 format)
 		ereport(ERROR,
 				(errcode(ERRCODE_SEALED_INTEGRITY),
 				 errmsg("not a sealed value"),
-				 errdetail("It has %zu bytes, of which the first is not %d or %d, or fewer than %d.",
-						   size, SEAL_FORMAT, SEAL_FORMAT_CONTEXT, SEAL_OVERHEAD)));
+				 errdetail("Its size is %zu.  A sealed value has %d bytes or more, and the first is %d or %d.",
+						   size, SEAL_OVERHEAD, SEAL_FORMAT, SEAL_FORMAT_CONTEXT)));
 	if (bytes[0] != format)
 		ereport(ERROR,
 				(errcode(ERRCODE_SEALED_INTEGRITY),
@@ -124,7 +127,7 @@ check_format(const uint8 *bytes, size_t size, uint8 format)
 				 errmsg("sealed value has no context, and opens only without one")));
 }
 
-/* Arguments: key, sealed, and in the function that is not strict, context. */
+/* Arguments: key, sealed and, in the function with three arguments, context. */
 Datum
 key_vault_open(PG_FUNCTION_ARGS)
 {

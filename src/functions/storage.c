@@ -1,69 +1,243 @@
 /*
  * storage.c
- *	  What a storage (see src/sql/storage) needs of C: to keep messages, which
- *	  may have plaintext keys in them, out of the server log.
+ *	  SQL functions that take messages into a storage (see src/sql/storage).  They keep the
+ *	  messages out of the server log, since there may be plaintext keys in them.
  */
 #include "postgres.h"
 
-#include "catalog/pg_type_d.h"
+#include "catalog/namespace.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "nodes/value.h"
-#include "parser/parse_func.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/jsonb.h"
+
+#include "../storage/message_set.h"
+#include "../storage/one_by_one.h"
+#include "../storage/outage.h"
+#include "storage.h"
 
 PG_FUNCTION_INFO_V1(key_vault_storage_ingest_message);
 PG_FUNCTION_INFO_V1(key_vault_storage_ingest_line);
+PG_FUNCTION_INFO_V1(key_vault_storage_ingest_bytes);
+PG_FUNCTION_INFO_V1(key_vault_storage_ingest_messages);
+PG_FUNCTION_INFO_V1(key_vault_storage_ingest_lines);
+PG_FUNCTION_INFO_V1(key_vault_storage_outage);
 PG_FUNCTION_INFO_V1(key_vault_storage_refuse);
 
 /*
- * PostgreSQL calls this for each error, warning and notice from below, before
- * it writes the log.
+ * PostgreSQL calls this for each error, warning and notice that is raised between
+ * out_of_the_log_begin() and out_of_the_log_end(), before it writes the log.
  */
 static void
 hide_statement_and_context(void *arg)
 {
 	errhidestmt(true);
 	errhidecontext(true);
-	/* This detail would show the statements of all that take part. */
+
+	/*
+	 * PostgreSQL's own detail would show the statements of all sessions in
+	 * the deadlock.
+	 */
 	if (geterrcode() == ERRCODE_T_R_DEADLOCK_DETECTED)
 		errdetail_log("The statements are not shown: they may have plaintext keys in them.");
 }
 
-/*
- * Calls the function of the install script that does the work.  The statement
- * may have the message in it as a literal; the context, parameters of the
- * statement or the line that COPY reads.
- */
-static Datum
-call_out_of_the_log(FunctionCallInfo fcinfo, char *name, Oid argument_type)
+void
+out_of_the_log_begin(ErrorContextCallback *callback)
 {
-	Oid			function;
-	Datum		result;
-	ErrorContextCallback callback = {
-		.previous = error_context_stack,
-		.callback = hide_statement_and_context
-	};
+	callback->callback = hide_statement_and_context;
+	callback->arg = NULL;
+	callback->previous = error_context_stack;
+	error_context_stack = callback;
+}
 
-	error_context_stack = &callback;
-	function = LookupFuncName(list_make2(makeString("key_vault_internal"), makeString(name)),
-							  1, &argument_type, false);
-	result = OidFunctionCall1Coll(function, PG_GET_COLLATION(), PG_GETARG_DATUM(0));
-	error_context_stack = callback.previous;
-	return result;
+void
+out_of_the_log_end(const ErrorContextCallback *callback)
+{
+	error_context_stack = callback->previous;
+}
+
+/* Stores the set, and says what became of its one message. */
+static Datum
+store_one(MessageSet *set)
+{
+	Outcome		outcome;
+
+	message_set_store(set);
+	outcome = message_set_last(set);
+	message_set_delete(set);
+	return CStringGetTextDatum(outcome_name(outcome));
 }
 
 Datum
 key_vault_storage_ingest_message(PG_FUNCTION_ARGS)
 {
-	return call_out_of_the_log(fcinfo, "storage_take_message", JSONBOID);
+	ErrorContextCallback callback;
+	MessageSet *set;
+	Datum		outcome;
+
+	out_of_the_log_begin(&callback);
+	set = message_set_create(CurrentMemoryContext, NULL);
+	message_set_add_jsonb(set, PG_GETARG_JSONB_P(0));
+	outcome = store_one(set);
+	out_of_the_log_end(&callback);
+	PG_RETURN_DATUM(outcome);
+}
+
+static void
+add_text(MessageSet *set, Datum element)
+{
+	text	   *line = DatumGetTextPP(element);
+
+	message_set_add_text(set, VARDATA_ANY(line), VARSIZE_ANY_EXHDR(line));
+}
+
+static Datum
+store_line(Datum line)
+{
+	MessageSet *set = message_set_create(CurrentMemoryContext, NULL);
+
+	add_text(set, line);
+	return store_one(set);
 }
 
 Datum
 key_vault_storage_ingest_line(PG_FUNCTION_ARGS)
 {
-	return call_out_of_the_log(fcinfo, "storage_take_line", TEXTOID);
+	ErrorContextCallback callback;
+	Datum		outcome;
+
+	out_of_the_log_begin(&callback);
+	outcome = store_line(PG_GETARG_DATUM(0));
+	out_of_the_log_end(&callback);
+	PG_RETURN_DATUM(outcome);
+}
+
+/*
+ * Writes a body in hexadecimal digits, since no text of the database can hold it.  So it is
+ * rejected, and kept.
+ */
+static text *
+digits_of_body(const char *bytes, int size)
+{
+	StringInfoData digits;
+
+	initStringInfo(&digits);
+	appendStringInfoString(&digits, "not UTF-8 text, in hexadecimal digits: ");
+	for (int i = 0; i < size; i++)
+		appendStringInfo(&digits, "%02x", (unsigned char) bytes[i]);
+	return cstring_to_text_with_len(digits.data, digits.len);
+}
+
+/* Converts the body of a request from UTF-8 to text in the database's encoding. */
+static text *
+text_of_body(const bytea *body)
+{
+	char	   *bytes = VARDATA_ANY(body);
+	int			size = VARSIZE_ANY_EXHDR(body);
+	int			encoding = GetDatabaseEncoding();
+	Oid			conversion;
+	unsigned char *converted;
+
+	if (!pg_verify_mbstr(PG_UTF8, bytes, size, true))
+		return digits_of_body(bytes, size);
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
+		return cstring_to_text_with_len(bytes, size);
+	conversion = FindDefaultConversionProc(PG_UTF8, encoding);
+	if (!OidIsValid(conversion))
+		return digits_of_body(bytes, size);
+	converted = palloc((Size) size * MAX_CONVERSION_GROWTH + 1);
+	if (pg_do_encoding_conversion_buf(conversion, PG_UTF8, encoding, (unsigned char *) bytes, size, converted,
+									  size * MAX_CONVERSION_GROWTH + 1, true) < size)
+		return digits_of_body(bytes, size);
+	return cstring_to_text((char *) converted);
+}
+
+Datum
+key_vault_storage_ingest_bytes(PG_FUNCTION_ARGS)
+{
+	ErrorContextCallback callback;
+	Datum		outcome;
+
+	out_of_the_log_begin(&callback);
+	outcome = store_line(PointerGetDatum(text_of_body(PG_GETARG_BYTEA_PP(0))));
+	out_of_the_log_end(&callback);
+	PG_RETURN_DATUM(outcome);
+}
+
+/* Stores the set, and returns a row of counts. */
+static Datum
+store_all(FunctionCallInfo fcinfo, MessageSet *set)
+{
+	TupleDesc	desc;
+	MessageCounts counts;
+	Datum		values[3];
+	bool		nulls[3] = {0};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != lengthof(values))
+		elog(ERROR, "result must be a row of three counts");
+	message_set_store(set);
+	counts = message_set_counts(set);
+	message_set_delete(set);
+	values[0] = Int64GetDatum(counts.stored);
+	values[1] = Int64GetDatum(counts.duplicates);
+	values[2] = Int64GetDatum(counts.rejected);
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+typedef void (*AddElement) (MessageSet *set, Datum element);
+
+static void
+add_jsonb(MessageSet *set, Datum element)
+{
+	message_set_add_jsonb(set, DatumGetJsonbP(element));
+}
+
+static Datum
+ingest_elements(FunctionCallInfo fcinfo, AddElement add)
+{
+	ErrorContextCallback callback;
+	MessageSet *set;
+	ArrayIterator iterator;
+	Datum		element;
+	bool		isnull;
+	Datum		row;
+
+	out_of_the_log_begin(&callback);
+	set = message_set_create(CurrentMemoryContext, NULL);
+	iterator = array_create_iterator(PG_GETARG_ARRAYTYPE_P(0), 0, NULL);
+	while (array_iterate(iterator, &element, &isnull))
+		if (!isnull)
+			add(set, element);
+	array_free_iterator(iterator);
+	row = store_all(fcinfo, set);
+	out_of_the_log_end(&callback);
+	return row;
+}
+
+Datum
+key_vault_storage_ingest_messages(PG_FUNCTION_ARGS)
+{
+	return ingest_elements(fcinfo, add_jsonb);
+}
+
+Datum
+key_vault_storage_ingest_lines(PG_FUNCTION_ARGS)
+{
+	return ingest_elements(fcinfo, add_text);
+}
+
+Datum
+key_vault_storage_outage(PG_FUNCTION_ARGS)
+{
+	const char *state = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	PG_RETURN_BOOL(strlen(state) == 5 &&
+				   is_outage(MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])));
 }
 
 static const char *
@@ -105,9 +279,9 @@ has_storage_of_1_0(void)
 
 /*
  * For storages of version 1.0: raises an error again, with neither the
- * statement nor the context in the server log.  It is for nobody else: a role
- * that may call ingest() of such a storage can have its statement left out of
- * the log anyway.
+ * statement nor the context in the server log.  No other role may call it, or
+ * it could keep its statements out of the log; a role that may call ingest()
+ * of such a storage can do that anyway.
  */
 Datum
 key_vault_storage_refuse(PG_FUNCTION_ARGS)

@@ -1,17 +1,17 @@
 /*
  * storage_owner.c
- *	  What a storage (see src/sql/storage) needs of C to be administered by others than
- *	  its owner: each storage's tables are touched as their owner.
+ *	  SQL functions that administer a storage (see src/sql/storage) with the rights of its
+ *	  owner, whoever calls them.
  *
  * Triggers, index expressions, CHECKs, row-level policies and views of a storage are its
- * owner's code.  So whatever reads or writes its tables for a superuser runs between
- * table_owner_become() and table_owner_leave(), or reads rows without the planner.
+ * owner's code.  So a function that reads or writes the tables for a superuser does it
+ * between table_owner_become() and table_owner_leave(), or reads rows without the planner.
  *
  * Invariants:
  * - The owner of a storage is the owner of its table storage_settings.  The PL/pgSQL
  *   functions that are called here refuse a storage that has relations of another role.
- * - So it is for the owner himself, too: after SET ROLE his code could otherwise become
- *   the session's user again.
+ * - The functions do this for the owner, too.  Otherwise, after SET ROLE to the owner, the
+ *   owner's code could use RESET ROLE to become the session's user.
  */
 #include "postgres.h"
 
@@ -20,6 +20,7 @@
 #include "access/tableam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type_d.h"
+#include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -36,14 +37,15 @@
 #include "../catalog/table_owner.h"
 
 PG_FUNCTION_INFO_V1(key_vault_maintain_storage);
+PG_FUNCTION_INFO_V1(key_vault_move_session);
 PG_FUNCTION_INFO_V1(key_vault_storage_update);
 PG_FUNCTION_INFO_V1(key_vault_storage_replay_rejected);
 PG_FUNCTION_INFO_V1(key_vault_storage_setting);
 
 #define SETTINGS_TABLE "storage_settings"
-#define MAX_ARGUMENTS 3
+#define MAX_ARGUMENTS 4
 
-/* The table storage_settings, locked until the transaction ends. */
+/* Opens the table storage_settings, and locks it until the transaction ends. */
 static Relation
 open_settings(const char *schema)
 {
@@ -69,7 +71,7 @@ require_owner(Relation settings, const char *schema)
 						   GetUserNameFromId(settings->rd_rel->relowner, false))));
 }
 
-/* Calls a function of the install script with the arguments that the caller has. */
+/* Calls a function of the install script with the arguments of the calling function. */
 static Datum
 call_with_same_arguments(FunctionCallInfo fcinfo, char *function, const Oid *types)
 {
@@ -84,7 +86,7 @@ call_with_same_arguments(FunctionCallInfo fcinfo, char *function, const Oid *typ
 	InitFunctionCallInfoData(*call, &info, PG_NARGS(), PG_GET_COLLATION(), NULL, NULL);
 	memcpy(call->args, fcinfo->args, PG_NARGS() * sizeof(NullableDatum));
 
-	/* CALL gives none to a procedure that may commit. */
+	/* A procedure that may commit is called without a snapshot. */
 	if (!has_snapshot)
 		PushActiveSnapshot(GetTransactionSnapshot());
 	result = FunctionCallInvoke(call);
@@ -110,19 +112,61 @@ call_as_owner(FunctionCallInfo fcinfo, char *function, const Oid *types)
 	settings = open_settings(schema);
 	require_owner(settings, schema);
 	table_owner_become(&owner, settings);
-	/* What is open cannot be altered. */
+	/* A table that is open cannot be altered. */
 	table_close(settings, NoLock);
 	result = call_with_same_arguments(fcinfo, function, types);
 	table_owner_leave(&owner);
 	return result;
 }
 
+/*
+ * Calls storage_maintain_step() until it finds nothing to do, and commits after each step.  A
+ * call in a transaction block or in a function cannot commit; then all steps are in the
+ * caller's transaction.
+ */
 Datum
 key_vault_maintain_storage(PG_FUNCTION_ARGS)
 {
 	static const Oid types[] = {NAMEOID, INT4OID, INTERVALOID};
+	const CallContext *call = (const CallContext *) fcinfo->context;
+	bool		may_commit = call != NULL && IsA(call, CallContext) && !call->atomic;
 
-	return call_as_owner(fcinfo, "storage_make_partitions", types);
+	if (SPI_connect_ext(may_commit ? SPI_OPT_NONATOMIC : 0) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	for (;;)
+	{
+		Datum		result = call_as_owner(fcinfo, "storage_maintain_step", types);
+		const char *did;
+
+		if (fcinfo->isnull)
+			break;
+		did = TextDatumGetCString(result);
+		if (*did != '\0')
+			ereport(NOTICE, (errmsg_internal("%s", did)));
+		if (may_commit)
+		{
+			SPI_commit();
+
+			/*
+			 * A snapshot from before a lock does not show rows that were
+			 * inserted while the step waited for the lock.
+			 */
+			(void) set_config_option("transaction_isolation", "read committed", PGC_USERSET,
+									 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+		}
+		CHECK_FOR_INTERRUPTS();
+	}
+	SPI_finish();
+	fcinfo->isnull = false;
+	PG_RETURN_VOID();
+}
+
+Datum
+key_vault_move_session(PG_FUNCTION_ARGS)
+{
+	static const Oid types[] = {NAMEOID, BYTEAOID, BYTEAOID, TEXTOID};
+
+	return call_as_owner(fcinfo, "storage_move_session", types);
 }
 
 Datum
@@ -134,15 +178,16 @@ key_vault_storage_update(PG_FUNCTION_ARGS)
 }
 
 /*
- * Of the storage that comes first in search_path, as storage_ingest() is.  Who has not
- * the owner's rights, and may all the same write to the tables, calls it with his own
- * privileges on them and on KEKs, as he calls ingest().
+ * For the storage in the first schema of search_path, as storage_ingest() is.  A role that
+ * does not have the owner's rights uses its own privileges on the tables and KEKs, as with
+ * ingest().
  */
 Datum
 key_vault_storage_replay_rejected(PG_FUNCTION_ARGS)
 {
 	Oid			oid = RangeVarGetRelid(makeRangeVar(NULL, SETTINGS_TABLE, -1), AccessShareLock,
 									   false);
+	static const Oid types[] = {INT8ARRAYOID};
 	Relation	settings = table_open(oid, NoLock);
 	Datum		result;
 
@@ -155,11 +200,11 @@ key_vault_storage_replay_rejected(PG_FUNCTION_ARGS)
 		(void) set_config_option("search_path",
 								 psprintf("%s, pg_temp", quote_identifier(schema)),
 								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-		result = call_with_same_arguments(fcinfo, "storage_try_rejected", NULL);
+		result = call_with_same_arguments(fcinfo, "storage_try_rejected", types);
 		table_owner_leave(&owner);
 	}
 	else
-		result = call_with_same_arguments(fcinfo, "storage_try_rejected", NULL);
+		result = call_with_same_arguments(fcinfo, "storage_try_rejected", types);
 	table_close(settings, NoLock);
 	return result;
 }
@@ -179,9 +224,9 @@ text_column(TupleDesc desc, const char *name)
 }
 
 /*
- * A column of a storage's settings.  The row is read without the planner, which would
- * run the owner's index expressions.  NULL where the caller may not read the table, or
- * where policies say which rows he may.
+ * Returns a column of a storage's settings.  The row is read without the planner, which would
+ * run the owner's index expressions.  Returns NULL if the current role may not read the
+ * table, or if row-level policies limit what it may read.
  */
 Datum
 key_vault_storage_setting(PG_FUNCTION_ARGS)

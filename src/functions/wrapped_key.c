@@ -1,7 +1,7 @@
 /*
  * wrapped_key.c
- *	  SQL functions of the type wrapped_key: input and output, comparison,
- *	  accessors.
+ *	  SQL functions of the type wrapped_key: input and output, comparison, and the parts of
+ *	  a value.
  *
  * The text form is kv1:ALGORITHM:KEK_ID:HEX, for example
  * kv1:aes-kw:6f1d0c9e-3f4e-4a43-9c1f-1f7e0b6f3c55:eea8001cf43da05a22fcc7f0c2a9...
@@ -22,7 +22,7 @@
 
 #define TEXT_PREFIX "kv1"
 
-/* Before PostgreSQL 16 there is nobody to hand an error of input to. */
+/* Before PostgreSQL 16, an input function cannot return an error, only raise it. */
 #ifndef ereturn
 #define ereturn(context, result, ...) ereport(ERROR, __VA_ARGS__)
 #endif
@@ -46,29 +46,23 @@ PG_FUNCTION_INFO_V1(wrapped_key_kek_version);
 PG_FUNCTION_INFO_V1(wrapped_key_algorithm);
 PG_FUNCTION_INFO_V1(wrapped_key_bound_dev_addr);
 
-/* A uuid in its one canonical form, 8-4-4-4-12; either case. */
+/* Reads a uuid in its usual form, with groups of 8-4-4-4-12 digits of either case. */
 static bool
 decode_uuid(const char *text, size_t len, pg_uuid_t *uuid)
 {
 	char		hex[2 * UUID_LEN];
-	int			n = 0;
 
-	if (len != 36)
+	if (len != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-')
 		return false;
-	for (int i = 0; i < 36; i++)
-	{
-		if (i == 8 || i == 13 || i == 18 || i == 23)
-		{
-			if (text[i] != '-')
-				return false;
-		}
-		else
-			hex[n++] = text[i];
-	}
+	memcpy(hex, text, 8);
+	memcpy(hex + 8, text + 9, 4);
+	memcpy(hex + 12, text + 14, 4);
+	memcpy(hex + 16, text + 19, 4);
+	memcpy(hex + 20, text + 24, 12);
 	return hex_to_bytes(hex, UUID_LEN, uuid->data);
 }
 
-/* Reads the text form; returns NULL, or what is wrong with it as an errdetail. */
+/* Reads the text form; returns NULL, or a sentence about what is wrong with it. */
 static const char *
 read_text(const char *text, struct varlena **value)
 {
@@ -110,8 +104,8 @@ read_text(const char *text, struct varlena **value)
 }
 
 /*
- * The value itself is not in the message: it might be a plaintext key that was
- * put into the wrong column.
+ * The error does not show the value, since it may be a plaintext key that was put into the
+ * wrong column.
  */
 Datum
 wrapped_key_in(PG_FUNCTION_ARGS)
@@ -146,7 +140,7 @@ wrapped_key_out(PG_FUNCTION_ARGS)
 	PG_RETURN_CSTRING(text.data);
 }
 
-/* The binary form is the value's own bytes: see wrapped_key.h. */
+/* The binary form is the bytes of the value, see wrapped_key.h. */
 Datum
 wrapped_key_recv(PG_FUNCTION_ARGS)
 {
@@ -312,7 +306,7 @@ wrapped_key_bound_dev_addr(PG_FUNCTION_ARGS)
 	VaultKey	key;
 
 	wrapped_key_argument(fcinfo, 0, &wrapped_key);
-	/* Unbound keys need not be opened to tell. */
+	/* The algorithm already says that a key is not bound. */
 	if (wrapped_key.algorithm != WRAP_AES_KW_BOUND)
 		PG_RETURN_NULL();
 	dev_addr = palloc(VARHDRSZ + LORAWAN_DEV_ADDR_SIZE);

@@ -1,7 +1,7 @@
 /*
  * counter.h
- *	  The full frame counter, of which a frame carries the low half (LoRaWAN
- *	  L2 1.0.x and 1.1, section 4.3.1.5).
+ *	  The full frame counter, from its low half, which is all that a frame carries
+ *	  (LoRaWAN L2 1.0.x and 1.1, section 4.3.1.5).
  */
 #ifndef LORAWAN_COUNTER_H
 #define LORAWAN_COUNTER_H
@@ -10,10 +10,10 @@
 #include <stdint.h>
 
 /*
- * The counter that ends with f_cnt16 and is the next such from last on, last
- * itself included: a frame may be sent again.  False: it is more than max_gap
- * ahead, which is also what an old frame looks like, or beyond 32 bits; then
- * f_cnt is left as it is.
+ * Finds the lowest counter that is not below last and whose low half is f_cnt16.  It
+ * may be last itself, since a frame may be sent again.  Returns false, and leaves f_cnt
+ * as it is, if that is more than max_gap above last (as it is for an old frame, too) or
+ * needs more than 32 bits.
  */
 static inline bool
 lorawan_full_f_cnt(uint32_t last, uint16_t f_cnt16, uint16_t max_gap, uint32_t *f_cnt)

@@ -2,10 +2,8 @@
  * derive.c
  *	  LoRaWAN's derived keys: AES of one block under the parent key.
  *
- * For the joins (join.c) and for the vault, which wraps what comes out.
- *
- * Invariant: a derived key is written to where the caller says, which has to be
- * secure memory, and nowhere else.
+ * Invariant: a derived key is written only to where the caller says, which has to be
+ * secure memory.
  */
 #include "derive.h"
 

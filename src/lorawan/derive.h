@@ -2,18 +2,18 @@
  * derive.h
  *	  LoRaWAN's derived keys: AES of one block under the parent key.
  *
- * All but the McKey, whose block is its encrypted form, have a block that is
- * one byte naming the key, then data, then zeros.
+ * The block is one byte that says which key it is, then data, then zeros.  Only the
+ * block of a McKey is not: it is the McKey in its encrypted form.
  */
 #ifndef LORAWAN_DERIVE_H
 #define LORAWAN_DERIVE_H
 
 #include "payload.h"
 
-/* First bytes of the blocks, by the parent key. */
+/* The first byte of the block; the comments name the parent key, then the data. */
 typedef enum LorawanDerivation
 {
-	/* NwkKey or AppKey; session keys (LoRaWAN L2 1.0.4, 6.2.6; 1.1, 6.2.3) */
+	/* NwkKey or AppKey; nonces of the join (L2 1.0.4, 6.2.6; 1.1, 6.2.3) */
 	LORAWAN_F_NWK_S_INT_KEY = 0x01, /* 1.0: NwkSKey */
 	LORAWAN_APP_S_KEY = 0x02,
 	LORAWAN_S_NWK_S_INT_KEY = 0x03,
@@ -23,7 +23,7 @@ typedef enum LorawanDerivation
 	LORAWAN_JS_ENC_KEY = 0x05,
 	LORAWAN_JS_INT_KEY = 0x06,
 
-	/* GenAppKey; AppKey; McRootKey (TS005, 4.3) */
+	/* GenAppKey; AppKey; McRootKey, each without data (TS005, 4.3) */
 	LORAWAN_MC_ROOT_KEY_1_0 = 0x00,
 	LORAWAN_MC_ROOT_KEY_1_1 = 0x20,
 	LORAWAN_MC_KE_KEY = 0x00,
@@ -35,21 +35,22 @@ typedef enum LorawanDerivation
 	/* GenAppKey or AppKey (TS004, 3.3) */
 	LORAWAN_DATA_BLOCK_INT_KEY = 0x30,
 
-	/* NwkSEncKey (TS011, 4.4); RootWorSKey, DevAddr (4.5) */
+	/* NwkSEncKey (TS011, 4.4); RootWorSKey, DevAddr (TS011, 4.5) */
 	LORAWAN_ROOT_WOR_S_KEY = 0x01,
 	LORAWAN_WOR_S_INT_KEY = 0x01,
 	LORAWAN_WOR_S_ENC_KEY = 0x02
 } LorawanDerivation;
 
 /*
- * Writes the block of a key: its first byte, an identifier of 0 to 15 bytes that
- * is given as displayed (big-endian) and goes in little-endian, zeros.
+ * Writes the block of a key: its first byte, then an identifier of 0 to 15 bytes,
+ * then zeros.  The identifier is given as displayed (big-endian), and is little-endian
+ * in the block.
  */
 extern void lorawan_derivation_block(LorawanDerivation derivation,
 									 const uint8_t *identifier, size_t len,
 									 uint8_t block[AES_BLOCK_SIZE]);
 
-/* The key that a block gives under a parent key. */
+/* Derives the key that belongs to this parent key and block. */
 extern CryptoStatus lorawan_derive(const uint8_t parent[LORAWAN_KEY_SIZE],
 								   const uint8_t block[AES_BLOCK_SIZE],
 								   uint8_t key[LORAWAN_KEY_SIZE]);

@@ -1,12 +1,12 @@
 /*
  * frame.c
- *	  Takes LoRaWAN frames apart and puts them together.
+ *	  Parses LoRaWAN frames, and builds them.
  *
- * For anyone who has a frame; what arrives here may come from anywhere.
+ * A frame may come from anybody, so nothing that it says is trusted.
  *
- * Invariants: no byte outside the frame is read; a frame that parses and has no
- * reserved bits set is built again from its fields, byte for byte; what would
- * not parse is not built.
+ * Invariants: no byte outside the frame is read.  If a frame can be parsed and has no
+ * reserved bits set, building it from its fields gives the same bytes.  A frame that
+ * could not be parsed is not built.
  */
 #include "frame.h"
 
@@ -18,20 +18,20 @@
 #define MTYPE(mhdr) ((LorawanMType) ((mhdr) >> 5))
 #define MAJOR(mhdr) ((mhdr) & 0x03)
 
-/* FCtrl; its lower four bits are FOptsLen. */
+/* Bits of FCtrl; its lower four bits are FOptsLen. */
 #define FCTRL_ADR 0x80
 #define FCTRL_ADR_ACK_REQ 0x40
 #define FCTRL_ACK 0x20
 #define FCTRL_CLASS_B 0x10		/* uplinks */
 #define FCTRL_F_PENDING 0x10	/* downlinks */
 
-/* Encrypted join-accepts, with their MIC, without a CFList. */
+/* A join-accept with its MIC, without MHDR and CFList, in bytes. */
 #define JOIN_ACCEPT_BODY_SIZE 16
 
 static const char *const ends_early = "is cut off by the frame's end";
 static const char *const too_long = "goes beyond 255 bytes, the longest PHYPayload";
 static const char *const two_places =
-"is 0, for MAC commands in FRMPayload, while there are some in FOpts";
+"is 0, for MAC commands in FRMPayload, but there are MAC commands in FOpts, too";
 
 static bool
 faulty(LorawanFault *fault, const char *field, size_t offset, const char *problem)
@@ -42,9 +42,7 @@ faulty(LorawanFault *fault, const char *field, size_t offset, const char *proble
 	return false;
 }
 
-/*
- * A frame that is read from its start; end is where its readable part ends.
- */
+/* A frame that is read from its start to end; at is the offset of the next field. */
 typedef struct FrameReader
 {
 	const uint8_t *frame;
@@ -53,7 +51,7 @@ typedef struct FrameReader
 	LorawanFault *fault;
 } FrameReader;
 
-/* The next field, or NULL if the frame has not so many bytes. */
+/* Returns the next field, or NULL if it would go beyond the frame's end. */
 static const uint8_t *
 read_bytes(FrameReader *reader, const char *field, size_t size)
 {
@@ -102,7 +100,7 @@ read_mic(FrameReader *reader, LorawanFrameFields *fields)
 	return true;
 }
 
-/* FHDR (4.3.1), FPort (4.3.2), FRMPayload (4.3.3) */
+/* The FHDR (section 4.3.1), FPort (4.3.2) and FRMPayload (4.3.3) of data frames. */
 static bool
 read_data(FrameReader *reader, LorawanFrameFields *fields)
 {
@@ -144,7 +142,7 @@ read_data(FrameReader *reader, LorawanFrameFields *fields)
 	return read_mic(reader, fields);
 }
 
-/* 6.2.5 (1.0.4), 6.2.2 (1.1) */
+/* LoRaWAN L2 1.0.4, section 6.2.5; 1.1, section 6.2.2. */
 static bool
 read_join_request(FrameReader *reader, LorawanFrameFields *fields)
 {
@@ -154,7 +152,7 @@ read_join_request(FrameReader *reader, LorawanFrameFields *fields)
 		read_mic(reader, fields);
 }
 
-/* 6.2.4 (1.1) */
+/* LoRaWAN L2 1.1, section 6.2.4. */
 static bool
 read_rejoin_request(FrameReader *reader, LorawanFrameFields *fields)
 {
@@ -181,7 +179,7 @@ read_rejoin_request(FrameReader *reader, LorawanFrameFields *fields)
 	}
 }
 
-/* What follows the MHDR, all of it */
+/* Takes all that follows the MHDR as one field. */
 static bool
 read_body(FrameReader *reader, LorawanFrameFields *fields)
 {
@@ -214,7 +212,7 @@ lorawan_frame_parse(const uint8_t *frame, size_t len, LorawanFrameFields *fields
 	if (mhdr == NULL)
 		return false;
 	fields->m_type = MTYPE(*mhdr);
-	/* Another Major would be another format, but for what has none anyway. */
+	/* Another Major means another format; proprietary frames have any format. */
 	if (MAJOR(*mhdr) != 0 && fields->m_type != LORAWAN_PROPRIETARY)
 		return faulty(fault, "MHDR", 0, "has a Major other than 0, LoRaWAN R1");
 
@@ -233,8 +231,8 @@ lorawan_frame_parse(const uint8_t *frame, size_t len, LorawanFrameFields *fields
 }
 
 /*
- * A frame that grows.  With the first field that does not fit it ends, and leaves
- * room for the MIC.
+ * A frame that is written field by field.  After the first field that does not fit,
+ * with room left for the MIC, it is full and takes no more.
  */
 typedef struct FrameWriter
 {
@@ -363,7 +361,7 @@ lorawan_join_accept_build(uint32_t join_nonce,
 						  const uint8_t *cf_list,
 						  uint8_t message[LORAWAN_MAX_MESSAGE])
 {
-	LorawanFault none;			/* all of it fits in */
+	LorawanFault none;			/* is never set: all fields fit */
 	FrameWriter writer = {.message = message,.fault = &none};
 
 	write_byte(&writer, "MHDR", MHDR(LORAWAN_JOIN_ACCEPT));

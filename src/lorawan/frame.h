@@ -1,10 +1,10 @@
 /*
  * frame.h
- *	  LoRaWAN frames (PHYPayload; LoRaWAN L2 1.0.4 and 1.1, sections 4 and 6.2),
- *	  between bytes and fields.  Nothing here takes a key.
+ *	  Parsing and building LoRaWAN frames (PHYPayloads; LoRaWAN L2 1.0.4 and 1.1,
+ *	  sections 4 and 6.2), without any key.
  *
- * In fields, addresses and EUIs are in the order they are displayed in
- * (big-endian); in frames they are little-endian.
+ * In LorawanFrameFields, addresses and EUIs are as displayed (big-endian); in frames
+ * they are little-endian.
  */
 #ifndef LORAWAN_FRAME_H
 #define LORAWAN_FRAME_H
@@ -13,11 +13,12 @@
 
 #include "mic.h"
 
+/* Sizes in bytes; a message is a frame without its MIC. */
 #define LORAWAN_MAX_MESSAGE (LORAWAN_MAX_PHY_PAYLOAD - LORAWAN_MIC_SIZE)
 #define LORAWAN_NET_ID_SIZE 3
 #define LORAWAN_CF_LIST_SIZE 16
 
-/* OptNeg of DLSettings: the server has negotiated LoRaWAN 1.1. */
+/* The bit OptNeg of DLSettings: the network server uses LoRaWAN 1.1. */
 #define LORAWAN_OPT_NEG 0x80
 
 /* The values are those of the MHDR. */
@@ -34,8 +35,8 @@ typedef enum LorawanMType
 } LorawanMType;
 
 /*
- * What a frame says.  Which fields there are depends on m_type, and the
- * pointers lead into the frame.
+ * The fields of a frame; m_type says which of them it has.  The pointers point into
+ * the frame.
  */
 typedef struct LorawanFrameFields
 {
@@ -67,25 +68,26 @@ typedef struct LorawanFrameFields
 	const uint8_t *body;
 	size_t		body_len;
 
-	/* all others */
+	/* all other frames */
 	const uint8_t *mic;
 } LorawanFrameFields;
 
-/* What is wrong with a frame: constant texts, the field's by its specified name. */
+/* What is wrong with a frame, in constant texts. */
 typedef struct LorawanFault
 {
-	const char *field;
-	size_t		offset;			/* of the field, in the frame */
-	const char *problem;		/* goes on after "it" */
+	const char *field;			/* its name in the specification */
+	size_t		offset;			/* of the field in the frame, in bytes */
+	const char *problem;		/* a sentence about it, without the word "It" */
 } LorawanFault;
 
-/* Whether frames of the kind are data frames, or sent by devices. */
+/* Whether frames of this type carry data. */
 static inline bool
 lorawan_is_data(LorawanMType m_type)
 {
 	return m_type >= LORAWAN_UNCONFIRMED_UP && m_type <= LORAWAN_CONFIRMED_DOWN;
 }
 
+/* Whether frames of this type are sent by devices. */
 static inline bool
 lorawan_is_uplink(LorawanMType m_type)
 {
@@ -93,24 +95,25 @@ lorawan_is_uplink(LorawanMType m_type)
 }
 
 /*
- * Takes a frame apart.  Bits that are reserved for future use are ignored, as
- * receivers must.  False: it is malformed, and fault says where.
+ * Parses a frame.  Bits that are reserved for future use are ignored, as the
+ * specification asks of receivers.  Returns false, and sets fault, if the frame is
+ * malformed.
  */
 extern bool lorawan_frame_parse(const uint8_t *frame, size_t len,
 								LorawanFrameFields *fields, LorawanFault *fault);
 
 /*
- * Puts a frame together, up to its MIC, which is what MICs are calculated over;
- * m_type is any but LORAWAN_JOIN_ACCEPT and LORAWAN_PROPRIETARY.  False: the
- * fields do not fit together or do not fit in, and fault says which.
+ * Builds a frame without its MIC, as MICs are calculated over it, of any type but
+ * LORAWAN_JOIN_ACCEPT and LORAWAN_PROPRIETARY.  Returns false, and sets fault, if the
+ * fields contradict each other or the frame would be too long.
  */
 extern bool lorawan_message_build(const LorawanFrameFields *fields,
 								  uint8_t message[LORAWAN_MAX_MESSAGE], size_t *len,
 								  LorawanFault *fault);
 
 /*
- * Writes a join-accept before it has a MIC and is encrypted, and returns its length.
- * cf_list is as on the air, or NULL.
+ * Builds a join-accept without its MIC and in the clear, and returns its length in
+ * bytes.  cf_list is as it is sent, or NULL.
  */
 extern size_t lorawan_join_accept_build(uint32_t join_nonce,
 										const uint8_t net_id[LORAWAN_NET_ID_SIZE],

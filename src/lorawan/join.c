@@ -1,15 +1,13 @@
 /*
  * join.c
- *	  Joins: opening a join-accept, and the session keys that it gives.
- *
- * The caller borrows the root keys from the vault, and has it wrap the session keys.
+ *	  Joins: opening a join-accept, and deriving the session keys.
  *
  * Invariants:
  * - Nothing of an opened join-accept, and no session key, is written to the
- *   caller's LorawanJoin before all MICs were computed and fit.
- * - What does not fit takes the same way, whichever MIC it was.
- * - Keys are in the caller's LorawanJoin, secure memory, and nowhere else; an opened
- *   frame is wiped on every way out.
+ *   caller's LorawanJoin before all MICs were computed and found to be right.
+ * - Whichever MIC is wrong, the same steps are taken and the same status returned.
+ * - Keys are only in the caller's LorawanJoin, which is in secure memory; an opened
+ *   join-accept is wiped on every way out.
  */
 #include "join.h"
 
@@ -21,7 +19,7 @@
 
 #define MHDR_SIZE 1
 
-/* Where the fields of a join-accept are. */
+/* The offsets of the fields of a join-accept in the clear, in bytes. */
 #define ACCEPT_JOIN_NONCE 1
 #define ACCEPT_NET_ID 4
 #define ACCEPT_DEV_ADDR 7
@@ -29,7 +27,7 @@
 #define ACCEPT_RX_DELAY 12
 #define ACCEPT_CF_LIST 13
 
-/* Whether a frame is of a type; its fields, if it is. */
+/* Parses a frame; false if it is malformed or not of this type. */
 static bool
 parse(LorawanFrame frame, LorawanMType m_type, LorawanFrameFields *fields)
 {
@@ -54,7 +52,10 @@ reverse(uint8_t *out, const uint8_t *in, size_t len)
 		out[i] = in[len - 1 - i];
 }
 
-/* AES encryption of all but MHDR, which undoes the sender's AES decryption. */
+/*
+ * Opening is AES encryption of all but the MHDR: the sender has used AES
+ * decryption, so that devices need no more than encryption.
+ */
 CryptoStatus
 lorawan_join_accept_open(AesCipher *key, LorawanFrame accept, LorawanOpenedAccept *opened)
 {
@@ -106,7 +107,7 @@ derive_session_key(AesCipher *root_key, LorawanJoin *join, LorawanDerivation der
 	return aes_cipher_run(root_key, join->block, join->keys[derivation], AES_BLOCK_SIZE);
 }
 
-/* Keys what may be NULL for want of memory. */
+/* Keys a context that aes_cipher_new() returned, which may be NULL. */
 static CryptoStatus
 set_key(AesCipher *cipher, const uint8_t key[LORAWAN_KEY_SIZE])
 {
@@ -168,7 +169,7 @@ lorawan_join_1_0(const uint8_t app_key[LORAWAN_KEY_SIZE], LorawanFrame request,
 	return status;
 }
 
-/* Keys a context with JSIntKey or JSEncKey, which only joins use. */
+/* Derives JSIntKey or JSEncKey, and keys a context with it. */
 static CryptoStatus
 set_js_key(AesCipher *nwk_key, LorawanDerivation derivation,
 		   const LorawanFrameFields *asked, LorawanJoin *join, AesCipher *js_key)
@@ -195,7 +196,7 @@ join_1_1(AesCipher *nwk_key, AesCipher *js_key, LorawanFrame request,
 	bool		fits = true;
 	CryptoStatus status = CRYPTO_OK;
 
-	/* The join-accept is under JSEncKey where it answers a rejoin. */
+	/* A join-accept that answers a rejoin-request is under JSEncKey. */
 	if (is_rejoin)
 		status = set_js_key(nwk_key, LORAWAN_JS_ENC_KEY, asked, join, js_key);
 	if (status == CRYPTO_OK)
@@ -207,7 +208,11 @@ join_1_1(AesCipher *nwk_key, AesCipher *js_key, LorawanFrame request,
 		status = lorawan_join_accept_mic(js_key, is_rejoin ? asked->rejoin_type : LORAWAN_JOIN,
 										 join_eui, asked->dev_nonce, opened->frame, opened->len,
 										 accept_mic);
-	/* Types 0 and 2 have no JoinEUI, and a MIC by another session's key. */
+
+	/*
+	 * Rejoin-requests of types 0 and 2 carry no JoinEUI, and their MIC is by
+	 * a key of the session before, which is not known here.
+	 */
 	if (status == CRYPTO_OK && (!is_rejoin || asked->rejoin_type == 1))
 	{
 		status = lorawan_message_mic(is_rejoin ? js_key : nwk_key, request.bytes, request_len,
@@ -218,7 +223,7 @@ join_1_1(AesCipher *nwk_key, AesCipher *js_key, LorawanFrame request,
 	if (status != CRYPTO_OK)
 		return status;
 
-	/* Without OptNeg keys and MIC would be those of LoRaWAN 1.0. */
+	/* Without OptNeg, keys and MIC would be as in LoRaWAN 1.0. */
 	fits &= lorawan_mic_fits(opened->frame + opened->len, accept_mic) &
 		((opened->frame[ACCEPT_DL_SETTINGS] & LORAWAN_OPT_NEG) != 0);
 	if (!fits)

@@ -1,10 +1,10 @@
 /*
  * mac_command.c
- *	  The table of MAC commands, and taking lists of commands apart by it.
+ *	  The table of MAC commands, and parsing lists of commands with it.
  *
- * The lists are in the clear.  The table is all that is known of a command: its size
- * and the bits of its fields.  Names are those of the specification, with underscores
- * between words; bits that are reserved for future use are no fields.
+ * The table has the size of each command, and which of its bits are which field.
+ * Fields have their names in the specification, with underscores between words; bits
+ * that are reserved for future use are no fields.
  *
  * Invariant: nothing is read beyond the end of a list.
  */
@@ -156,7 +156,7 @@ lorawan_mac_field_value(const LorawanMacCommand *command, const LorawanMacField 
 				value -= INT64_C(1) << field->bits;
 			break;
 		case LORAWAN_MAC_FREQUENCY:
-			/* The 2.4 GHz band counts in steps of its own (RP002, ISM2400). */
+			/* In steps of 200 Hz in the 2.4 GHz band (RP002, ISM2400). */
 			value *= value >= INT64_C(2400000000) / 200 ? 200 : 100;
 			break;
 		default:

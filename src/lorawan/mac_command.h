@@ -1,32 +1,33 @@
 /*
  * mac_command.h
- *	  MAC commands, as they stand in FOpts and in FRMPayloads with FPort 0
- *	  (LoRaWAN L2 1.0.4 and 1.1, section 5; of classes B and C 1.1, sections
- *	  14 and 18).
+ *	  MAC commands in the clear, as they are in FOpts and in the FRMPayload of
+ *	  frames with FPort 0 (LoRaWAN L2 1.0.4 and 1.1, section 5; for classes B and C
+ *	  L2 1.1, sections 14 and 18).
  *
- * No CID has one meaning in 1.0.x and another one in 1.1, so the version is not asked
- * for; the direction is, since a command and its answer share a CID.
+ * A CID means the same in 1.0.x and in 1.1, so the version need not be known.  The
+ * direction must be, since a command and its answer have the same CID.
  */
 #ifndef LORAWAN_MAC_COMMAND_H
 #define LORAWAN_MAC_COMMAND_H
 
 #include "frame.h"
 
+/* The number of fields that a command has at most. */
 #define LORAWAN_MAX_MAC_FIELDS 5
 
-/* How the bits of a field are to be read. */
+/* What the bits of a field mean. */
 typedef enum LorawanMacFieldKind
 {
 	LORAWAN_MAC_NUMBER,
 	LORAWAN_MAC_SIGNED,			/* two's complement */
 	LORAWAN_MAC_FLAG,
-	LORAWAN_MAC_FREQUENCY		/* in Hz: the number times 100, or times 200
-								 * from 2.4 GHz on */
+	LORAWAN_MAC_FREQUENCY		/* in steps of 100 Hz, from 2.4 GHz on in
+								 * steps of 200 Hz */
 } LorawanMacFieldKind;
 
 /*
- * A field of a command: bits of its payload, which as a whole is a
- * little-endian number.
+ * A field of a command.  The payload is read as one little-endian number, in which
+ * the field has some bits, shift bits above the lowest.
  */
 typedef struct LorawanMacField
 {
@@ -36,20 +37,20 @@ typedef struct LorawanMacField
 	LorawanMacFieldKind kind;
 } LorawanMacField;
 
-/* A kind of command; fields end with the first that has no name. */
+/* A kind of command; after its last field comes one without a name. */
 typedef struct LorawanMacCommand
 {
 	uint8_t		cid;
 	LorawanDirection direction;
-	uint8_t		size;			/* of the payload, without the CID */
+	uint8_t		size;			/* of the payload after the CID, in bytes */
 	const char *name;
 	LorawanMacField fields[LORAWAN_MAX_MAC_FIELDS];
 } LorawanMacCommand;
 
 /*
- * Reads the command at an offset below len, sets payload to its payload, and
- * moves the offset behind it.  NULL: it is unknown, which leaves open where the
- * next one begins, or cut off; fault says which.
+ * Reads the command at *offset, which is below len; sets *payload to what follows its
+ * CID, and *offset to where the next command begins.  Returns NULL, and sets fault, if
+ * the command is cut off, or not known: then nobody knows where the next one begins.
  */
 extern const LorawanMacCommand *lorawan_mac_command_next(const uint8_t *commands, size_t len,
 														 LorawanDirection direction,
@@ -57,7 +58,7 @@ extern const LorawanMacCommand *lorawan_mac_command_next(const uint8_t *commands
 														 const uint8_t **payload,
 														 LorawanFault *fault);
 
-/* The value of a field. */
+/* The value of a field; for LORAWAN_MAC_FREQUENCY in Hz. */
 extern int64_t lorawan_mac_field_value(const LorawanMacCommand *command,
 									   const LorawanMacField *field,
 									   const uint8_t *payload);

@@ -2,11 +2,11 @@
  * mic.c
  *	  Message integrity codes of LoRaWAN frames.
  *
- * For the vault's callers that hold a key's context.  What is in front of a
- * message is put there in a copy: CMAC takes one piece.
+ * aes_cmac_keyed() takes all its input in one piece, so a block or a prefix and the
+ * message are first copied into one buffer.
  *
- * Invariants: messages longer than a PHYPayload are refused; of a CMAC only the 4
- * bytes of the MIC are left behind.
+ * Invariants: messages that are too long for a PHYPayload are refused; of a CMAC only
+ * the 4 bytes of the MIC are left behind.
  */
 #include "mic.h"
 
@@ -17,9 +17,10 @@
 #include "../crypto/cmac.h"
 #include "../crypto/secure_memory.h"
 
+/* In bytes. */
 #define MAX_MESSAGE (LORAWAN_MAX_PHY_PAYLOAD - LORAWAN_MIC_SIZE)
 
-/* type | JoinEUI | DevNonce */
+/* The size of JoinReqType | JoinEUI | DevNonce, in bytes. */
 #define JOIN_ACCEPT_PREFIX_SIZE (1 + LORAWAN_EUI_SIZE + 2)
 
 static void
@@ -36,7 +37,7 @@ put_le(uint8_t *out, uint32_t value, size_t len)
 		out[i] = (uint8_t) (value >> (8 * i));
 }
 
-/* The first bytes of the CMAC. */
+/* The MIC is the first 4 bytes of the CMAC. */
 static CryptoStatus
 truncated_cmac(AesCipher *key, const uint8_t *message, size_t message_len,
 			   uint8_t mic[LORAWAN_MIC_SIZE])
@@ -99,7 +100,10 @@ lorawan_join_accept_mic(AesCipher *js_int_key, uint8_t join_req_type,
 	memcpy(buffer + JOIN_ACCEPT_PREFIX_SIZE, message, message_len);
 	status = truncated_cmac(js_int_key, buffer, JOIN_ACCEPT_PREFIX_SIZE + message_len, mic);
 
-	/* An opened join-accept is not to be seen before its MIC fits. */
+	/*
+	 * Nothing of an opened join-accept must be left behind if its MIC is
+	 * wrong.
+	 */
 	OPENSSL_cleanse(buffer, JOIN_ACCEPT_PREFIX_SIZE + message_len);
 	return status;
 }

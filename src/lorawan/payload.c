@@ -2,11 +2,11 @@
  * payload.c
  *	  FRMPayload and FOpts encryption: the bytes XOR a keystream of AES blocks.
  *
- * For the vault's callers that hold a session key's cipher.  This runs once per
- * row of a query, so all blocks go through the cipher in one call.
+ * This runs once for each row of a query, so all blocks are encrypted in one call.
  *
- * Invariants: nothing is written unless the whole keystream is there; the
- * keystream, which is as good as the payload, is wiped on every way out.
+ * Invariants: nothing is written before the whole keystream is there.  The
+ * keystream, from which anybody with the ciphertext gets the payload, is wiped on
+ * every way out.
  */
 #include "payload.h"
 
@@ -17,7 +17,7 @@
 #define BLOCKS(len) (((len) + AES_BLOCK_SIZE - 1) / AES_BLOCK_SIZE)
 #define MAX_BLOCKS BLOCKS(LORAWAN_MAX_PAYLOAD)
 
-/* A block as two words. */
+/* A block as two words of 64 bits. */
 typedef uint64_t BlockWords __attribute__((vector_size(AES_BLOCK_SIZE)));
 
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
@@ -27,9 +27,9 @@ typedef uint64_t BlockWords __attribute__((vector_size(AES_BLOCK_SIZE)));
 #endif
 
 /*
- * Writes the blocks A_1 .. A_n; they differ in their last byte only.  Each is
- * written in one piece: the cipher reads it in one, and the processor would
- * make it wait for pieces to come together.
+ * Writes the blocks A_1 to A_n of the specification, which differ in their last byte
+ * only.  Each is written with one store, since the cipher reads it with one load: a
+ * processor makes a load wait if it needs the bytes of several stores before it.
  */
 static void
 make_blocks(uint8_t *blocks, size_t n, LorawanDirection direction,
@@ -54,7 +54,10 @@ make_blocks(uint8_t *blocks, size_t n, LorawanDirection direction,
 	}
 }
 
-/* A word anywhere in a buffer; never a copy on the stack, which would stay. */
+/*
+ * A word at any address in a buffer.  memcpy() could leave a copy on the stack,
+ * which nobody wipes.
+ */
 typedef uint64_t AnyWord __attribute__((may_alias, aligned(1)));
 
 static inline uint64_t
@@ -64,8 +67,8 @@ xor_word(const uint8_t *in, const uint8_t *keystream)
 }
 
 /*
- * out = in XOR keystream, by machine words.  The last word overlaps the one
- * before; it is read first, since out may be in.
+ * out = in XOR keystream, in words of 8 bytes.  The last word may overlap the one
+ * before it, so it is read first: in and out may be the same buffer.
  */
 static void
 xor_bytes(uint8_t *out, const uint8_t *in, const uint8_t *keystream, size_t len)
@@ -124,7 +127,7 @@ lorawan_f_opts_crypt(AesCipher *nwk_s_enc_key, LorawanDirection direction,
 	if (len == 0)
 		return CRYPTO_OK;
 
-	/* The block A_1 of a payload, but for its fifth byte. */
+	/* The same block as A_1 of a payload, with another fifth byte. */
 	make_blocks(keystream, 1, direction, dev_addr, f_cnt);
 	keystream[4] = (uint8_t) counter;
 	status = aes_cipher_run(nwk_s_enc_key, keystream, keystream, AES_BLOCK_SIZE);

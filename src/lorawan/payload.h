@@ -8,6 +8,7 @@
 
 #include "../crypto/aes.h"
 
+/* Sizes in bytes. */
 #define LORAWAN_KEY_SIZE 16
 #define LORAWAN_DEV_ADDR_SIZE 4
 #define LORAWAN_MAX_PAYLOAD 255
@@ -20,10 +21,10 @@ typedef enum LorawanDirection
 } LorawanDirection;
 
 /*
- * Encrypts or decrypts (the cipher is symmetric) len bytes, 0 to
- * LORAWAN_MAX_PAYLOAD.  session_key is keyed for AES_ENCRYPT with the session
- * key, dev_addr is in the order it is displayed in (big-endian), f_cnt is the full
- * 32-bit frame counter.  in and out may be the same.
+ * Encrypts or decrypts an FRMPayload, which is the same operation.  len is 0 to
+ * LORAWAN_MAX_PAYLOAD bytes, session_key is keyed for AES_ENCRYPT, dev_addr is as
+ * displayed (big-endian), and f_cnt is the full frame counter of 32 bits.  in and out
+ * may be the same buffer.
  */
 extern CryptoStatus lorawan_payload_crypt(AesCipher *session_key,
 										  LorawanDirection direction,
@@ -31,14 +32,14 @@ extern CryptoStatus lorawan_payload_crypt(AesCipher *session_key,
 										  uint32_t f_cnt, const uint8_t *in,
 										  uint8_t *out, size_t len);
 
-/* The counters that number frames; they are part of the FOpts block as such. */
+/* Which counter numbers the frame, as the block for FOpts names it. */
 typedef enum LorawanCounter
 {
 	LORAWAN_F_CNT_UP_OR_N_F_CNT_DOWN = 1,
 	LORAWAN_A_F_CNT_DOWN = 2	/* downlinks with an FPort above 0 */
 } LorawanCounter;
 
-/* The same for FOpts, 0 to LORAWAN_MAX_F_OPTS bytes, with NwkSEncKey. */
+/* Encrypts or decrypts FOpts, 0 to LORAWAN_MAX_F_OPTS bytes, with NwkSEncKey. */
 extern CryptoStatus lorawan_f_opts_crypt(AesCipher *nwk_s_enc_key,
 										 LorawanDirection direction,
 										 LorawanCounter counter,

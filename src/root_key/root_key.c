@@ -2,16 +2,16 @@
  * root_key.c
  *	  Sealing KEKs under root keys, and opening them.
  *
- * The first root key of the setting seals, all open.
+ * The first root key of the setting seals; all root keys of the setting open.
  *
- * Sealed material is a format byte, the nonce (12 bytes), the ciphertext and the
- * tag (16 bytes) of AES-256-GCM.  The additional data binds it to the row's
- * kek_id, version and label: material moved to another row does not open.  Of
- * format 2 the label is in UTF-8; of format 1, which is not made any more, it is in
- * the encoding of the database that sealed.
+ * Sealed material is a format byte, and the nonce (12 bytes), the ciphertext and the
+ * tag (16 bytes) of AES-256-GCM.  The additional data are the row's kek_id, version
+ * and label, so that material that was moved to another row does not open.  In format 2
+ * the label is in UTF-8.  In format 1, which is not made any more, it is in the
+ * encoding of the database in which the KEK was sealed.
  *
- * Invariant: what was sealed in one database opens in another one that has the
- * row and the root key, whatever the two's encodings are.
+ * Invariant: what was sealed in one database can be opened in any other that has the
+ * row and the root key, whatever the encodings of the two databases are.
  */
 #include "postgres.h"
 
@@ -28,6 +28,7 @@
 #include "root_key_list.h"
 #include "root_key_provider.h"
 
+/* How much longer sealed material is than the material, in bytes. */
 #define SEALED_OVERHEAD (1 + AEAD_NONCE_SIZE + AEAD_TAG_SIZE)
 
 /* The format byte. */
@@ -53,7 +54,7 @@ root_key_status(int n, RootKeyStatus *status)
 	return true;
 }
 
-/* What sealed material is bound to: kek_id, version and label. */
+/* The additional data, which bind sealed material to its row. */
 static StringInfo
 additional_data(const KekRow *row, uint8 format, const char *label)
 {
@@ -70,19 +71,22 @@ additional_data(const KekRow *row, uint8 format, const char *label)
 	return data;
 }
 
-/* Why a root key could not be used.  Next time it is loaded anew. */
+/* Completes the error about a root key that failed, and lets it be loaded anew. */
 static void
 describe_failure(RootKey *key, const KekRow *row, CryptoStatus status, DeferredError *error)
 {
 	root_key_forget(key);
 	if (error->message == NULL)
 		crypto_error(status, "use a root key");
-	error->detail = psprintf(_("%s%sThe root key in it is for KEK label \"%s\" version %d."),
-							 error->detail ? error->detail : "",
-							 error->detail ? "  " : "", row->label, row->version);
+	deferred_error_add_detail(error,
+							  psprintf(_("The root key in it is for KEK label \"%s\" version %d."),
+									   row->label, row->version));
 }
 
-/* The first of the list; an error, in the words of purpose, when it cannot be had. */
+/*
+ * The first root key of the setting.  If it cannot be loaded an error is raised, with
+ * purpose in its detail.
+ */
 static RootKey *
 first_root_key(const char *purpose)
 {
@@ -179,8 +183,9 @@ open_with_label(RootKey *key, const KekRow *row, const char *label, uint8 *mater
 }
 
 /*
- * With the label as its format says, and then as it may have been in the database
- * that sealed: as bytes of another encoding.
+ * Opens with the label in the encoding that the format says.  If that fails, the label
+ * may have been in another encoding in the database in which the KEK was sealed, so
+ * the other spellings are tried.
  */
 static CryptoStatus
 open_material(RootKey *key, const KekRow *row, uint8 *material, DeferredError *error)

@@ -14,37 +14,39 @@
 extern bool root_key_is_first(const KekRow *row);
 
 /*
- * Raises when the first root key seals none of the KEKs of this database although
- * there are some: it may be another one than its administrator believes.  KEKs that
- * are suspended may be under others: so whoever has lost one root key goes on with
- * another.
+ * Raises an error if this database has sealed KEKs and the first root key has sealed
+ * none of them: it may not be the root key that the administrator believes it is.
+ * KEKs that are suspended do not count, so that somebody who has lost a root key can
+ * suspend its KEKs and go on with another.
  */
 extern void root_key_require_in_use(void);
 
-/* One root key of the setting, for those who watch over it. */
+/* One root key of the setting, for monitoring. */
 typedef struct RootKeyStatus
 {
 	const char *scheme;			/* without the colon */
 	uint8		id[KEY_CHECK_VALUE_SIZE];
-	int			sqlstate;		/* why it cannot be had, and has no id; or 0 */
+	int			sqlstate;		/* 0, or why it cannot be loaded; then id is
+								 * not set */
 } RootKeyStatus;
 
-/* The nth root key of the setting, from 0; false when there are no more. */
+/* The nth root key of the setting, counted from 0; false if there are fewer. */
 extern bool root_key_status(int n, RootKeyStatus *status);
 
 /*
- * Seals the material of the KEK that the row describes, under the first root
- * key of the setting; fills the row's sealed_material and root_key_id.
+ * Seals the material of the row's KEK under the first root key of the setting, and sets
+ * the row's sealed_material and root_key_id.
  */
 extern void root_key_seal(KekRow *row, const uint8 *material);
 
 /*
- * Opens it; material takes row->key_bits / 8 bytes, and the material's key check
- * value fits the row's.  False when there is an error, which names the KEK.
+ * Opens the material, and checks that its key check value is the row's; material has
+ * room for row->key_bits / 8 bytes.  Returns false, and notes an error that names the
+ * KEK, if that fails.
  */
 extern bool root_key_try_open(const KekRow *row, uint8 *material, DeferredError *error);
 
-/* The same, or an error. */
+/* Does the same, but raises an error if that fails. */
 extern void root_key_open(const KekRow *row, uint8 *material);
 
 #endif							/* ROOT_KEY_H */

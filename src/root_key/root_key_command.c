@@ -1,10 +1,10 @@
 /*
  * root_key_command.c
  *	  Root keys from a command's output, "command:...": one line of 64
- *	  hexadecimal digits, as ssl_passphrase_command prints a passphrase.
+ *	  hexadecimal digits.
  *
- * The command is run by the shell as the server's user, once in each backend that uses
- * KEKs, and again after the setting changed.
+ * The shell runs the command as the server's user, once in each backend that uses
+ * KEKs, and again after the setting has changed.
  *
  * Invariant: the output is wiped once the key has been read from it.
  */
@@ -15,7 +15,7 @@
 #include "../common/secret_source.h"
 #include "root_key_provider.h"
 
-/* Longer than any root key, in bytes. */
+/* In bytes; longer than any root key, so that a line that is too long is noticed. */
 #define MAX_OUTPUT_SIZE 256
 
 static bool

@@ -2,7 +2,7 @@
  * root_key_file.c
  *	  Root keys from files, "file:/path": one line of 64 hexadecimal digits.
  *
- * What owner and mode the file must have is in src/common/secret_source.c.
+ * src/common/secret_source.c says which owner and mode the file must have.
  *
  * Invariant: the text of the file is wiped once the key has been read from it.
  */
@@ -12,7 +12,7 @@
 #include "../common/secret_source.h"
 #include "root_key_provider.h"
 
-/* Longer than any root key, so that a longer line shows as such. */
+/* In bytes; longer than any root key, so that a line that is too long is noticed. */
 #define MAX_FILE_SIZE 256
 
 static bool

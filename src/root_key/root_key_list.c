@@ -2,14 +2,13 @@
  * root_key_list.c
  *	  The root keys of the setting key_vault.root_key, loaded as needed.
  *
- * The setting is a comma-separated list of URIs; one with a comma in it stands
- * in double quotes.  A root key is known by its key check value, so that a
- * wrong one is found and named before it is tried.
+ * A root key is identified by its key check value, so that a wrong one is noticed, and
+ * named in the error, before anything is opened with it.
  *
  * Invariants:
- * - The list is published whole, or not at all; root keys loaded under one value
- *   of the setting are wiped when it changes.
- * - To answer one question no root key is asked for twice: a command is run once.
+ * - The static list is whole at all times, also after an error.
+ * - When the setting changes, the root keys that were loaded are wiped.
+ * - One search loads no root key twice, so that it runs no command twice.
  */
 #include "postgres.h"
 
@@ -33,13 +32,13 @@ static const RootKeyProvider *const providers[] = {
 
 typedef struct RootKeyList
 {
-	MemoryContext context;		/* which it is in */
-	char	   *setting;		/* that it was made from */
-	int			n;
+	MemoryContext context;		/* all of the list is in it */
+	char	   *setting;		/* the value that it was made from */
+	int			n;				/* number of keys */
 	RootKey    *keys;			/* in the order of the setting */
 } RootKeyList;
 
-/* NULL until first needed. */
+/* NULL until it is needed. */
 static RootKeyList *root_keys = NULL;
 
 void
@@ -72,7 +71,7 @@ provider_of(const char *uri)
 	return NULL;
 }
 
-/* No message repeats an entry: it may be a root key, or have a PIN in it. */
+/* No message shows an entry, since it may be a root key, or contain a PIN. */
 static bool
 check_entry(const char *uri, int entry, DeferredError *error)
 {
@@ -104,7 +103,7 @@ root_key_check_setting(char **newval, void **extra, GucSource source)
 	return true;
 }
 
-/* A list whose root keys are not loaded yet; NULL when the setting is none. */
+/* Makes a list whose root keys are not loaded; NULL if an entry has no known scheme. */
 static RootKeyList *
 make_list(const char *setting)
 {
@@ -145,7 +144,7 @@ ensure_list(void)
 				(errcode(ERRCODE_ROOT_KEY_UNSET),
 				 errmsg("setting \"key_vault.root_key\" is not set"),
 				 errdetail("KEKs are stored sealed under a root key, and none is configured."),
-				 errhint("Make one with: openssl rand -hex 32; put it into a file that only the server's user can read, outside the data directory; then ALTER SYSTEM SET key_vault.root_key = 'file:/path' and SELECT pg_reload_conf().")));
+				 errhint("Make one with: key_vault_make_root_key /etc/key_vault/root.key, as root or the server's user; then ALTER SYSTEM SET key_vault.root_key = 'file:/etc/key_vault/root.key' and SELECT pg_reload_conf().")));
 }
 
 static bool
@@ -176,13 +175,13 @@ check_value_text(const uint8 kcv[KEY_CHECK_VALUE_SIZE])
 	return text;
 }
 
-/* What is known of the keys of the list while one is looked for. */
+/* The search for one root key in the list. */
 typedef struct Search
 {
-	const uint8 *id;			/* wanted */
-	bool	   *asked;			/* for each, whether it was loaded for this */
+	const uint8 *id;			/* the one that is searched for */
+	bool	   *tried;			/* for each key, whether this search loaded it */
 	bool		has_error;
-	DeferredError error;		/* the first of those that could not be had */
+	DeferredError error;		/* of the first key that could not be loaded */
 } Search;
 
 static RootKey *
@@ -199,8 +198,8 @@ find_loaded(const Search *search)
 }
 
 /*
- * Asks for those that are not loaded.  One that cannot be had is passed over as
- * long as another fits: then it is no reason to refuse.
+ * Loads the keys that are not loaded yet until the right one is found.  That another key
+ * of the list cannot be loaded is no error then.
  */
 static RootKey *
 find_by_loading(Search *search)
@@ -210,9 +209,9 @@ find_by_loading(Search *search)
 		RootKey    *key = &root_keys->keys[i];
 		DeferredError error;
 
-		if (key->loaded || search->asked[i])
+		if (key->loaded || search->tried[i])
 			continue;
-		search->asked[i] = true;
+		search->tried[i] = true;
 		if (ensure_loaded(key, &error))
 		{
 			if (memcmp(key->id, search->id, KEY_CHECK_VALUE_SIZE) == 0)
@@ -228,12 +227,12 @@ find_by_loading(Search *search)
 }
 
 /*
- * Prepares to ask again, since what is loaded may be out of date: a file may hold
- * another root key by now, and the setting may have been changed by a reload that
- * this session takes only when its statement has ended.
+ * Prepares a second search, since what is loaded may be out of date: a file may contain
+ * another root key now, or the setting may have been changed by a reload, which this
+ * session takes only when its statement has ended.
  */
 static void
-look_again(Search *search)
+prepare_second_search(Search *search)
 {
 	const char *setting = pending_setting("key_vault.root_key", root_keys->setting);
 	RootKeyList *newer = NULL;
@@ -244,12 +243,12 @@ look_again(Search *search)
 	{
 		root_key_forget_all();
 		root_keys = newer;
-		search->asked = palloc0(newer->n * sizeof(bool));
+		search->tried = palloc0(newer->n * sizeof(bool));
 		search->has_error = false;
 		return;
 	}
 	for (int i = 0; i < root_keys->n; i++)
-		if (!search->asked[i])
+		if (!search->tried[i])
 			root_key_forget(&root_keys->keys[i]);
 }
 
@@ -271,18 +270,18 @@ describe_missing(const KekRow *row, const Search *search, DeferredError *error)
 	if (search->has_error)
 	{
 		*error = search->error;
-		error->detail = psprintf(_("%s%sIt was tried for KEK label \"%s\" version %d, which is sealed under the root key with key check value %s."),
-								 error->detail ? error->detail : "",
-								 error->detail ? "  " : "",
-								 row->label, row->version, check_value_text(row->root_key_id));
+		deferred_error_add_detail(error,
+								  psprintf(_("It was tried for KEK label \"%s\" version %d, which is sealed under the root key with key check value %s."),
+										   row->label, row->version,
+										   check_value_text(row->root_key_id)));
 		return;
 	}
-	error->sqlstate = ERRCODE_ROOT_KEY_WRONG;
-	error->message = psprintf(_("KEK label \"%s\" version %d is sealed under another root key"),
-							  row->label, row->version);
-	error->detail = psprintf(_("It is sealed under the root key with key check value %s; key_vault.root_key has %s."),
-							 check_value_text(row->root_key_id), ids_of_list());
-	error->hint = pstrdup(_("Add the root key that it was sealed under to the list in key_vault.root_key."));
+	(void) deferred_error_set(error, ERRCODE_ROOT_KEY_WRONG,
+							  psprintf(_("KEK label \"%s\" version %d is sealed under another root key"),
+									   row->label, row->version),
+							  psprintf(_("It is sealed under the root key with key check value %s; key_vault.root_key has %s."),
+									   check_value_text(row->root_key_id), ids_of_list()),
+							  pstrdup(_("Add the root key that it was sealed under to the list in key_vault.root_key.")));
 }
 
 RootKey *
@@ -292,13 +291,13 @@ root_key_find(const KekRow *row, DeferredError *error)
 	RootKey    *key;
 
 	ensure_list();
-	search.asked = palloc0(root_keys->n * sizeof(bool));
+	search.tried = palloc0(root_keys->n * sizeof(bool));
 	key = find_loaded(&search);
 	if (key == NULL)
 		key = find_by_loading(&search);
 	if (key == NULL)
 	{
-		look_again(&search);
+		prepare_second_search(&search);
 		key = find_by_loading(&search);
 	}
 	if (key == NULL)

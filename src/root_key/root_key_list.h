@@ -16,29 +16,29 @@
 /* The setting key_vault.root_key. */
 extern char *root_key_setting;
 
-/* The setting's check hook: refuses what can never be a list of root keys. */
+/* The setting's check hook: refuses a value that cannot be a list of root keys. */
 extern bool root_key_check_setting(char **newval, void **extra, GucSource source);
 
-/* The next use reads the root keys anew, whatever this backend has of them. */
+/* Wipes the root keys that this backend has; the next use loads them anew. */
 extern void root_key_forget_all(void);
 
 /*
- * The nth root key of the setting, from 0, loaded; NULL when there are no more.
- * Raises when the setting is empty.  One that cannot be had is returned with
- * loaded false, and the error.
+ * Returns the nth root key of the setting, counted from 0; NULL if there are fewer.
+ * If it cannot be loaded, its field loaded is false, and an error is noted.  Raises
+ * an error if the setting is empty.
  */
 extern RootKey *root_key_get(int n, DeferredError *error);
 
 /*
- * The root key that a row's material is sealed under; NULL when there is a
- * error, whose detail names the KEK.
+ * Returns the root key under which the row's material is sealed.  If it cannot be had,
+ * returns NULL and notes an error, whose detail names the KEK.
  */
 extern RootKey *root_key_find(const KekRow *row, DeferredError *error);
 
-/* The root key could not be used: the next time it is loaded anew. */
+/* Wipes the root key; the next use loads it anew. */
 extern void root_key_forget(RootKey *key);
 
-/* A key check value in hexadecimal digits. */
+/* A key check value as 10 hexadecimal digits. */
 extern char *check_value_text(const uint8 kcv[KEY_CHECK_VALUE_SIZE]);
 
 #endif							/* ROOT_KEY_LIST_H */

@@ -3,10 +3,10 @@
  *	  Root keys in tokens, "pkcs11:..." (RFC 7512): AES keys that seal with
  *	  CKM_AES_GCM.
  *
- * The key is named by object (its label), id or both.
+ * In the URI, object (the key's label), id or both say which key of the token it is.
  *
- * Invariants: the key never leaves the token; it is known by its key check value, as the
- * others are, so that the same key in a file and in a token is one root key.
+ * Invariants: the key never leaves the token.  It is identified by its key check value
+ * like other root keys, so that the same key in a file and in a token is one root key.
  */
 #include "postgres.h"
 
@@ -47,7 +47,7 @@ check(const char *location, DeferredError *error)
 	return parse(location, &uri, error);
 }
 
-/* A copy that lasts, its label behind it. */
+/* A copy that lasts; its label is in the same piece of memory. */
 static TokenKey *
 copy_key(const TokenKey *key)
 {

@@ -1,10 +1,10 @@
 /*
  * root_key_provider.h
- *	  What root_key_list.c needs of a place that root keys come from.
+ *	  The interface of providers: the places that root keys come from.
  *
- * A provider is one file: it defines a RootKeyProvider, which root_key_list.c lists.
- * A provider does not raise errors for what is wrong with a root key: the
- * setting may list others that do.  It fills a DeferredError instead.
+ * A provider is one file, which defines a RootKeyProvider; root_key_list.c lists them.
+ * If something is wrong with a root key, a provider raises no error, but notes a
+ * DeferredError: another root key of the setting may do.
  */
 #ifndef ROOT_KEY_PROVIDER_H
 #define ROOT_KEY_PROVIDER_H
@@ -21,30 +21,31 @@ typedef struct RootKeyProvider
 {
 	const char *scheme;			/* of its URIs, with the colon */
 
-	/* Whether a location can be one at all; nothing is looked at yet. */
+	/* Whether the location is well-formed; says nothing of what is there. */
 	bool		(*check) (const char *location, DeferredError *error);
 
-	/* Gets hold of the key at a location and fills key->id. */
+	/* Loads the key at a location, or connects to it, and sets key->id. */
 	bool		(*load) (RootKey *key, const char *location,
 						 DeferredError *error);
 
 	/*
-	 * Seals; chooses the nonce.  Where it answers neither CRYPTO_OK nor
-	 * CRYPTO_INTEGRITY, it may say why: the error's message is NULL if not.
+	 * Seals, and returns the nonce that it used.  If the status is neither
+	 * CRYPTO_OK nor CRYPTO_INTEGRITY it may note an error, whose message is
+	 * NULL otherwise.
 	 */
 	CryptoStatus (*seal) (const RootKey *key, const uint8 *aad, size_t aad_len,
 						  const uint8 *plaintext, size_t plaintext_len,
 						  uint8 nonce[AEAD_NONCE_SIZE], uint8 *ciphertext,
 						  uint8 tag[AEAD_TAG_SIZE], DeferredError *error);
 
-	/* The same way. */
+	/* Opens; status and error are as in seal. */
 	CryptoStatus (*open) (const RootKey *key, const uint8 nonce[AEAD_NONCE_SIZE],
 						  const uint8 *aad, size_t aad_len,
 						  const uint8 *ciphertext, size_t ciphertext_len,
 						  const uint8 tag[AEAD_TAG_SIZE], uint8 *plaintext,
 						  DeferredError *error);
 
-	/* Lets go of it; nothing of it stays in memory. */
+	/* Forgets the key; nothing of it stays in memory. */
 	void		(*forget) (RootKey *key);
 } RootKeyProvider;
 
@@ -54,7 +55,7 @@ struct RootKey
 	const char *location;		/* the URI without its scheme */
 	bool		loaded;
 	uint8		id[KEY_CHECK_VALUE_SIZE];	/* the root key's key check value */
-	void	   *handle;			/* the provider's */
+	void	   *handle;			/* what the provider needs of the key */
 };
 
 extern const RootKeyProvider root_key_file_provider;
@@ -62,9 +63,9 @@ extern const RootKeyProvider root_key_command_provider;
 extern const RootKeyProvider root_key_pkcs11_provider;
 
 /*
- * For providers whose keys are in this process's memory: load takes the text
- * of the key (64 hexadecimal digits, a line end allowed) and wipes it; source
- * names its origin in messages.
+ * For providers whose keys are in this process's memory.  Loading takes the key as
+ * text, 64 hexadecimal digits and perhaps a line end, and wipes the text; source is how
+ * messages call the place that it comes from.
  */
 extern bool software_root_key_load(RootKey *key, char *text, size_t text_len,
 								   const char *source, DeferredError *error);

@@ -1,10 +1,8 @@
 /*
  * root_key_software.c
- *	  Root keys in this process's memory: what the providers that read a key
- *	  from somewhere have in common.
+ *	  Root keys in this process's memory, for providers that read them as text.
  *
- * Invariant: the key is in secure memory only; the text it came in is wiped,
- * after an error too.
+ * Invariant: the key is in secure memory only; its text is wiped, after an error, too.
  */
 #include "postgres.h"
 
@@ -35,8 +33,10 @@ load_text(RootKey *key, const char *text, size_t text_len, const char *source,
 		return deferred_error_set(error, ERRCODE_ROOT_KEY_MALFORMED,
 								  psprintf("%s does not hold a root key", source),
 								  line_len == 2 * AEAD_KEY_SIZE ?
-								  pstrdup("A root key is one line of 64 hexadecimal digits; there are others among them.") :
-								  psprintf("A root key is one line of 64 hexadecimal digits; there are %zu characters.", line_len),
+								  pstrdup("A root key is one line of 64 hexadecimal digits; there are other characters among them.") :
+								  psprintf(ngettext("A root key is one line of 64 hexadecimal digits; there is %zu character.",
+													"A root key is one line of 64 hexadecimal digits; there are %zu characters.",
+													line_len), line_len),
 								  pstrdup("A new root key is made by: openssl rand -hex 32"));
 	}
 	status = key_check_value(bytes, AEAD_KEY_SIZE, key->id);

@@ -1,4 +1,4 @@
--- Keeps the KEKs from being dropped along with the extension: see src/catalog/drop_guard.c.
+-- Protects the KEKs from being dropped together with the extension: see src/catalog/drop_guard.c.
 
 CREATE OR REPLACE FUNCTION key_vault_internal.guard_drop()
 RETURNS event_trigger AS 'MODULE_PATHNAME', 'key_vault_guard_drop'
@@ -7,10 +7,10 @@ COMMENT ON FUNCTION key_vault_internal.guard_drop() IS
 'event trigger: loads the library, which refuses to drop KEKs that are not destroyed';
 REVOKE EXECUTE ON FUNCTION key_vault_internal.guard_drop() FROM PUBLIC;
 
--- The commands that can take the table of KEKs along.
+-- The commands that can drop the table of KEKs.
 CREATE EVENT TRIGGER key_vault_guard_drop ON ddl_command_start
     WHEN TAG IN ('DROP EXTENSION', 'DROP SCHEMA', 'DROP OWNED', 'DROP LANGUAGE', 'DROP TABLE')
     EXECUTE FUNCTION key_vault_internal.guard_drop();
 ALTER EVENT TRIGGER key_vault_guard_drop ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER key_vault_guard_drop IS
-'keeps the KEKs from being dropped along with the extension, unless key_vault.allow_drop is on';
+'protects the KEKs from being dropped together with the extension, unless key_vault.allow_drop is on';

@@ -1,10 +1,9 @@
--- The schema of what nobody calls by hand: the functions behind types, operators, indexes,
--- triggers and aggregates.
+-- The schema for functions that users do not call: those of types, operators, indexes, triggers
+-- and aggregates.
 --
--- PUBLIC may look names up in it, since kek_destroy(), which runs with the rights of its
--- caller, calls a function in it.
+-- PUBLIC has USAGE, since kek_destroy() calls functions in it with the rights of its caller.
 
 CREATE SCHEMA key_vault_internal;
 COMMENT ON SCHEMA key_vault_internal IS
-'functions that the extension key_vault needs itself: not to be called, and free to change in any version';
+'functions and types that the extension key_vault needs itself: do not use them, since any version may change them';
 GRANT USAGE ON SCHEMA key_vault_internal TO PUBLIC;

@@ -1,7 +1,7 @@
 -- Destroying KEKs, at once or after a waiting time.
 --
--- kek_destroy() without force goes by the protocol in src/admin/destroy_wait.c: it waits for
--- whoever may hold a key that is not committed, locks the tables with keys, and counts.
+-- kek_destroy() without force goes through the steps in src/admin/destroy_wait.c: it waits for
+-- transactions that may have a key that is not committed, locks the tables with keys, and counts them.
 
 CREATE OR REPLACE FUNCTION key_vault_internal.kek_erase(label text, version integer)
 RETURNS void AS 'MODULE_PATHNAME', 'key_vault_kek_erase'
@@ -13,25 +13,69 @@ CREATE OR REPLACE FUNCTION key_vault_internal.kek_require_admin(label text)
 RETURNS void AS 'MODULE_PATHNAME', 'key_vault_kek_require_admin'
 LANGUAGE C STRICT;
 COMMENT ON FUNCTION key_vault_internal.kek_require_admin(text) IS
-'raises an error for a role that does not hold the privilege admin on the label';
+'raises an error if the current role does not have the privilege admin on the label';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.kek_wait_for_others(label text, version integer)
 RETURNS void AS 'MODULE_PATHNAME', 'key_vault_kek_wait_for_others'
 LANGUAGE C STRICT;
 COMMENT ON FUNCTION key_vault_internal.kek_wait_for_others(text, integer) IS
-'waits for the transactions of this database that are open, the prepared ones too: they may hold keys that are not committed. Takes no lock on a table; takes the privilege admin';
+'waits for all open transactions of this database, also for prepared ones, since they may have keys that are not committed. Takes no lock on a table. Takes the privilege admin';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.kek_hold_keys_still(label text, version integer)
 RETURNS void AS 'MODULE_PATHNAME', 'key_vault_kek_hold_keys_still'
 LANGUAGE C STRICT;
 COMMENT ON FUNCTION key_vault_internal.kek_hold_keys_still(text, integer) IS
-'kek_wait_for_others, unless this transaction has done it, and then locks out the writers of all tables with wrapped_key columns until the transaction ends. Takes the privilege admin';
+'calls kek_wait_for_others, unless this transaction has done so; then locks all tables with wrapped_key columns until the transaction ends, so that nobody writes to them. Takes the privilege admin';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.kek_erase_unused(label text, version integer)
 RETURNS void AS 'MODULE_PATHNAME', 'key_vault_kek_erase_unused'
 LANGUAGE C STRICT;
 COMMENT ON FUNCTION key_vault_internal.kek_erase_unused(text, integer) IS
-'kek_erase after kek_hold_keys_still; refuses if the KEK was changed since. Takes the privilege admin';
+'erases the material of a KEK after kek_hold_keys_still; raises an error if the KEK was changed since. Takes the privilege admin';
+
+-- Keys of other servers cannot be counted: those to which this database sends rows, and those from
+-- which rows are on their way to it.
+CREATE OR REPLACE FUNCTION key_vault_internal.kek_refuse_while_replicated()
+RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    names text;
+BEGIN
+    SELECT string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname) INTO names
+      FROM pg_publication_tables p WHERE p.schemaname = 'key_vault' AND p.tablename = 'kek';
+    IF names IS NOT NULL THEN
+        RAISE EXCEPTION 'KEKs of this database are published to other servers'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = format('Table key_vault.kek is in publication %s. Keys of the subscribers that hang on the KEK cannot be seen from here.', names),
+                  HINT = 'Rewrap on the subscribers and see key_vault.kek_usage() there, then destroy the KEK with force => true.';
+    END IF;
+    SELECT string_agg(format('%s (%s)', quote_ident(s.slot_name), s.plugin), ', ' ORDER BY s.slot_name) INTO names
+      FROM pg_replication_slots s WHERE s.slot_type = 'logical' AND s.database = current_database();
+    IF names IS NOT NULL THEN
+        RAISE EXCEPTION 'rows of this database go to other servers'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = format('It has logical replication slot %s. Keys in what was sent, or is still to be sent, cannot be seen from here.', names),
+                  HINT = 'See key_vault.kek_usage() on the servers that the slot feeds, then destroy the KEK with force => true. Drop a slot that nobody uses: SELECT pg_drop_replication_slot(name).';
+    END IF;
+    -- A subscription to a partitioned table fills its partitions.
+    SELECT string_agg(DISTINCT quote_ident(s.subname), ', ' ORDER BY quote_ident(s.subname)) INTO names
+      FROM pg_subscription s
+      JOIN pg_subscription_rel r ON r.srsubid = s.oid
+     CROSS JOIN LATERAL (SELECT r.srrelid::regclass UNION SELECT t.relid FROM pg_partition_tree(r.srrelid) t) l (relation)
+     WHERE s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+       AND (l.relation = 'key_vault.kek'::regclass
+            OR l.relation IN (SELECT w.relation FROM key_vault.wrapped_key_columns w
+                              UNION ALL SELECT e.relation FROM key_vault.key_envelope_columns e));
+    IF names IS NOT NULL THEN
+        RAISE EXCEPTION 'keys of this database come from other servers'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = format('Subscription %s fills table key_vault.kek, or a table with keys. What it has not applied yet cannot be seen from here.', names),
+                  HINT = 'Destroy the KEK on the server that the KEKs come from. Or see that no key there hangs on it, wait until the subscription has applied all, look at key_vault.kek_usage(), and destroy the KEK with force => true.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION key_vault_internal.kek_refuse_while_replicated() IS
+'an error while table kek is published, this database has a logical replication slot, or a subscription fills table kek or a table with keys';
 
 CREATE OR REPLACE FUNCTION key_vault.kek_destroy(label text, version integer, force boolean DEFAULT false)
 RETURNS void
@@ -41,7 +85,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     destroyed_kek uuid;
     found_keys record;
-    publications text;
+    found_envelopes record;
 BEGIN
     IF label IS NULL OR version IS NULL OR force IS NULL THEN
         RAISE EXCEPTION 'arguments of kek_destroy must not be NULL'
@@ -52,22 +96,15 @@ BEGIN
         PERFORM key_vault_internal.kek_erase(label, version);
         RETURN;
     END IF;
-    -- An older snapshot would not show keys written since.
+    -- With an older snapshot the count would not see keys that were written since.
     IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
         RAISE EXCEPTION 'kek_destroy must run in a READ COMMITTED transaction'
             USING ERRCODE = 'active_sql_transaction';
     END IF;
-    SELECT string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname) INTO publications
-      FROM pg_publication_tables p WHERE p.schemaname = 'key_vault' AND p.tablename = 'kek';
-    IF publications IS NOT NULL THEN
-        RAISE EXCEPTION 'KEKs of this database are published to other servers'
-            USING ERRCODE = 'object_not_in_prerequisite_state',
-                  DETAIL = format('Table key_vault.kek is in publication %s. Keys of the subscribers that hang on the KEK cannot be seen from here.', publications),
-                  HINT = 'Rewrap on the subscribers and see key_vault.kek_usage() there, then destroy the KEK with force => true.';
-    END IF;
+    PERFORM key_vault_internal.kek_refuse_while_replicated();
     PERFORM key_vault_internal.kek_hold_keys_still(label, version);
     SELECT k.kek_id INTO destroyed_kek FROM key_vault.keks k WHERE k.label = label AND k.version = version;
-    -- An error in a table is the end: what cannot be counted may need the KEK.
+    -- If a table cannot be read that is an error: it may have keys that need the KEK.
     SELECT sum(c.keys) AS keys,
            string_agg(format('%s in column "%s" of %s', c.keys, w."column", w.relation), ', '
                       ORDER BY w.relation::text, w."column") AS places
@@ -76,32 +113,55 @@ BEGIN
            LATERAL key_vault_internal.count_keys(w.relation, w."column") c
      WHERE c.kek_id = destroyed_kek;
     IF found_keys.keys > 0 THEN
-        RAISE EXCEPTION 'KEK label "%" version % still wraps % keys', label, version, found_keys.keys
+        RAISE EXCEPTION 'KEK label "%" version % still wraps % %', label, version, found_keys.keys,
+            CASE found_keys.keys WHEN 1 THEN 'key' ELSE 'keys' END
             USING ERRCODE = 'KV008',
-                  DETAIL = format('There are %s.', found_keys.places),
+                  DETAIL = format('There %s %s.', CASE found_keys.keys WHEN 1 THEN 'is' ELSE 'are' END, found_keys.places),
                   HINT = format('Rewrap them first: CALL key_vault.rewrap_all(%L). With force => true they are lost.', label);
     END IF;
+    -- Which version opens an envelope is not known before it is opened.
+    SELECT sum(c.envelopes) AS envelopes,
+           string_agg(format('%s in column "%s" of %s', c.envelopes, e."column", e.relation), ', '
+                      ORDER BY e.relation::text, e."column") AS places
+      INTO found_envelopes
+      FROM key_vault.key_envelope_columns e,
+           LATERAL key_vault_internal.count_envelopes(e.relation, e."column") c
+     WHERE c.kek_label = label;
+    IF found_envelopes.envelopes > 0 THEN
+        RAISE EXCEPTION '% % of KEK label "%" % not opened yet', found_envelopes.envelopes,
+            CASE found_envelopes.envelopes WHEN 1 THEN 'key envelope' ELSE 'key envelopes' END, label,
+            CASE found_envelopes.envelopes WHEN 1 THEN 'is' ELSE 'are' END
+            USING ERRCODE = 'KV008',
+                  DETAIL = format('By column: %s. Version %s may be the one that opens them.', found_envelopes.places, version),
+                  HINT = 'Open them first: SELECT * FROM replay_rejected() of the storage opens the envelopes of sessions, and tries rejected messages again; delete those that are no longer wanted. With force => true their keys are lost.';
+    END IF;
     PERFORM key_vault_internal.kek_erase_unused(label, version);
-    RAISE NOTICE 'KEK label "%" version % is destroyed; columns of type wrapped_key of this database alone were looked at', label, version
-        USING DETAIL = 'Keys that are kept as bytea, text or JSON, in other databases or in backups are out of reach.';
+    RAISE NOTICE 'KEK label "%" version % is destroyed; only columns of type wrapped_key of this database were searched', label, version
+        USING DETAIL = 'Keys that are kept as bytea, text or JSON, in other databases or in backups were not found by this search.';
 END
 $$;
 COMMENT ON FUNCTION key_vault.kek_destroy(text, integer, boolean) IS
-'erases the material of a KEK for ever: in the table, and in every session at its next look-up of a key. Without force the KEK must not be active; the function waits for all transactions of this database that are open (as CREATE INDEX CONCURRENTLY does, with lock_timeout as its limit), then locks out writers of all tables with wrapped_key columns until the transaction ends, and counts their keys. It refuses while such a column of this database holds a key that needs the KEK, while one cannot be read, and while table kek is published to other servers. Keys kept as bytea, text or JSON, in other databases, in backups or in a client''s memory it cannot see. The sealed material stays in WAL, in old backups, and in the dead row until VACUUM. Takes the privilege admin';
+'erases the material of a KEK for ever: in the table, and in every session at its next look-up of a key. Without force the KEK must not be active; the function waits for all open transactions of this database (as CREATE INDEX CONCURRENTLY does, for at most lock_timeout), then locks all tables with wrapped_key columns until the transaction ends, so that nobody writes to them, and counts their keys. It raises an error if such a column of this database has a key that the KEK wraps, if one cannot be read, if a storage has key envelopes of the label that are not opened yet, if the table kek is published to other servers, if this database has a logical replication slot, or if a subscription fills the table kek or a table with keys. It does not find keys that are kept as bytea, text or JSON, in other databases, in backups or in a client''s memory. The sealed material stays in WAL, in old backups, and in the dead row until VACUUM. Takes the privilege admin';
 
 CREATE OR REPLACE FUNCTION key_vault.kek_schedule_destroy(label text, version integer, after interval)
 RETURNS timestamptz AS 'MODULE_PATHNAME', 'key_vault_kek_schedule_destroy'
 LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_schedule_destroy(text, integer, interval) IS
-'has a KEK destroyed by the first kek_destroy_due() after a waiting time, which may be changed by calling it again; until then it works as before; returns when. Takes the privilege admin';
+'schedules the destruction of a KEK: the first kek_destroy_due() after a waiting time destroys it. Until then the KEK works as before, and another call changes the time. Returns the time. Takes the privilege admin';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.kek_put_off(label text, version integer)
+RETURNS boolean AS 'MODULE_PATHNAME', 'key_vault_kek_put_off'
+LANGUAGE C STRICT;
+COMMENT ON FUNCTION key_vault_internal.kek_put_off(text, integer) IS
+'puts off by a day, once, a destruction that is overdue by more than a day; false where there is none. Takes the privilege admin';
 
 CREATE OR REPLACE FUNCTION key_vault.kek_cancel_destroy(label text, version integer)
 RETURNS boolean AS 'MODULE_PATHNAME', 'key_vault_kek_cancel_destroy'
 LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_cancel_destroy(text, integer) IS
-'takes back kek_schedule_destroy; false if nothing was scheduled. Takes the privilege admin';
+'cancels what kek_schedule_destroy has scheduled; returns false if that was nothing. Takes the privilege admin';
 
--- It runs unattended: a limit keeps runs from piling up.
+-- Nobody watches it when it runs: lock_timeout prevents that many runs wait at the same time.
 CREATE OR REPLACE FUNCTION key_vault.kek_destroy_due()
 RETURNS integer
 LANGUAGE plpgsql
@@ -113,7 +173,7 @@ DECLARE
     detail text;
     destroyed integer := 0;
 BEGIN
-    -- All are waited for before the first locks tables.
+    -- Waits for all of them before the first one locks tables.
     FOR due IN SELECT k.label, k.version FROM key_vault.keks k
                 WHERE k.destroy_at <= clock_timestamp() AND k.state NOT IN ('active', 'destroyed')
                   AND key_vault.has_kek_privilege(k.label, 'admin')
@@ -129,6 +189,12 @@ BEGIN
                   AND key_vault.has_kek_privilege(k.label, 'admin')
     LOOP
         BEGIN
+            IF key_vault_internal.kek_put_off(due.label, due.version) THEN
+                RAISE WARNING 'KEK label "%" version % is overdue by more than a day, and is put off by one day', due.label, due.version
+                    USING DETAIL = 'The clock of the server may have jumped, or nobody called kek_destroy_due() for so long.',
+                          HINT = 'If it is not to be destroyed, call key_vault.kek_cancel_destroy() now.';
+                CONTINUE;
+            END IF;
             PERFORM key_vault.kek_destroy(due.label, due.version);
             destroyed := destroyed + 1;
         EXCEPTION WHEN OTHERS THEN
@@ -142,4 +208,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION key_vault.kek_destroy_due() IS
-'destroys the KEKs whose waiting time is over, of labels that the current role administers, as kek_destroy does without force; returns how many. What is refused is a warning and stays scheduled; others'' transactions and locks are waited for 10 seconds for each KEK. For pg_cron, or whoever calls it';
+'destroys the KEKs whose waiting time is over, of labels on which the current role has the privilege admin, as kek_destroy does without force; returns how many. If one cannot be destroyed there is a warning, and it stays scheduled. For each KEK it waits 10 seconds at most for other transactions and locks. A destruction that is overdue by more than a day is put off by one day, once, with a warning: the clock may have jumped. To be called regularly, for example by pg_cron';

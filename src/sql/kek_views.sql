@@ -1,4 +1,4 @@
--- KEKs and the privileges on their labels: the views.
+-- The views of KEKs and of the privileges on their labels.
 
 CREATE OR REPLACE VIEW key_vault.keks AS
 SELECT label, version, state, key_bits, provider, kcv, root_key_id, created_at,
@@ -8,7 +8,7 @@ SELECT label, version, state, key_bits, provider, kcv, root_key_id, created_at,
  ORDER BY label, version;
 GRANT SELECT ON key_vault.keks TO PUBLIC;
 COMMENT ON VIEW key_vault.keks IS
-'the KEKs, without their sealed material; destroy_at: when kek_destroy_due() is to destroy it';
+'the KEKs, without their sealed material; destroy_at: when kek_destroy_due() is to destroy the KEK';
 COMMENT ON COLUMN key_vault.keks.label IS 'KEK label';
 COMMENT ON COLUMN key_vault.keks.version IS 'version of the label, from 1 on';
 COMMENT ON COLUMN key_vault.keks.state IS 'active (wraps and unwraps; one per label), deactivated and compromised (unwrap only), suspended (neither), destroyed (material erased)';
@@ -16,19 +16,19 @@ COMMENT ON COLUMN key_vault.keks.key_bits IS 'length of the KEK: 128, 192 or 256
 COMMENT ON COLUMN key_vault.keks.provider IS 'local, or the PKCS#11 URI of the token that the KEK is in';
 COMMENT ON COLUMN key_vault.keks.kcv IS 'key check value: first 5 bytes of AES-CMAC(KEK, "key_vault key check value")';
 COMMENT ON COLUMN key_vault.keks.root_key_id IS 'key check value (5 bytes) of the root key that seals the KEK; NULL for KEKs that are in a token or destroyed';
-COMMENT ON COLUMN key_vault.keks.created_at IS 'when the version was made or imported';
+COMMENT ON COLUMN key_vault.keks.created_at IS 'when the version was created or imported';
 COMMENT ON COLUMN key_vault.keks.state_changed_at IS 'when the state last changed';
-COMMENT ON COLUMN key_vault.keks.kek_id IS 'random, never used again; wrapped keys name it';
-COMMENT ON COLUMN key_vault.keks.destroy_at IS 'from when on kek_destroy_due() destroys it; NULL where nothing is scheduled';
+COMMENT ON COLUMN key_vault.keks.kek_id IS 'random, and never used again; each wrapped key has the one of its KEK';
+COMMENT ON COLUMN key_vault.keks.destroy_at IS 'from this time on, kek_destroy_due() destroys the KEK; NULL if nothing is scheduled';
 
 CREATE OR REPLACE VIEW key_vault.kek_privileges AS
-SELECT label, role, string_agg(privilege, ', ' ORDER BY privilege) AS privileges
-  FROM key_vault.kek_privilege
- WHERE EXISTS (SELECT FROM pg_roles r WHERE r.oid = role)
- GROUP BY label, role
- ORDER BY label, role::text;
+SELECT p.label, p.role::regrole AS role, string_agg(p.privilege, ', ' ORDER BY p.privilege) AS privileges
+  FROM key_vault.kek_privilege p
+ WHERE EXISTS (SELECT FROM pg_roles r WHERE r.oid = p.role)
+ GROUP BY p.label, p.role
+ ORDER BY p.label, p.role::text;
 GRANT SELECT ON key_vault.kek_privileges TO PUBLIC;
-COMMENT ON VIEW key_vault.kek_privileges IS 'who may do what with the KEKs of which label; a dropped role no longer';
+COMMENT ON VIEW key_vault.kek_privileges IS 'who may do what with the KEKs of which label, without roles that were dropped';
 COMMENT ON COLUMN key_vault.kek_privileges.label IS 'KEK label';
-COMMENT ON COLUMN key_vault.kek_privileges.role IS 'role that holds the privileges, and with it the members that inherit from it';
+COMMENT ON COLUMN key_vault.kek_privileges.role IS 'role that has the privileges; roles that inherit from it have them, too';
 COMMENT ON COLUMN key_vault.kek_privileges.privileges IS 'which of wrap, unwrap, decrypt, derive, rewrap and admin, with commas between them';

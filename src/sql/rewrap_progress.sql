@@ -1,4 +1,4 @@
--- How far rewrap_all() has come: a table, and the view that shows it.
+-- The progress of rewrap_all(): a table, and the view that shows it.
 
 -- src/admin/rewrap_progress.c writes it.
 CREATE TABLE key_vault.rewrap_state (
@@ -20,15 +20,15 @@ CREATE TABLE key_vault.rewrap_state (
     CONSTRAINT rewrap_state_pkey PRIMARY KEY (label, relation)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE key_vault.rewrap_state IS
-'how far rewrap_all() has come in which table; shown by the view rewrap_progress';
+'the progress of rewrap_all() in each table; the view rewrap_progress shows it';
 COMMENT ON COLUMN key_vault.rewrap_state.label IS 'KEK label';
 COMMENT ON COLUMN key_vault.rewrap_state.relation IS 'oid of the table';
-COMMENT ON COLUMN key_vault.rewrap_state.lock_id IS 'second half of the advisory lock that a run holds, with the oid of the table as the first';
-COMMENT ON COLUMN key_vault.rewrap_state.kek_id IS 'the KEK that keys are rewrapped to';
+COMMENT ON COLUMN key_vault.rewrap_state.lock_id IS 'objid of the advisory lock that a run has, whose classid is the oid of the table';
+COMMENT ON COLUMN key_vault.rewrap_state.kek_id IS 'kek_id of the KEK that wraps the keys anew';
 COMMENT ON COLUMN key_vault.rewrap_state.pass IS 'which pass through the table this is, from 1 on';
-COMMENT ON COLUMN key_vault.rewrap_state.next_row IS 'where the pass goes on, as a ctid';
-COMMENT ON COLUMN key_vault.rewrap_state.first_block IS 'block that this run began in';
-COMMENT ON COLUMN key_vault.rewrap_state.end_block IS 'block that the pass ends before';
+COMMENT ON COLUMN key_vault.rewrap_state.next_row IS 'ctid at which the pass goes on';
+COMMENT ON COLUMN key_vault.rewrap_state.first_block IS 'block in which this run began';
+COMMENT ON COLUMN key_vault.rewrap_state.end_block IS 'block before which the pass ends';
 COMMENT ON COLUMN key_vault.rewrap_state.rows IS 'rows rewrapped by the run';
 COMMENT ON COLUMN key_vault.rewrap_state.keys IS 'keys rewrapped by the run';
 COMMENT ON COLUMN key_vault.rewrap_state.rows_failed IS 'rows that could not be rewrapped in this pass';
@@ -36,6 +36,12 @@ COMMENT ON COLUMN key_vault.rewrap_state.rows_left IS 'rows left at the end; NUL
 COMMENT ON COLUMN key_vault.rewrap_state.started_at IS 'when the run began';
 COMMENT ON COLUMN key_vault.rewrap_state.updated_at IS 'time of the last commit';
 COMMENT ON COLUMN key_vault.rewrap_state.finished_at IS 'when the run ended; NULL before';
+-- A row of another server names its table by oid, which is the oid of another table here, or of none.
+CREATE TRIGGER replicated BEFORE INSERT OR UPDATE OR DELETE ON key_vault.rewrap_state
+    FOR EACH ROW EXECUTE FUNCTION key_vault_internal.ignore_replicated();
+ALTER TABLE key_vault.rewrap_state ENABLE REPLICA TRIGGER replicated;
+CREATE TRIGGER guard_truncate BEFORE TRUNCATE ON key_vault.rewrap_state
+    FOR EACH STATEMENT EXECUTE FUNCTION key_vault_internal.guard_truncate();
 CREATE TRIGGER guard_owner BEFORE INSERT OR UPDATE OR DELETE ON key_vault.rewrap_state
     FOR EACH STATEMENT EXECUTE FUNCTION key_vault_internal.guard_owner();
 
@@ -61,18 +67,18 @@ SELECT s.label AS kek_label, s.relation::regclass AS relation,
         AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
 GRANT SELECT ON key_vault.rewrap_progress TO PUBLIC;
 COMMENT ON VIEW key_vault.rewrap_progress IS
-'the last run of rewrap_all() by label and table, as of its last commit: state (running, stopped, done, or rows left), process, pass, percent of the pass, rows and keys rewrapped by this run, rows that could not be, rows left as counted at the end, keys a second, time left of the pass';
+'the last run of rewrap_all() for each label and table, as of its last commit: state (running, stopped, done, or rows left), process, pass, percent of the pass, rows and keys rewrapped by this run, rows that could not be rewrapped, rows left as counted at the end, keys per second, and time left of the pass';
 COMMENT ON COLUMN key_vault.rewrap_progress.kek_label IS 'KEK label';
 COMMENT ON COLUMN key_vault.rewrap_progress.relation IS 'the table';
 COMMENT ON COLUMN key_vault.rewrap_progress.state IS 'running, stopped, done, or rows left';
-COMMENT ON COLUMN key_vault.rewrap_progress.pid IS 'process id of the session that is running it; NULL if none is';
+COMMENT ON COLUMN key_vault.rewrap_progress.pid IS 'process id of the session that runs it; NULL if none does';
 COMMENT ON COLUMN key_vault.rewrap_progress.pass IS 'which pass through the table this is, from 1 on';
 COMMENT ON COLUMN key_vault.rewrap_progress.percent IS 'how much of the pass is done';
 COMMENT ON COLUMN key_vault.rewrap_progress.rows IS 'rows rewrapped by the run';
 COMMENT ON COLUMN key_vault.rewrap_progress.keys IS 'keys rewrapped by the run';
 COMMENT ON COLUMN key_vault.rewrap_progress.rows_failed IS 'rows that could not be rewrapped';
 COMMENT ON COLUMN key_vault.rewrap_progress.rows_left IS 'rows left at the end; NULL until they are counted';
-COMMENT ON COLUMN key_vault.rewrap_progress.keys_per_second IS 'keys a second, on the average of the run';
+COMMENT ON COLUMN key_vault.rewrap_progress.keys_per_second IS 'keys per second, on average over the run';
 COMMENT ON COLUMN key_vault.rewrap_progress.time_left IS 'estimate for the rest of the pass; NULL while nothing is running';
 COMMENT ON COLUMN key_vault.rewrap_progress.started_at IS 'when the run began';
 COMMENT ON COLUMN key_vault.rewrap_progress.updated_at IS 'time of the last commit';

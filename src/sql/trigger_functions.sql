@@ -1,12 +1,19 @@
--- Functions of the triggers on the extension's tables.  They ask for no privilege, and do nothing that
--- would need one; others than the owner have no use for them in triggers of their own.
+-- Functions of the triggers on the extension's tables.  They check no privilege, since they do nothing
+-- that needs one.  PUBLIC has no EXECUTE, since nobody else needs them in triggers.
 
 CREATE OR REPLACE FUNCTION key_vault_internal.invalidate()
 RETURNS trigger AS 'MODULE_PATHNAME', 'key_vault_invalidate'
 LANGUAGE C;
 COMMENT ON FUNCTION key_vault_internal.invalidate() IS
-'trigger: makes every session look again at the KEKs or privileges it remembers, once the change is committed';
+'trigger: makes every session read the KEKs or privileges that it remembers again, once the change is committed';
 REVOKE EXECUTE ON FUNCTION key_vault_internal.invalidate() FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION key_vault_internal.ignore_replicated()
+RETURNS trigger AS 'MODULE_PATHNAME', 'key_vault_ignore_replicated'
+LANGUAGE C;
+COMMENT ON FUNCTION key_vault_internal.ignore_replicated() IS
+'trigger: passes over a row that comes from another server, with a warning';
+REVOKE EXECUTE ON FUNCTION key_vault_internal.ignore_replicated() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION key_vault_internal.guard_kek()
 RETURNS trigger LANGUAGE plpgsql
@@ -46,8 +53,21 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION key_vault_internal.guard_kek() IS
-'trigger: keeps the identity and the material of KEKs from being changed by mistake';
+'trigger: protects the identity and the material of KEKs from being changed by mistake';
 REVOKE EXECUTE ON FUNCTION key_vault_internal.guard_kek() FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION key_vault_internal.guard_truncate()
+RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'table key_vault.% cannot be truncated', TG_TABLE_NAME
+        USING ERRCODE = 'object_not_in_prerequisite_state',
+              HINT = 'Use the functions of the extension: key_vault.kek_revoke() for privileges, key_vault.kek_cancel_destroy() for what is scheduled.';
+END
+$$;
+COMMENT ON FUNCTION key_vault_internal.guard_truncate() IS
+'trigger: refuses TRUNCATE, which a publication would carry to tables of other servers';
+REVOKE EXECUTE ON FUNCTION key_vault_internal.guard_truncate() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION key_vault_internal.guard_audit_log()
 RETURNS trigger LANGUAGE plpgsql
@@ -59,11 +79,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION key_vault_internal.guard_audit_log() IS
-'trigger: refuses whatever would change or remove rows of the audit log';
+'trigger: refuses every command that would change or remove rows of the audit log';
 REVOKE EXECUTE ON FUNCTION key_vault_internal.guard_audit_log() FROM PUBLIC;
 
--- Members of pg_write_all_data could grant themselves what they like otherwise.
--- The functions write as the owner.
+-- Without this, members of pg_write_all_data could grant themselves any privilege.  The extension's
+-- functions write as the owner.
 CREATE OR REPLACE FUNCTION key_vault_internal.guard_owner()
 RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
@@ -72,11 +92,11 @@ BEGIN
         RAISE EXCEPTION 'permission denied for table %', TG_TABLE_NAME
             USING ERRCODE = 'insufficient_privilege',
                   DETAIL = format('Only its owner writes to table key_vault.%I.', TG_TABLE_NAME),
-                  HINT = 'The functions of the extension do, for roles that kek_grant() names.';
+                  HINT = 'Use the functions of the extension, as a role to which kek_grant() has granted the privilege.';
     END IF;
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION key_vault_internal.guard_owner() IS
-'trigger: refuses writers who have privileges on all tables, but not those of this table''s owner';
+'trigger: refuses roles that may write to all tables but do not have the privileges of this table''s owner';
 REVOKE EXECUTE ON FUNCTION key_vault_internal.guard_owner() FROM PUBLIC;

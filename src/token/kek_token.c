@@ -2,17 +2,17 @@
  * kek_token.c
  *	  KEKs that live in tokens.
  *
- * A KEK's provider is a PKCS#11 URI that says in which token it is, and nothing
- * else: how to get to the token, its module and PIN, is the server's own matter, and is
- * in the setting key_vault.tokens.  Else whoever may make a KEK, or write to
- * the publisher, could have the server load any library.  The key in the token
- * has the kek_id as its id.
+ * The provider of such a KEK is a PKCS#11 URI that says in which token it is, and
+ * nothing else.  How to reach the token (its module and PIN) is in the setting
+ * key_vault.tokens.  Otherwise somebody who may create a KEK, or write to a
+ * publisher's table, could make the server load any library.  The id of the key in
+ * the token is the kek_id.
  *
- * Tokens know no transactions.  Invariants:
- * - A key is destroyed in the token only after the transaction that destroys
- *   the KEK has committed.
- * - A key that was made for a transaction that does not commit is destroyed
- *   again; if that fails, or the server does, it stays in the token and is of no use.
+ * Tokens have no transactions.  Invariants:
+ * - A key in the token is destroyed only after the transaction that destroys the KEK
+ *   has committed.
+ * - A key that was made in a transaction that does not commit is destroyed again.  If
+ *   that fails, or the server crashes, the key stays in the token, and nothing uses it.
  */
 #include "postgres.h"
 
@@ -28,17 +28,17 @@
 char	   *kek_token_setting = NULL;
 uint64		kek_token_generation = 1;
 
-/* A key that is to be destroyed when the transaction ends in one way. */
+/* A key that is to be destroyed when the transaction commits, or when it aborts. */
 typedef struct PendingKey
 {
 	struct PendingKey *next;
 	TokenKey	key;
-	bool		at_commit;		/* or at abort */
-	int			nest_level;
-	char		kek[FLEXIBLE_ARRAY_MEMBER]; /* for messages */
+	bool		at_commit;		/* false: at abort */
+	int			nest_level;		/* of the subtransaction it belongs to */
+	char		kek[FLEXIBLE_ARRAY_MEMBER]; /* how messages call the KEK */
 } PendingKey;
 
-/* In TopTransactionContext; the newest first. */
+/* In TopTransactionContext; the last one is at the start. */
 static PendingKey *pending_keys = NULL;
 
 void
@@ -59,15 +59,15 @@ parse(const char *text, const char *what, TokenUri *uri, DeferredError *error)
 	}
 	if (token_uri_parse(text + strlen(TOKEN_URI_SCHEME), uri, error))
 		return true;
-	error->detail = error->detail == NULL ? psprintf(_("It is %s."), what) :
-		psprintf(_("%s  It is %s."), error->detail, what);
+	deferred_error_add_detail(error, psprintf(_("It is %s."), what));
 	return false;
 }
 
+/* Whether an attribute is as the provider says, if it says anything of it. */
 static bool
-fits(const char *wanted, const char *had)
+is_as_wanted(const char *wanted, const char *actual)
 {
-	return wanted == NULL || (had != NULL && strcmp(wanted, had) == 0);
+	return wanted == NULL || (actual != NULL && strcmp(wanted, actual) == 0);
 }
 
 bool
@@ -88,7 +88,7 @@ kek_token_check_setting(char **newval, void **extra, GucSource source)
 	return true;
 }
 
-/* The token of a setting that a provider means; NULL when there is none. */
+/* The token in a list of URIs that has the wanted attributes; NULL if there is none. */
 static Token *
 find_in_setting(const TokenUri *wanted, const char *list)
 {
@@ -100,17 +100,19 @@ find_in_setting(const TokenUri *wanted, const char *list)
 	{
 		if (!parse(entry, _("an entry of key_vault.tokens"), &uri, &error))
 			deferred_error_raise(&error, NULL);
-		if (fits(wanted->token, uri.token) && fits(wanted->serial, uri.serial) &&
-			fits(wanted->manufacturer, uri.manufacturer) && fits(wanted->model, uri.model))
+		if (is_as_wanted(wanted->token, uri.token) &&
+			is_as_wanted(wanted->serial, uri.serial) &&
+			is_as_wanted(wanted->manufacturer, uri.manufacturer) &&
+			is_as_wanted(wanted->model, uri.model))
 			return token_get(&uri);
 	}
 	return NULL;
 }
 
 /*
- * The token that a provider means; an error when the setting has none.  A KEK may
- * have been made, after a reload that this session takes only when its statement
- * has ended, in a token that the reload brought.
+ * The token that a provider names; an error if the setting has none.  The token may be
+ * one that came into the setting by a reload, which this session takes only when its
+ * statement has ended; so a setting that was reloaded is searched, too.
  */
 static Token *
 find_token(const char *provider)
@@ -128,7 +130,7 @@ find_token(const char *provider)
 		ereport(ERROR,
 				(errcode(ERRCODE_TOKEN_URI),
 				 errmsg("provider of a KEK must name a token, and nothing else"),
-				 errdetail("It has token or serial, and may have manufacturer and model.  The key is made in the token; module and PIN are in the setting key_vault.tokens.")));
+				 errdetail("It must have token or serial, and may have manufacturer and model.  The key is made in the token; module and PIN are in the setting key_vault.tokens.")));
 
 	token = find_in_setting(&wanted, list);
 	if (token == NULL)
@@ -173,10 +175,7 @@ kek_token_report(const DeferredError *error, const KekRow *row)
 								  row->label, row->version));
 }
 
-/*
- * Without the transaction that made or destroyed the KEK there is only a key
- * left over in the token: a warning, since it is too late for an error.
- */
+/* A failure is a warning: when a transaction has ended it is too late for an error. */
 static void
 destroy_pending(PendingKey *pending)
 {
@@ -245,7 +244,7 @@ end_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId p
 	}
 }
 
-/* Made ready before what it is to undo is done. */
+/* Made before the key is made or destroyed, so that no error can come after that. */
 static PendingKey *
 make_pending(const KekRow *row, bool at_commit)
 {
@@ -260,7 +259,7 @@ make_pending(const KekRow *row, bool at_commit)
 		RegisterSubXactCallback(end_subtransaction, NULL);
 		registered = true;
 	}
-	strcpy(pending->kek, kek);
+	memcpy(pending->kek, kek, strlen(kek) + 1);
 	pending->at_commit = at_commit;
 	pending->nest_level = GetCurrentTransactionNestLevel();
 	return pending;
@@ -298,7 +297,7 @@ kek_token_destroy(const KekRow *row)
 	TokenKey	key;
 	DeferredError error;
 
-	/* A token that is lost for good must not keep its KEKs alive. */
+	/* If the token is lost for good, it must be possible to destroy its KEKs. */
 	kek_token_key(row, &key);
 	if (!token_key_find(&key, &error))
 	{

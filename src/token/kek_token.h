@@ -15,7 +15,7 @@
 /* The setting key_vault.tokens. */
 extern char *kek_token_setting;
 
-/* Counts its changes. */
+/* Counts the changes of that setting. */
 extern uint64 kek_token_generation;
 
 /* The setting's check hook. */
@@ -24,22 +24,22 @@ extern bool kek_token_check_setting(char **newval, void **extra, GucSource sourc
 /* The setting's assign hook. */
 extern void kek_token_assign(const char *newval, void *extra);
 
-/* Raises unless a KEK's provider names a token of the setting. */
+/* Raises an error unless a KEK's provider names a token of the setting. */
 extern void kek_token_check_provider(const char *provider);
 
-/* The key of a KEK's row; nothing is connected yet. */
+/* Sets key to the key of a KEK's row; does not connect to the token yet. */
 extern void kek_token_key(const KekRow *row, TokenKey *key);
 
-/* Why a token could not be used, as an error that names the KEK. */
+/* Raises an error about a token, with a detail that names the KEK. */
 extern void kek_token_report(const DeferredError *error, const KekRow *row);
 
 /*
- * Makes the KEK that the row describes, in its provider's token, and fills in its
- * kcv.  If the transaction does not commit, the key is destroyed again.
+ * Makes the row's KEK in the token of its provider, and sets the row's kcv.  If the
+ * transaction does not commit, the key is destroyed again.
  */
 extern void kek_token_generate(KekRow *row);
 
-/* Destroys the key of a KEK, once the transaction has committed. */
+/* Destroys the key of a KEK when the transaction has committed. */
 extern void kek_token_destroy(const KekRow *row);
 
 #endif							/* KEK_TOKEN_H */

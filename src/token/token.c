@@ -1,23 +1,23 @@
 /*
  * token.c
- *	  Tokens reached through PKCS#11: their modules, sessions and logins.
+ *	  Tokens that are reached through PKCS#11: their modules, sessions and logins.
  *
- * A backend loads a module and opens one session with each token that it uses, at
- * first use, and keeps both to its end.  A session that is lost is opened again at the
- * next use; with the last session of a module the module is initialized anew,
- * since many know the tokens of that moment only.
+ * At first use, a backend loads the module and opens a session with the token; it keeps
+ * both until it exits.  If a session is lost, the next use opens another.  When a module
+ * has no session left it is finalized, and initialized again at the next use, since many
+ * modules know only the tokens that were there when they were initialized.
  *
  * Invariants:
- * - No module is loaded in the postmaster: what PKCS#11 sets up does not survive
- *   a fork, so no process inherits any of it.
+ * - The postmaster loads no module: a forked process must not use a module that its
+ *   parent has initialized.
  * - The PIN is read from its source for each login, and wiped at once.
- * - A PIN that the token refused is not tried again by this backend until it is
- *   another one; and none is tried when one more refusal would lock the token.
- * - Backends connect by a module one after the other: what the token says of
- *   earlier refusals is so still at the login, and modules that keep tokens in
- *   files, as SoftHSM does, do not read one while another login writes it.
- * - Nothing here raises for what is wrong with a token: there may be another
- *   root key.
+ * - A backend does not try a PIN again that the token has refused, but waits for another
+ *   one.  No PIN is tried when one more refusal would lock the token.
+ * - By one module, only one backend connects at a time.  So what the token says about
+ *   refused PINs is still true at the login; and modules that keep tokens in files, as
+ *   SoftHSM does, do not read a file while another login writes it.
+ * - If something is wrong with a token, no error is raised here, but noted: there may be
+ *   another root key.
  */
 #include "postgres.h"
 
@@ -37,10 +37,10 @@
 #include "../crypto/secure_memory.h"
 #include "token.h"
 
-/* p11-kit's own module: it stands for all that the system has configured. */
+/* p11-kit's module, which offers the tokens of all modules that the system knows. */
 #define DEFAULT_MODULE "p11-kit-proxy.so"
 
-/* PKCS#11 leaves the length to the token; none is known to take more. */
+/* In bytes.  PKCS#11 has no limit of its own; no token is known to take more. */
 #define MAX_PIN_SIZE 256
 
 static TokenModule *modules = NULL;
@@ -53,7 +53,7 @@ same_text(const char *a, const char *b)
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-/* Of a text that may be NULL. */
+/* A copy of a text that may be NULL. */
 static char *
 copy_text(const char *text)
 {
@@ -169,7 +169,7 @@ token_is_lost(CK_RV rv)
 	}
 }
 
-/* At the backend's end: sessions are closed and keys wiped by the modules. */
+/* Runs when the backend exits: the modules close their sessions and wipe keys. */
 static void
 finalize_modules(int code, Datum arg)
 {
@@ -240,7 +240,7 @@ initialize_module(TokenModule *module, DeferredError *error)
 	if (module->is_initialized)
 		return true;
 
-	/* A thread that it may start must not take the backend's signals. */
+	/* If the module starts a thread, that must not get the backend's signals. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
 	rv = module->api->C_Initialize(NULL);
@@ -265,7 +265,7 @@ token_disconnect(Token *token)
 	token->is_connected = false;
 	module->api->C_CloseSession(token->session);
 
-	/* Other sessions with it go on. */
+	/* The module's other sessions stay open. */
 	if (--module->sessions == 0)
 	{
 		module->api->C_Finalize(NULL);
@@ -273,7 +273,7 @@ token_disconnect(Token *token)
 	}
 }
 
-/* Compares with a field of a token, which is padded with blanks. */
+/* Whether a field of a token, which is padded with blanks, has the wanted value. */
 static bool
 field_is(const char *wanted, const unsigned char *field, size_t size)
 {
@@ -373,7 +373,7 @@ read_pin(Token *token, char *pin, size_t *pin_size, DeferredError *error)
 	return true;
 }
 
-/* With a PIN that was just read; no other backend logs in meanwhile. */
+/* Logs in with the PIN, unless that could lock the token. */
 static bool
 try_pin(Token *token, const CK_TOKEN_INFO *info, char *pin, size_t pin_size, DeferredError *error)
 {
@@ -468,9 +468,9 @@ open_session(Token *token, DeferredError *error)
 }
 
 /*
- * Backends connect one after the other, cancelled if need be while they wait.
- * The lock is of the one type that parallel workers do not share with each
- * other; no relation has it, since there is no database 0.
+ * Waits until no other backend connects by this module; the wait can be cancelled.  The
+ * lock is a relation extension lock, the only type that parallel workers do not share
+ * with each other.  It is in database 0, which does not exist, so no relation has it.
  */
 static void
 lock_module(const TokenModule *module, LOCKTAG *tag)
@@ -500,7 +500,7 @@ token_connect(Token *token, DeferredError *error)
 	lock_module(token->module, &tag);
 	if (initialize_module(token->module, error))
 	{
-		/* From here on the way back is token_disconnect(). */
+		/* From here on, token_disconnect() undoes what is done. */
 		token->module->sessions++;
 		token->is_connected = true;
 		token->session = CK_INVALID_HANDLE;

@@ -1,17 +1,17 @@
 /*
  * token_key.c
- *	  AES keys that stay in a token, and what is done with them there.
+ *	  AES keys that stay in a token, and the operations with them.
  *
  * Invariants:
- * - A key is used after its key check value was compared with the one that it had
- *   before, in this session of the token: another key under the same name is
- *   not taken for it.
- * - CRYPTO_INTEGRITY means that the bytes do not open, not that the token failed.
- *   Where its answer does not say which, the token must do the same with bytes
- *   that it made itself for the first to be believed.
- * - Session keys are objects of the session, read and destroyed at once; copies
- *   here are wiped.
- * - Nothing between making such an object and destroying it can raise.
+ * - In each session with the token, a key's key check value is compared with the known
+ *   one before the key is used, so that another key of the same name is not used in
+ *   its place.
+ * - CRYPTO_INTEGRITY means that the bytes do not open, and not that the token failed.  If
+ *   the token's return value may mean either, the token is asked to open bytes that it
+ *   has just made itself: if it can, the fault is in the bytes.
+ * - A key that is unwrapped or wrapped is an object of the session for that moment.  It
+ *   is destroyed at once, no error can be raised before it is, and copies of it here
+ *   are wiped.
  */
 #include "postgres.h"
 
@@ -21,14 +21,14 @@
 #include "../crypto/secure_memory.h"
 #include "token_key.h"
 
-/* CKA_TOKEN, CKA_PRIVATE and so on are bytes. */
+/* Values of attributes, which PKCS#11 takes by pointers that are not const. */
 static CK_BBOOL yes = CK_TRUE;
 static CK_BBOOL no = CK_FALSE;
 static CK_OBJECT_CLASS secret_key = CKO_SECRET_KEY;
 static CK_KEY_TYPE aes = CKK_AES;
 static CK_KEY_TYPE generic_secret = CKK_GENERIC_SECRET;
 
-/* What a call of the token answered, and which it was. */
+/* What a PKCS#11 function returned, and its name. */
 typedef struct Answer
 {
 	CK_RV		rv;
@@ -69,7 +69,10 @@ describe_key(const TokenKey *key, const char *what, char *detail, char *hint, De
 							  detail, hint);
 }
 
-/* The key's handle in this session, and its key check value. */
+/*
+ * Looks for the key by its label and id.  If there is exactly one, mac is its CMAC of
+ * the text for key check values.
+ */
 static bool
 look_for(TokenKey *key, CK_OBJECT_HANDLE handles[2], CK_ULONG *found, uint8 mac[AES_CMAC_SIZE],
 		 Answer *to)
@@ -106,7 +109,7 @@ look_for(TokenKey *key, CK_OBJECT_HANDLE handles[2], CK_ULONG *found, uint8 mac[
 			 strlen(KEY_CHECK_STRING), mac, &mac_size);
 }
 
-/* With a session; once more with a new one if the session turns out to be lost. */
+/* Finds the key; sets *lost if it failed because the session is lost. */
 static bool
 find_once(TokenKey *key, bool *lost, DeferredError *error)
 {
@@ -162,7 +165,7 @@ token_key_find(TokenKey *key, DeferredError *error)
 	return find_once(key, &lost, error);
 }
 
-/* What is done with a key, for with_key(). */
+/* An operation with a key, which with_key() runs.  Sizes are in bytes. */
 typedef struct Operation
 {
 	bool		(*run) (TokenKey *key, struct Operation *operation, Answer *to);
@@ -172,10 +175,10 @@ typedef struct Operation
 	const uint8 *in;
 	size_t		in_size;
 	uint8	   *out;
-	size_t		out_size;		/* expected */
+	size_t		out_size;		/* that the operation must give */
 } Operation;
 
-/* Finds the key and runs an operation; twice if the session was lost since. */
+/* Finds the key and runs an operation; a second time if the session was lost. */
 static bool
 with_key(TokenKey *key, Operation *operation, Answer *to, DeferredError *error)
 {
@@ -194,7 +197,7 @@ with_key(TokenKey *key, Operation *operation, Answer *to, DeferredError *error)
 	return false;
 }
 
-/* Whether a failed opening may mean the bytes, in the words of some token. */
+/* Whether some tokens return this if the bytes that they are to open are wrong. */
 static bool
 may_be_integrity(CK_RV rv)
 {
@@ -205,8 +208,8 @@ may_be_integrity(CK_RV rv)
 }
 
 /*
- * AES-GCM.  The tag is behind the ciphertext; some tokens want as much room for
- * the plaintext, too.
+ * Seals with AES-GCM.  PKCS#11 puts the tag after the ciphertext; when opening, some
+ * tokens need as much room for the plaintext as for both.
  */
 static bool
 run_seal(TokenKey *key, Operation *operation, Answer *to)
@@ -236,6 +239,7 @@ run_open(TokenKey *key, Operation *operation, Answer *to)
 		answer(to, "C_Decrypt", size == operation->out_size ? CKR_OK : CKR_DATA_LEN_RANGE);
 }
 
+/* The longest material that is sealed, in bytes. */
 #define MAX_SEALED 64
 
 CryptoStatus
@@ -328,7 +332,7 @@ token_key_open(TokenKey *key, const uint8 nonce[AEAD_NONCE_SIZE], const uint8 *a
 	return status;
 }
 
-/* AES-KW.  What is wrapped has to be an object first. */
+/* Wraps with AES-KW; the key to wrap has to be made an object first. */
 static bool
 run_wrap(TokenKey *key, Operation *operation, Answer *to)
 {
@@ -439,8 +443,8 @@ token_key_unwrap(TokenKey *key, const uint8 *wrapped, size_t wrapped_size, uint8
 }
 
 /*
- * Only to write a session has to be one that may; it is logged in as the
- * others are.
+ * Opens a session that may write, which the token's usual session may not.  The login
+ * holds for all sessions of the process.
  */
 static bool
 begin_writing(TokenKey *key, CK_SESSION_HANDLE *session, Answer *to)

@@ -2,11 +2,11 @@
  * token_uri.c
  *	  PKCS#11 URIs (RFC 7512), as far as they name tokens and AES keys in them.
  *
- * The path is attributes between semicolons, the query, after a question mark,
- * attributes between ampersands; values are percent-encoded.
+ * A URI has attributes, "name=value", that are separated by semicolons.  After a question
+ * mark come attributes that are separated by ampersands.  Values are percent-encoded.
  *
- * Invariant: what is not understood is refused, not passed over: it could have
- * told one key from another.
+ * Invariant: an attribute that is not known is refused, and not ignored: it could say
+ * which of two keys is meant.
  */
 #include "postgres.h"
 
@@ -20,7 +20,10 @@ refuse(DeferredError *error, char *message, char *detail, char *hint)
 	return deferred_error_set(error, ERRCODE_TOKEN_URI, message, detail, hint);
 }
 
-/* NULL when an escape is none; the result is terminated by a zero as well. */
+/*
+ * Decodes a percent-encoded value; NULL if it is malformed.  The result has
+ * *decoded_len bytes, and a zero after them.
+ */
 static char *
 decode(const char *text, size_t len, size_t *decoded_len)
 {
@@ -79,12 +82,6 @@ take_attribute(const char *text, size_t len, bool in_query, TokenUri *uri, Defer
 		return refuse(error, pstrdup("invalid PKCS#11 URI"),
 					  pstrdup("An attribute is written name=value."), NULL);
 	name = pnstrdup(text, equals - text);
-
-	if (strcmp(name, "pin-value") == 0)
-		return refuse(error, pstrdup("PKCS#11 URI with a PIN in it is refused"),
-					  pstrdup("Settings can be shown, and are in files and dumps."),
-					  pstrdup("Use pin-source=file:/path, or pin-source=|command, in place of pin-value, and change the PIN."));
-
 	value = decode(equals + 1, len - (equals + 1 - text), &value_len);
 	if (value == NULL)
 		return refuse(error, psprintf("invalid PKCS#11 URI: attribute \"%s\" is not percent-encoded", name),
@@ -128,6 +125,21 @@ take_attributes(const char *text, size_t len, char separator, bool in_query,
 	return true;
 }
 
+/*
+ * Whether a PIN is in the URI, whatever stands before it.  Behind a wrong separator it would be
+ * the end of another value, a label for example, which errors and views show.
+ */
+static bool
+has_pin(const char *location)
+{
+	static const char attribute[] = "pin-value=";
+
+	for (const char *c = location; *c != '\0'; c++)
+		if (pg_strncasecmp(c, attribute, strlen(attribute)) == 0)
+			return true;
+	return false;
+}
+
 bool
 token_uri_parse(const char *location, TokenUri *uri, DeferredError *error)
 {
@@ -135,6 +147,10 @@ token_uri_parse(const char *location, TokenUri *uri, DeferredError *error)
 	size_t		path_len = question_mark ? question_mark - location : strlen(location);
 
 	memset(uri, 0, sizeof(*uri));
+	if (has_pin(location))
+		return refuse(error, pstrdup("PKCS#11 URI with a PIN in it is refused"),
+					  pstrdup("Settings can be shown, and are in files and dumps."),
+					  pstrdup("Use pin-source=file:/path, or pin-source=|command, in place of pin-value, and change the PIN."));
 	if (!take_attributes(location, path_len, ';', false, uri, error))
 		return false;
 	if (question_mark != NULL &&

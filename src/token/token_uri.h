@@ -11,7 +11,7 @@
 
 #define TOKEN_URI_SCHEME "pkcs11:"
 
-/* The decoded attributes; NULL for those that are not there. */
+/* The attributes, decoded; NULL for those that are not there. */
 typedef struct TokenUri
 {
 	/* which token */
@@ -27,14 +27,14 @@ typedef struct TokenUri
 	size_t		id_size;
 	char	   *type;
 
-	/* how to get there */
+	/* how to reach the token */
 	char	   *module_path;
 	char	   *pin_source;
 } TokenUri;
 
 /*
- * Takes a URI apart; what is after the scheme, that is.  False after an
- * error that was noted.  Allocates in the current context.
+ * Parses what comes after the scheme of a URI, in the current memory context.  Returns
+ * false, and notes an error, if it is malformed or not supported.
  */
 extern bool token_uri_parse(const char *location, TokenUri *uri, DeferredError *error);
 

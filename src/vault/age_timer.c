@@ -1,14 +1,14 @@
 /*
  * age_timer.c
- *	  Says when cached keys may have grown too old.
+ *	  Sets a flag when cached keys may be older than key_vault.cache_max_age.
  *
- * A flag, set by one of PostgreSQL's timeouts: reading the clock at each look-up
- * would cost as much as finding the key.
+ * The flag is set by one of PostgreSQL's timeouts.  Reading the clock at each look-up
+ * would take as long as finding the key.
  *
- * Invariant: while there are cached keys with an age limit, the timer runs or
- * the flag is set.  PostgreSQL stops all timeouts after an error, whether that ends the
- * transaction or, after SAVEPOINT, a subtransaction only.  So each end of either looks
- * whether the timer still runs.
+ * Invariant: as long as there are cached keys and a limit on their age, either the timer
+ * runs or the flag is set.  PostgreSQL stops all timeouts after an error, so at the end of
+ * each transaction and of each subtransaction that aborts, the flag is set if the timer
+ * does not run any more.
  */
 #include "postgres.h"
 
@@ -30,7 +30,7 @@ timeout_handler(void)
 }
 
 static void
-look_at_timer(void)
+set_flag_if_stopped(void)
 {
 	if (timeout != MAX_TIMEOUTS && !get_timeout_active(timeout))
 		age_timer_due = true;
@@ -39,7 +39,7 @@ look_at_timer(void)
 static void
 end_of_transaction(XactEvent event, void *arg)
 {
-	look_at_timer();
+	set_flag_if_stopped();
 }
 
 static void
@@ -47,7 +47,7 @@ end_of_subtransaction(SubXactEvent event, SubTransactionId subid,
 					  SubTransactionId parent, void *arg)
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
-		look_at_timer();
+		set_flag_if_stopped();
 }
 
 void
@@ -60,7 +60,10 @@ age_timer_init(void)
 void
 age_timer_start(int milliseconds)
 {
-	/* Not in _PG_init: a child of the postmaster begins without timeouts. */
+	/*
+	 * Not registered in _PG_init, which may run in the postmaster: its
+	 * children do not inherit timeouts.
+	 */
 	if (timeout == MAX_TIMEOUTS)
 		timeout = RegisterTimeout(USER_TIMEOUT, timeout_handler);
 	if (!get_timeout_active(timeout) ||

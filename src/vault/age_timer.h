@@ -1,6 +1,6 @@
 /*
  * age_timer.h
- *	  Says when cached keys may have grown too old.
+ *	  Sets a flag when cached keys may be older than key_vault.cache_max_age.
  */
 #ifndef AGE_TIMER_H
 #define AGE_TIMER_H
@@ -9,13 +9,13 @@
 
 #include <signal.h>
 
-/* Set when it is time to look at the keys' ages; cleared by whoever does. */
+/* True when the ages of the cached keys are to be checked; the cache clears it. */
 extern volatile sig_atomic_t age_timer_due;
 
-/* Sets age_timer_due after so many milliseconds, or before. */
+/* Makes age_timer_due true after this number of milliseconds, or before. */
 extern void age_timer_start(int milliseconds);
 
-/* Registers what starts it again after an error; from _PG_init. */
+/* Registers the callbacks at the end of transactions; called once. */
 extern void age_timer_init(void);
 
 #endif							/* AGE_TIMER_H */

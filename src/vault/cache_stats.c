@@ -1,15 +1,17 @@
 /*
  * cache_stats.c
- *	  Counters of the key caches: of this backend, and of all.
+ *	  Counters of the key caches: of this backend, and of all backends.
  *
- * A backend counts without a lock: in its own memory or, when the library is
- * preloaded, in a slot of shared memory that only it writes.  Others read the
- * slot as it is; single counters are never torn, and a row may be a few counts
- * out of step with itself.
+ * A backend counts without a lock: in its own memory or, if the library is preloaded, in a
+ * slot of shared memory that only this backend writes.  Others read the slot at any time.
+ * Each counter that they see is right, but they may see one counter before and another
+ * after the same event.
  *
- * Invariants: under the lock change the owner of a slot, the baselines and the
- * sum of the ended.  A slot's counters count from its backend's start; what is
- * shown is counted from the baseline, which a reset sets to the counters.
+ * A slot's counters begin with 0 when its backend starts.  What is shown is the difference
+ * to the baseline; a reset of all sets the baselines to the counters.
+ *
+ * Invariant: the owner of a slot, the baselines, and the sum of the backends that have
+ * ended change only under the lock.
  */
 #include "postgres.h"
 
@@ -21,21 +23,21 @@
 
 #include "cache_stats.h"
 
-/* What is counted, as opposed to what is there at present. */
+/* The first fields of KeyCacheStats count events; those from entries on do not. */
 #define N_COUNTERS (offsetof(KeyCacheStats, entries) / sizeof(uint64))
 
 typedef struct Slot
 {
-	BackendCacheStats current;	/* pid 0: free */
+	BackendCacheStats current;	/* pid 0: the slot is free */
 	uint64		baseline[N_COUNTERS];
 } Slot;
 
 typedef struct SharedStats
 {
 	LWLock	   *lock;
-	KeyCacheStats ended;
+	KeyCacheStats ended;		/* the sum of the backends that have ended */
 	TimestampTz reset_at;
-	Slot		slots[FLEXIBLE_ARRAY_MEMBER];	/* MaxBackends */
+	Slot		slots[FLEXIBLE_ARRAY_MEMBER];	/* MaxBackends of them */
 } SharedStats;
 
 static KeyCacheStats own_stats;
@@ -90,7 +92,7 @@ cache_stats_init(void)
 	shmem_startup_hook = start_up;
 }
 
-/* Adds what b counted to a. */
+/* Adds the counters of b, from the baseline on, to those of a. */
 static void
 add_counters(KeyCacheStats *a, const KeyCacheStats *b, const uint64 *baseline)
 {
@@ -98,7 +100,7 @@ add_counters(KeyCacheStats *a, const KeyCacheStats *b, const uint64 *baseline)
 		((uint64 *) a)[i] += ((const uint64 *) b)[i] - baseline[i];
 }
 
-/* Leaves the counts to the sum of the ended, and goes on in own memory. */
+/* At the backend's end: adds its counters to the sum, and frees the slot. */
 static void
 detach(int code, Datum arg)
 {
@@ -116,7 +118,7 @@ cache_stats_attach(void)
 {
 	int			number = MyProc - ProcGlobal->allProcs;
 
-	/* Auxiliary processes, past the backends, use no keys. */
+	/* Auxiliary processes, whose numbers follow the backends', use no keys. */
 	if (shared == NULL || slot != NULL || number >= MaxBackends)
 		return;
 
@@ -138,7 +140,7 @@ cache_stats_reset(void)
 	uint64		entries = key_cache_stats->entries;
 	uint64		bytes = key_cache_stats->bytes;
 
-	/* What was counted so far stays counted in the sum of all. */
+	/* What was counted so far must stay in the sum over all backends. */
 	if (slot != NULL)
 	{
 		LWLockAcquire(shared->lock, LW_EXCLUSIVE);

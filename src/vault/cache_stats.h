@@ -1,6 +1,6 @@
 /*
  * cache_stats.h
- *	  Counters of the key caches: of this backend, and of all.
+ *	  Counters of the key caches: of this backend, and of all backends.
  */
 #ifndef CACHE_STATS_H
 #define CACHE_STATS_H
@@ -14,18 +14,18 @@ typedef struct KeyCacheStats
 	uint64		hits;
 	uint64		misses;
 	uint64		unwraps;
-	uint64		evictions;		/* to make room */
-	uint64		expirations;	/* by age or uses */
-	uint64		withdrawals;	/* because a KEK's row changed */
-	uint64		flushes;		/* of everything */
+	uint64		evictions;		/* wiped to make room */
+	uint64		expirations;	/* wiped by age or number of uses */
+	uint64		withdrawals;	/* wiped because the row of a KEK changed */
+	uint64		flushes;		/* how often all keys were wiped */
 	uint64		verifications;
 	uint64		mismatches;
-	uint64		entries;		/* at present */
-	uint64		bytes;			/* at present */
+	uint64		entries;		/* now */
+	uint64		bytes;			/* now */
 	TimestampTz reset_at;		/* 0: never */
 } KeyCacheStats;
 
-/* One backend's, or with pid 0 the sum of those that ended. */
+/* The statistics of one backend or, with pid 0, of all that have ended. */
 typedef struct BackendCacheStats
 {
 	int			pid;
@@ -34,21 +34,25 @@ typedef struct BackendCacheStats
 	KeyCacheStats stats;
 } BackendCacheStats;
 
-/* This backend's; in shared memory once attached. */
+/* The statistics of this backend; in shared memory after cache_stats_attach(). */
 extern KeyCacheStats *key_cache_stats;
 
-/* Asks for shared memory; from _PG_init, has no effect unless preloaded. */
+/* If the library is being preloaded, asks for shared memory. */
 extern void cache_stats_init(void);
 
-/* Makes this backend's counters visible to others, if preloaded; idempotent. */
+/*
+ * If the library was preloaded, makes this backend's statistics visible to others.  May be
+ * called again.
+ */
 extern void cache_stats_attach(void);
 
-/* Sets this backend's counters to zero; entries and bytes are what they are. */
+/* Sets this backend's counters to zero; entries and bytes stay as they are. */
 extern void cache_stats_reset(void);
 
 /*
- * All backends' counters since the last cache_stats_reset_all(), the ended ones'
- * first; allocated.  An error unless preloaded.
+ * Returns the statistics of all backends since the last cache_stats_reset_all(), in a new
+ * array of n elements; the first element is for those that have ended.  Both raise an
+ * error if the library was not preloaded.
  */
 extern BackendCacheStats *cache_stats_collect(int *n);
 extern void cache_stats_reset_all(void);

@@ -1,22 +1,26 @@
 /*
  * cipher_pool.c
- *	  Keyed AES contexts, for the keys that are used most.
+ *	  AES contexts that stay keyed, for the keys that are used most.
  *
- * A context keyed with a key saves keying one for each row (25 ns), but takes
- * several times the memory of the key: beyond some hundreds of them, waiting
- * for memory was measured to cost more than it saves.  So there are few, which go
- * round among the owners of keys; who has none has the shared one keyed for each use.
+ * If a context is keyed already, a row takes 25 ns less.  But a context needs several
+ * times the memory of the key: with more than some hundreds of them, the processor waits
+ * longer for memory than keying takes, as was measured.  So the pool has a limited
+ * number, which pass from keys that are not used to keys that are.  All other keys use
+ * one shared context, which is keyed for each use.
+ *
+ * A key's owner is the place where the user of this file remembers which context is its
+ * own (a CipherSlot).
  *
  * Invariants:
- * - A cipher of the pool has one owner, which notes the cipher's number as its
- *   slot; it is keyed with the owner's key when it becomes its own.
- * - The shared one is keyed anew each time that it is asked for.
- * - What OpenSSL derives from a key is in its own memory, wiped when keyed anew
- *   or freed.
- * - The ciphers of the pool are in the statistics' bytes.
+ * - A context of the pool has one owner, and is keyed with the owner's key when it
+ *   becomes the owner's.
+ * - The shared context is keyed anew at each use.
+ * - What OpenSSL computes from a key is in OpenSSL's memory; OpenSSL wipes it when the
+ *   context is keyed anew or freed.
+ * - The bytes of the statistics include the contexts of the pool.
  *
- * The limit on memory is on keys and ciphers together; the cache sees to it before it asks
- * for one more cipher.
+ * The limit on memory is for keys and contexts together.  The cache makes room before it
+ * asks for another context.
  */
 #include "postgres.h"
 
@@ -25,14 +29,14 @@
 #include "cache_stats.h"
 #include "cipher_pool.h"
 
-/* Of so many uses of the shared cipher, one may take over another's. */
+/* One of this number of uses of the shared context may take over another's context. */
 #define TAKEOVER_INTERVAL 16
 
 CipherPool	cipher_pool;
 
 static CipherSlot *owners[CIPHER_POOL_SIZE];
 
-/* The hand that looks for a cipher to take over. */
+/* Where the search for a context to take over goes on, like the hand of a clock. */
 static uint32 hand = 0;
 static uint32 uses_without_cipher = 0;
 
@@ -45,7 +49,7 @@ give_cipher(CipherSlot slot, CipherSlot *owner)
 	*owner = slot;
 }
 
-/* The last one takes the number of the one that leaves. */
+/* The last context of the pool gets the number of the one that is dropped. */
 void
 cipher_pool_drop(CipherSlot *owner)
 {
@@ -63,7 +67,7 @@ cipher_pool_drop(CipherSlot *owner)
 	key_cache_stats->bytes -= AES_CIPHER_FOOTPRINT;
 }
 
-/* Out of the way of the shared cipher, which many keys have keyed for each row. */
+/* Not inlined: the shared context, which is keyed for each row, must stay fast. */
 static pg_noinline AesCipher *
 key_own_cipher(CipherSlot *owner, const uint8 *key, size_t key_size)
 {
@@ -88,9 +92,9 @@ cipher_pool_add(CipherSlot *owner, const uint8 *key, size_t key_size)
 }
 
 /*
- * Takes the cipher of an owner that had no use of it since the hand last came
- * by.  Tried only now and then, so that many keys, each used seldom, do not make
- * the ciphers go round for nothing.
+ * Takes over the context at the hand, if its owner has not used it since the hand was here
+ * before.  This is tried only once in TAKEOVER_INTERVAL uses, so that many keys, each of
+ * which is used seldom, do not take contexts from each other.
  */
 static bool
 take_over(CipherSlot *owner)

@@ -1,6 +1,6 @@
 /*
  * cipher_pool.h
- *	  Keyed AES contexts, for the keys that are used most.
+ *	  AES contexts that stay keyed, for the keys that are used most.
  */
 #ifndef CIPHER_POOL_H
 #define CIPHER_POOL_H
@@ -9,13 +9,13 @@
 
 #include "../crypto/aes.h"
 
-/* So many keyed contexts fit the caches that a processor core has to itself. */
+/* The number of contexts that fit into the caches of one processor core. */
 #define CIPHER_POOL_SIZE 512
 
 /*
- * Which cipher is its own is noted by whoever has the key: in memory that stays
- * where it is, and that the pool writes when another takes the cipher over or
- * its number changes.
+ * The number of a key's own context.  The user of this file keeps it in memory that stays
+ * at its address (the owner); the pool changes it when the context gets another owner or
+ * another number.
  */
 typedef uint16 CipherSlot;
 
@@ -25,12 +25,12 @@ typedef struct CipherPool
 {
 	uint32		n_ciphers;
 	AesCipher  *ciphers[CIPHER_POOL_SIZE];
-	bool		used[CIPHER_POOL_SIZE]; /* since the hand came by */
+	bool		used[CIPHER_POOL_SIZE]; /* since the hand was here */
 } CipherPool;
 
 extern CipherPool cipher_pool;
 
-/* The cipher of a slot that is not NO_CIPHER, keyed with its owner's key. */
+/* The context of a slot that is not NO_CIPHER; it is keyed with its owner's key. */
 static inline AesCipher *
 cipher_pool_use(CipherSlot slot)
 {
@@ -39,7 +39,7 @@ cipher_pool_use(CipherSlot slot)
 	return cipher_pool.ciphers[slot];
 }
 
-/* Whether there may be one more cipher; of some bytes for all, one is always allowed. */
+/* Whether all contexts fit into max_bytes with one more; one is always allowed. */
 static inline bool
 cipher_pool_may_grow(size_t max_bytes)
 {
@@ -49,17 +49,18 @@ cipher_pool_may_grow(size_t max_bytes)
 		(n < CIPHER_POOL_SIZE && (n + 1) * (size_t) AES_CIPHER_FOOTPRINT <= max_bytes);
 }
 
-/* One more cipher, for an owner that has none. */
+/* Adds a context, for an owner that has none. */
 extern AesCipher *cipher_pool_add(CipherSlot *owner, const uint8 *key, size_t key_size);
 
 /*
- * For an owner that has none: the shared cipher, good until the next call, or
- * now and then, if it may own one, that of another that has no use for it.
+ * For an owner that has no context: returns the shared one, which may be used until the
+ * next call.  If may_own is true, the owner sometimes gets the context of another owner
+ * that does not use it.
  */
 extern AesCipher *cipher_pool_get(CipherSlot *owner, bool may_own, const uint8 *key,
 								  size_t key_size);
 
-/* Wipes and frees an owner's cipher, if it has one. */
+/* Wipes and frees an owner's context, if it has one. */
 extern void cipher_pool_drop(CipherSlot *owner);
 
 extern void cipher_pool_wipe_shared(void);

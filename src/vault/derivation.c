@@ -1,15 +1,14 @@
 /*
  * derivation.c
- *	  Keys derived from keys: joins, multicast, FUOTA, relay.
+ *	  Deriving keys from wrapped keys: joins, multicast, FUOTA, relay.
  *
  * Invariants:
- * - Derived keys are in secure memory until they are wrapped, and wiped on every
- *   way out.
- * - Privileges come first, so that who lacks one learns nothing about keys or
- *   frames.
- * - Frames that do not fit, for whatever reason, give the same error.
- * - A derived key is bound where a DevAddr is known, and a bound key derives for its own
- *   DevAddr only.
+ * - Derived keys are in secure memory until they are wrapped, and wiped on every way out.
+ * - Privileges are checked first, so that a role that lacks one learns nothing about keys
+ *   or frames.
+ * - Whatever is wrong with the frames of a join, the error is the same.
+ * - A derived key is bound if the DevAddr is known, and a bound key derives only keys for
+ *   its own DevAddr.
  */
 #include "postgres.h"
 
@@ -20,8 +19,8 @@
 #include "wrapping.h"
 
 /*
- * Borrows the key to derive from, after checking that what is derived may go
- * under the label.
+ * Borrows the key to derive from, if the role may put derived keys under another label
+ * (vault_require_wrap() has checked the label itself).
  */
 static VaultKey
 borrow_parent(const WrappedKey *parent, const char *label)
@@ -94,7 +93,7 @@ vault_derive(const WrappedKey *parent, const uint8 block[AES_BLOCK_SIZE],
 	return value;
 }
 
-/* Wraps the session keys, and leaves the rest of what was found. */
+/* Wraps the session keys of a join. */
 static void
 finish_join(const LorawanJoin *join, bool is_1_1, const char *label, VaultJoin *result)
 {

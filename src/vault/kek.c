@@ -1,22 +1,23 @@
 /*
  * kek.c
- *	  The KEKs that this backend holds open.
+ *	  The KEKs that this backend has open.
  *
- * A KEK's row is read once and believed until a message says that rows of the
- * table may have changed.  Then all rows of open KEKs are read again; those that
- * changed or are gone are withdrawn: whoever keeps keys under a KEK of their label wipes
- * them (kek_before_closing), and the KEKs of the label are closed.  The others stay, so
- * that a rotation does not cost every backend every key; so do those that were only sealed
- * under another root key, which this session may not have yet.
+ * A KEK's row is read once, and is taken as true until a message says that rows of the
+ * table may have changed.  Then the rows of all open KEKs are read again.  If one of them
+ * has changed or is gone, all KEKs of its label are withdrawn: the cache wipes the keys
+ * under them (kek_before_closing), and they are closed.  KEKs of other labels stay open,
+ * so that after a rotation a backend need not unwrap all its keys again.  KEKs that were
+ * only sealed under another root key stay open, too; this session may not have that root
+ * key yet.
  *
  * Invariants:
- * - kek_verified_generation is the generation that stood before the rows were read.  A
- *   message accepted while they were read leaves the two unequal, and the next
- *   look-up reads them again: nothing born stale lives longer than one look-up.
- * - Only kek_accept_changes() closes a KEK, so a pointer to a Kek is good until
- *   then.
- * - An error at any point leaves no half-made KEK behind and the withdrawn ones
- *   marked, to be closed by the next look-up.
+ * - kek_verified_generation is the value that kek_generation had before the rows were read.
+ *   If a message is accepted while they are read, the two differ, and the next look-up
+ *   reads the rows again.  So an old row is used for one look-up at most.
+ * - Only kek_accept_changes() closes a KEK, so a pointer to a Kek is valid until its next
+ *   call.
+ * - After an error at any point, every KEK in the table is whole, and KEKs that were
+ *   withdrawn are closed at the next look-up.
  */
 #include "postgres.h"
 
@@ -66,8 +67,8 @@ same_sealing(const KekRow *a, const KekRow *b)
 }
 
 /*
- * Whether two rows are of one KEK in one state.  How its material is sealed is
- * nothing to it: the key check value tells whether it is the same material.
+ * Whether two rows describe the same KEK in the same state.  The sealed material may
+ * differ: the key check value says whether the material is the same.
  */
 static bool
 same_kek(const KekRow *a, const KekRow *b)
@@ -87,7 +88,7 @@ copy_material(const bytea *material)
 	return material == NULL ? NULL : memcpy(palloc(VARSIZE(material)), material, VARSIZE(material));
 }
 
-/* A copy that lasts, in a context of its own. */
+/* A copy of the row in a new memory context, which the caller makes last. */
 static KekRow
 copy_row(const KekRow *row, MemoryContext *context)
 {
@@ -101,7 +102,7 @@ copy_row(const KekRow *row, MemoryContext *context)
 	return copy;
 }
 
-/* Keeps the KEK open, and remembers how its material is sealed now. */
+/* Replaces the row of an open KEK that was sealed anew. */
 static void
 replace_row(Kek *kek, const KekRow *row)
 {
@@ -131,7 +132,7 @@ kek_before_closing(void (*callback) (void))
 	before_closing = callback;
 }
 
-/* Marks the KEKs of every label of which some open row changed. */
+/* Withdraws all KEKs of a label if the row of one of them has changed. */
 static void
 mark_changed_labels(void)
 {
@@ -199,7 +200,7 @@ kek_find(const pg_uuid_t *kek_id)
 	if (!kek_row_by_id(kek_id, &row))
 		return NULL;
 
-	/* What can fail comes before the KEK is entered. */
+	/* All that can fail comes before the KEK is put into the table. */
 	row = copy_row(&row, &context);
 	kek = hash_search(keks, kek_id, HASH_ENTER, NULL);
 	memset((char *) kek + sizeof(pg_uuid_t), 0, sizeof(Kek) - sizeof(pg_uuid_t));
@@ -280,7 +281,7 @@ unwrap_cipher(Kek *kek)
 	return keyed_cipher(kek, &kek->unwrap_cipher, AES_DECRYPT);
 }
 
-/* The key in the token that the setting names for it now. */
+/* The KEK's key in the token, as the present value of key_vault.tokens says. */
 static TokenKey *
 token_key(Kek *kek)
 {
@@ -332,7 +333,9 @@ kek_wrap_pad(Kek *kek, const uint8 *key, size_t key_size, uint8 *wrapped)
 		return key_wrap_pad(wrap_cipher(kek), key, key_size, wrapped);
 	ereport(ERROR,
 			(errcode(ERRCODE_KEY_LENGTH),
-			 errmsg("a key of %zu bytes cannot be wrapped in a token", key_size),
+			 errmsg_plural("a key of %zu byte cannot be wrapped in a token",
+						   "a key of %zu bytes cannot be wrapped in a token",
+						   key_size, key_size),
 			 errdetail("KEK label \"%s\" version %d is in a token, which wraps lengths of a multiple of 8 bytes, 16 at least.",
 					   kek->row.label, kek->row.version)));
 }
@@ -344,6 +347,6 @@ kek_unwrap_pad(Kek *kek, const uint8 *wrapped, size_t wrapped_size, uint8 *key,
 	if (kek->row.provider == NULL)
 		return key_unwrap_pad(unwrap_cipher(kek), wrapped, wrapped_size, key, key_size);
 
-	/* It has never wrapped one. */
+	/* A KEK in a token never wraps with AES-KWP. */
 	return CRYPTO_INTEGRITY;
 }

@@ -1,6 +1,6 @@
 /*
  * kek.h
- *	  The KEKs that this backend holds open.
+ *	  The KEKs that this backend has open.
  */
 #ifndef KEK_H
 #define KEK_H
@@ -18,34 +18,35 @@
 typedef struct Kek
 {
 	pg_uuid_t	kek_id;			/* hash key */
-	KekRow		row;			/* as last read */
-	MemoryContext context;		/* what row points to */
+	KekRow		row;			/* as it was last read */
+	MemoryContext context;		/* of what row points to */
 	AccessMemo	access;			/* privileges on row.label */
-	bool		withdrawn;		/* its row changed: to be closed */
-	bool		is_open;		/* material holds the key */
+	bool		withdrawn;		/* a row of its label changed: to be closed */
+	bool		is_open;		/* material has the key */
 	uint8	   *material;		/* secure memory, row.key_bits / 8 bytes */
 	AesCipher  *wrap_cipher;	/* NULL until needed */
 	AesCipher  *unwrap_cipher;	/* NULL until needed */
-	TokenKey	token_key;		/* of one in a token */
-	uint64		tokens_generation;	/* of the setting, when token_key was
-									 * found; 0: never */
+	TokenKey	token_key;		/* for a KEK in a token */
+	uint64		tokens_generation;	/* kek_token_generation when token_key was
+									 * set; 0: it was not */
 } Kek;
 
-/* kek_generation as it stood before the rows of the open KEKs were last read. */
+/* The value of kek_generation before the rows of the open KEKs were last read. */
 extern uint64 kek_verified_generation;
 
+/* Reads the rows of the open KEKs again, and closes those that must be closed. */
 extern void kek_verify_open(void);
 
 /*
- * What lets go of the KEKs that are marked as withdrawn, each time before they are
- * closed.  It must not raise.
+ * Sets a function that is called each time before KEKs are closed.  It must forget the
+ * KEKs that are withdrawn, and must not raise an error.
  */
 extern void kek_before_closing(void (*callback) (void));
 
 /*
- * Accepts what other sessions committed: KEKs whose rows changed are closed, and
- * the cached keys of their labels wiped.  Every look-up begins with it; no
- * pointer from an earlier look-up is good after it.
+ * Applies what other sessions have committed: if the row of a KEK has changed, the KEKs of
+ * its label are closed and their cached keys wiped.  Every look-up begins with it.  No
+ * pointer from an earlier look-up is valid after it.
  */
 static inline void
 kek_accept_changes(void)
@@ -56,21 +57,21 @@ kek_accept_changes(void)
 }
 
 /*
- * A KEK by its id; NULL when there is none.  Good until the next
+ * Finds a KEK by its id; NULL if there is none.  The pointer is valid until the next
  * kek_accept_changes().
  */
 extern Kek *kek_find(const pg_uuid_t *kek_id);
 
-/* The active version of a label; NULL when it has none. */
+/* Finds the active version of a label; NULL if there is none. */
 extern Kek *kek_find_active(const char *label);
 
 /* Whether its state allows unwrapping. */
 extern bool kek_can_unwrap(const Kek *kek);
 
 /*
- * Wrap and unwrap with it as the functions of key_wrap.h do, here or in its
- * token.  Open it if need be; raise if that fails, and if its token does, or
- * takes no such length.
+ * Wrap and unwrap with the KEK as the functions of key_wrap.h do, in this process or in the
+ * KEK's token.  They open the KEK if it is not open yet.  They raise an error if that
+ * fails, if the token fails, or if it cannot wrap a key of this length.
  */
 extern CryptoStatus kek_wrap(Kek *kek, const uint8 *key, size_t key_size, uint8 *wrapped);
 extern CryptoStatus kek_wrap_pad(Kek *kek, const uint8 *key, size_t key_size,

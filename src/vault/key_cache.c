@@ -1,23 +1,26 @@
 /*
  * key_cache.c
- *	  Unwrapped keys, remembered under the whole wrapped key.
+ *	  The cache of unwrapped keys.
  *
- * An entry is found by the whole wrapped_key value, compared in full: algorithm,
- * kek_id and every wrapped byte (there is one format).  So it cannot stand for
- * another key, and a change of a KEK cannot make it wrong; it can only withdraw it.
+ * An entry is found by the whole wrapped_key value, of which every byte is compared.  So
+ * an entry cannot be used for another key, and a change of a KEK cannot make it wrong; it
+ * can only make it forbidden.
  *
- * An entry holds the key and little more: with thousands of keys, most of the time of a
- * hit is spent waiting for memory.  So the time when an entry was made, which is
- * looked at seldom, is stored elsewhere.  The entries that are used most have a keyed
- * cipher, see cipher_pool.c.
+ * With thousands of keys, a hit mostly waits for memory.  So an entry has little more than
+ * the key; the time when it was made, which is seldom needed, is kept elsewhere.  The
+ * entries that are used most have an AES context that stays keyed, see cipher_pool.c.
+ *
+ * Which entry to evict is found by the clock algorithm: a hand goes round all entries and
+ * evicts the first that was not used since the hand was there before.
  *
  * Invariants:
- * - An entry is in the table and in the clock, or it is the one that is new and not
- *   inserted.
+ * - An entry is in the table and in the clock, or it is the new one that is not inserted.
  * - Keys are in secure memory, which is wiped when it is freed.
- * - An entry's cipher is wiped with the entry.
- * - Failures are never inserted: an entry is filled in before it is inserted.
- * - The bytes in use stay within the limit; one entry and its cipher are always
+ * - An entry's AES context is wiped together with the entry.
+ * - An entry is inserted only after it was filled in and checked, so failures are never
+ *   cached.
+ * - The bytes in use stay below key_vault.cache_size; only one entry and its AES context
+ *   may always be there.
  */
 #include "postgres.h"
 
@@ -32,131 +35,52 @@
 #include "../crypto/secure_memory.h"
 #include "age_timer.h"
 #include "cache_stats.h"
+#include "cache_table.h"
 #include "cipher_pool.h"
 #include "kek.h"
 #include "key_cache.h"
 
-typedef struct CacheBucket
-{
-	CacheEntry *entry;
-	uint32		hash;
-	char		status;
-} CacheBucket;
-
-/*
- * The wrapped bytes are as good as random, so eight of them tell keys under one
- * KEK apart; hashing all of them was measured to cost more than the rest of
- * the look-up.  Equality is another matter: see bucket_matches().
- */
-static inline uint32
-hash_wrapped_bytes(const uint8 *wrapped)
-{
-	uint64		word;
-
-	memcpy(&word, wrapped, sizeof(word));
-	word ^= word >> 33;
-	word *= UINT64CONST(0xff51afd7ed558ccd);
-	word ^= word >> 33;
-	return (uint32) word;
-}
-
-/* A look-up passes no entry, but the wrapped key as the table's private data. */
-static inline bool
-bucket_matches(const CacheEntry *entry, const CacheEntry *sought, const WrappedKey *wrapped_key)
-{
-	if (sought != NULL)
-		return entry == sought;
-	return entry->wrapped_size == wrapped_key->wrapped_size &&
-		entry->algorithm == wrapped_key->algorithm &&
-		memcmp(&entry->kek->kek_id, wrapped_key->kek_id, UUID_LEN) == 0 &&
-		memcmp(entry->data, wrapped_key->wrapped, wrapped_key->wrapped_size) == 0;
-}
-
-/* The full table has a quarter of its buckets empty, so keys are near their places. */
-#define TABLE_FILLFACTOR 0.75
-
-#define SH_PREFIX bucket
-#define SH_ELEMENT_TYPE CacheBucket
-#define SH_KEY_TYPE CacheEntry *
-#define SH_KEY entry
-#define SH_HASH_KEY(tb, key) hash_wrapped_bytes((key)->data)
-#define SH_EQUAL(tb, a, b) bucket_matches(a, b, (tb)->private_data)
-
-/*
- * simplehash notes the new size before it allocates, so after an error in between it
- * would use what it does not have.  So it is given memory that is there already; and
- * it grows only when it is full, never in the middle of an insertion.
- */
-#define SH_USE_NONDEFAULT_ALLOCATOR
-#define SH_FILLFACTOR TABLE_FILLFACTOR
-#define SH_GROW_MIN_FILLFACTOR 2.0
-#define SH_STORE_HASH
-#define SH_GET_HASH(tb, a) ((a)->hash)
-#define SH_SCOPE static inline
-#define SH_DECLARE
-#define SH_DEFINE
-#include "lib/simplehash.h"
-
-/* What the table's next allocation takes. */
-static CacheBucket *reserved_buckets = NULL;
-
-static inline void *
-bucket_allocate(bucket_hash *hash, Size size)
-{
-	CacheBucket *buckets = reserved_buckets;
-
-	Assert(GetMemoryChunkSpace(buckets) >= size);
-	reserved_buckets = NULL;
-	return buckets;
-}
-
-static inline void
-bucket_free(bucket_hash *hash, void *buckets)
-{
-	pfree(buckets);
-}
-
 /* Expired keys are wiped at most cache_max_age / SWEEPS_PER_AGE seconds late. */
 #define SWEEPS_PER_AGE 20
 
-/* Up to this number of entries, the processor's first cache has all of them. */
+/* Up to this number of entries, all of them are in the processor's first cache. */
 #define FEW_ENTRIES 64
 
-/* Up to this number of entries, replacing one costs little, so any key is inserted. */
+/* Up to this number of entries, replacing one takes little time, so all are inserted. */
 #define MANY_ENTRIES 4096
 
 /*
- * After this number of evictions of entries that were used only once, one key of
- * ADMISSION_INTERVAL is still inserted.
+ * After VAIN_EVICTIONS evictions of entries that were used only once, only one of
+ * ADMISSION_INTERVAL keys is inserted.
  */
 #define VAIN_EVICTIONS 256
 #define ADMISSION_INTERVAL 16
 
 int			key_cache_mode = KEY_CACHE_ON;
 int			key_cache_size = 16384;
-int			key_cache_max_age = 600;
+double		key_cache_max_age = 600;
 int			key_cache_max_uses = 0;
 double		key_cache_verify_rate = 1.0;
 
 CacheEntry *key_cache_uninserted = NULL;
 
-/* The size of a new table, and the most that it may grow to, in buckets: powers of two. */
+/* The size of a new table, and of the largest, in buckets: powers of two. */
 #define MIN_TABLE_SIZE 256
 #define MAX_TABLE_SIZE (UINT32_C(1) << 31)
 
-/* What the table and the clock are in. */
+/* The memory of the table and the clock. */
 static MemoryContext cache_context = NULL;
 
 static bucket_hash *table = NULL;
 
 /*
- * All entries in a circle, and the hand that looks for one to evict.  An entry
- * that leaves has the last one take its place.
+ * The clock: an array of all entries, and the hand, an index in it.  If an entry is wiped,
+ * the last one takes its place.
  */
 typedef struct ClockPlace
 {
 	CacheEntry *entry;
-	uint64		born;			/* nanoseconds */
+	uint64		born;			/* nanoseconds, by now_ns() */
 } ClockPlace;
 
 static ClockPlace *clock_places = NULL;
@@ -164,23 +88,24 @@ static uint32 clock_used = 0;
 static uint32 clock_hand = 0;
 
 /*
- * Among the entries inserted since the last transaction's end: how many more were evicted
- * without having been found again than were evicted after they had been.  When there are
- * many, the keys in use do not fit in the cache.
+ * How many of the entries that were inserted since the last transaction's end were evicted
+ * without having been found again, minus the evictions of entries that had been.  A high
+ * number means that the keys in use do not fit into the cache.
  */
 static uint32 vain_evictions = 0;
-static uint64 vain_since = 0;	/* nanoseconds, as now_ns() counts them */
+static uint64 vain_since = 0;	/* nanoseconds, by now_ns() */
 static uint32 keys_not_inserted = 0;
 
-/* When the ages of all entries are to be looked at: nanoseconds, as above. */
+/* When the ages of all entries are to be checked, in nanoseconds, by now_ns(). */
 static uint64 next_sweep = 0;
 
+/* Nanoseconds of a clock that never goes back. */
 static uint64
 now_ns(void)
 {
 	struct timespec now;
 
-	/* Its steps of a few milliseconds are fine enough. */
+	/* It is read faster, and is exact to some milliseconds. */
 #ifdef CLOCK_MONOTONIC_COARSE
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 #else
@@ -189,13 +114,14 @@ now_ns(void)
 	return (uint64) now.tv_sec * UINT64CONST(1000000000) + now.tv_nsec;
 }
 
-/* What an entry takes for so many wrapped bytes. */
+/* The size of an entry for a wrapped key of this size, in bytes. */
 static size_t
 entry_size(size_t wrapped_size)
 {
 	return offsetof(CacheEntry, data) + wrapped_size + (wrapped_size - KEY_WRAP_OVERHEAD);
 }
 
+/* How much memory an entry takes, with its places in the table and the clock. */
 static size_t
 entry_footprint(const CacheEntry *entry)
 {
@@ -222,10 +148,7 @@ wipe_entry(CacheEntry *entry)
 	secure_free(entry);
 }
 
-/*
- * Evicts entries until so many more bytes fit.  An entry that was used since the
- * hand came by is passed over once; the entry except is never evicted.
- */
+/* Evicts entries, but never the entry except, until there is room for bytes more. */
 static void
 make_room(size_t bytes, const CacheEntry *except, int size_kb)
 {
@@ -238,7 +161,9 @@ make_room(size_t bytes, const CacheEntry *except, int size_kb)
 		entry = clock_places[clock_hand++].entry;
 		if (entry == except && clock_used == 1)
 			break;
-		if (entry == except || entry->used)
+		if (entry == except)
+			continue;
+		if (entry->used)
 		{
 			entry->used = false;
 			continue;
@@ -253,9 +178,9 @@ make_room(size_t bytes, const CacheEntry *except, int size_kb)
 }
 
 /*
- * Whether to insert a key for which others would have to be evicted.  When many were
- * evicted without having been found again, most keys are better not inserted: that saves
- * replacing one with another for nothing, and the keys in the cache are found again.
+ * Whether to insert a key.  If others would have to be evicted for it, and many were evicted
+ * without having been found again, most keys are not inserted: then the keys that are in the
+ * cache stay there until they are needed again.
  */
 static bool
 may_insert(size_t bytes)
@@ -265,7 +190,7 @@ may_insert(size_t bytes)
 		++keys_not_inserted % ADMISSION_INTERVAL == 0;
 }
 
-/* Right behind the hand, which comes by every other entry first. */
+/* Puts the entry right behind the hand, which then reaches all others before it. */
 static void
 add_to_clock(CacheEntry *entry)
 {
@@ -304,14 +229,17 @@ key_cache_flush(void)
 	wipe_all();
 }
 
-/* No entry may point to a KEK that is closed. */
+/* Wipes all keys under KEKs that are withdrawn, since these are closed next. */
 static void
 wipe_withdrawn(void)
 {
 	key_cache_release();
 	cipher_pool_wipe_shared();
 
-	/* Backwards: what takes the place of one that leaves was seen already. */
+	/*
+	 * From the end, since the last entry takes the place of one that is
+	 * wiped.
+	 */
 	for (uint32 place = clock_used; place-- > 0;)
 	{
 		CacheEntry *entry = clock_places[place].entry;
@@ -331,21 +259,21 @@ key_cache_assign_mode(int newval, void *extra)
 		key_cache_flush();
 }
 
-/* At the next look-up. */
+/* Makes the next look-up check the ages of all entries. */
 static void
-look_at_ages(void)
+check_ages_next(void)
 {
 	next_sweep = 0;
 	age_timer_due = true;
 }
 
 void
-key_cache_assign_max_age(int newval, void *extra)
+key_cache_assign_max_age(double newval, void *extra)
 {
-	look_at_ages();
+	check_ages_next();
 }
 
-/* Without a limit, uses were not counted. */
+/* As long as there was no limit, uses were not counted, so all entries are wiped. */
 void
 key_cache_assign_max_uses(int newval, void *extra)
 {
@@ -359,7 +287,7 @@ key_cache_assign_size(int newval, void *extra)
 	make_room(0, NULL, newval);
 }
 
-/* Neither a key that was not inserted nor the shared cipher outlives its transaction. */
+/* Wipes the key that was not inserted, and the shared AES context. */
 static void
 end_of_transaction(XactEvent event, void *arg)
 {
@@ -395,7 +323,7 @@ key_cache_init(void)
 	RegisterSubXactCallback(end_of_subtransaction, NULL);
 }
 
-/* Memory for so many, all zero; NULL when there is none. */
+/* Zeroed memory for n pieces of a size; NULL if there is none. */
 static void *
 try_alloc(Size size, uint32 n)
 {
@@ -403,7 +331,7 @@ try_alloc(Size size, uint32 n)
 									  MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM | MCXT_ALLOC_ZERO);
 }
 
-/* Memory for a table of so many buckets, and its clock; false when there is none. */
+/* Reserves memory for a table of size buckets, and for its clock; false if there is none. */
 static bool
 reserve(uint32 size, ClockPlace **places)
 {
@@ -417,7 +345,7 @@ reserve(uint32 size, ClockPlace **places)
 	return false;
 }
 
-/* Nothing is used before all is there. */
+/* Creates table and clock; false, and neither of them is set, if there is no memory. */
 static bool
 create_table(void)
 {
@@ -428,7 +356,7 @@ create_table(void)
 		cache_context = AllocSetContextCreate(TopMemoryContext, "key_vault key cache",
 											  ALLOCSET_DEFAULT_SIZES);
 
-	/* What an error left of an earlier try. */
+	/* Frees what an earlier try left behind if an error ended it. */
 	MemoryContextReset(cache_context);
 	if (!reserve(MIN_TABLE_SIZE, &places))
 		return false;
@@ -439,7 +367,7 @@ create_table(void)
 	return true;
 }
 
-/* Twice the room for entries. */
+/* Doubles table and clock; false, and they stay as they are, if there is no memory. */
 static bool
 grow_table(void)
 {
@@ -454,9 +382,9 @@ grow_table(void)
 	return true;
 }
 
-/* Whether there is memory for one more entry in the table and the clock. */
+/* Makes sure that table and clock have room for one more entry; false if they cannot. */
 static bool
-have_room(void)
+ensure_room(void)
 {
 	if (table == NULL)
 		return create_table();
@@ -464,17 +392,17 @@ have_room(void)
 }
 
 /*
- * Wipes what has grown too old, also what is never asked for again.  Since that
- * looks at everything, it is done a number of times in the span of the limit only.
+ * Wipes all entries that are too old, also those that are never looked up again.  It reads
+ * all entries, so it does so only SWEEPS_PER_AGE times in the time of the limit.
  */
 static void
-wipe_aged(void)
+wipe_expired(void)
 {
-	uint64		max_age = (uint64) key_cache_max_age * UINT64CONST(1000000000);
+	uint64		max_age = (uint64) (key_cache_max_age * 1e9);
 	uint64		now = now_ns();
 
 	age_timer_due = false;
-	if (max_age == 0)
+	if (key_cache_max_age == 0)
 		return;
 
 	if (now >= next_sweep)
@@ -482,8 +410,8 @@ wipe_aged(void)
 		uint64		oldest = now;
 
 		/*
-		 * Backwards: what takes the place of one that leaves was seen
-		 * already.
+		 * From the end, since the last entry takes the place of one that is
+		 * wiped.
 		 */
 		for (uint32 place = clock_used; place-- > 0;)
 		{
@@ -500,7 +428,10 @@ wipe_aged(void)
 		next_sweep = Max(oldest + max_age, now + max_age / SWEEPS_PER_AGE);
 	}
 
-	/* Rounded up: a timer that goes off early would find nothing to do. */
+	/*
+	 * Rounded up, so that the timer does not end before there is something to
+	 * wipe.
+	 */
 	if (clock_used > 0)
 		age_timer_start((next_sweep - now) / 1000000 + 1);
 }
@@ -515,8 +446,9 @@ key_cache_prefetch(const WrappedKey *wrapped_key)
 		return;
 
 	/*
-	 * The key is mostly in the first or second bucket that it may be in; a
-	 * branch on which it is would be guessed wrong about as often as not.
+	 * The key is mostly in the first or second bucket for its hash.  Which
+	 * one is found without a branch, which the processor would predict
+	 * wrongly half of the time.
 	 */
 	hash = hash_wrapped_bytes(wrapped_key->wrapped);
 	bucket = &table->data[hash & table->sizemask];
@@ -538,7 +470,7 @@ key_cache_find(const WrappedKey *wrapped_key)
 	}
 
 	if (unlikely(age_timer_due))
-		wipe_aged();
+		wipe_expired();
 
 	table->private_data = (void *) wrapped_key;
 	bucket = bucket_lookup_hash(table, NULL, hash_wrapped_bytes(wrapped_key->wrapped));
@@ -557,10 +489,7 @@ key_cache_find(const WrappedKey *wrapped_key)
 		return NULL;
 	}
 
-	/*
-	 * Written only when it says something new: a line that is only read is
-	 * cheaper.
-	 */
+	/* Written only if it changes: memory that is only read is faster. */
 	if (key_cache_max_uses > 0 || entry->uses < 2)
 		entry->uses++;
 	if (!entry->used)
@@ -596,13 +525,13 @@ key_cache_insert(CacheEntry *entry)
 	if (!may_insert(entry_footprint(entry)))
 		return;
 	make_room(entry_footprint(entry), NULL, key_cache_size);
-	if (!have_room())
+	if (!ensure_room())
 		return;
 
 	/* From here on nothing fails. */
 	bucket_insert_hash(table, entry, hash_wrapped_bytes(entry->data), &found);
 	if (clock_used == 0)
-		look_at_ages();
+		check_ages_next();
 	add_to_clock(entry);
 	entry->is_cached = true;
 	key_cache_uninserted = NULL;

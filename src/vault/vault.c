@@ -1,15 +1,15 @@
 /*
  * vault.c
- *	  The vault's door: give it a wrapped key, borrow a ready one.
+ *	  The only way to an unwrapped key: for a wrapped key, a caller borrows the key or an
+ *	  AES context that is keyed with it.
  *
- * Each look-up, in this order: accepts what other sessions committed; finds the
- * key in the cache or unwraps it; checks that the current role may; checks the
- * context of a bound key.  The checks are the same for a key from the cache and
- * for one just unwrapped.
+ * A look-up applies what other sessions have committed, finds the key in the cache or
+ * unwraps it, checks the privileges of the current role, and checks the context of a
+ * bound key.  All checks are the same for a key in the cache and for one that is not.
  *
- * Invariant: what is borrowed was unwrapped from exactly these bytes with the KEK that
- * they name, its integrity checked, while the KEK's state allowed it as of the
- * messages accepted at the start of this look-up.
+ * Invariant: the key was unwrapped from exactly these bytes, with the KEK that they name,
+ * and its integrity was checked; and the KEK's state allows unwrapping, by all messages
+ * that had arrived when the look-up began.
  */
 #include "postgres.h"
 
@@ -31,7 +31,10 @@ kek_id_text(const pg_uuid_t *kek_id)
 	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(kek_id)));
 }
 
-/* Raises for a failure, or tells it; the same words wherever it was found. */
+/*
+ * Raises the error for a failure or, if failure is not NULL, sets it.  So the texts are the
+ * same wherever a failure is found.
+ */
 static void
 fail(VaultFailure reason, const WrappedKey *wrapped_key, const Kek *kek,
 	 VaultFailure *failure)
@@ -109,9 +112,7 @@ vault_failure_name(VaultFailure failure)
 	return names[failure];
 }
 
-/*
- * Unwraps into a new entry; NULL when the integrity check fails.
- */
+/* Unwraps into a new entry; NULL if the integrity check fails. */
 static CacheEntry *
 unwrap(const WrappedKey *wrapped_key, Kek *kek)
 {
@@ -145,7 +146,7 @@ unwrap(const WrappedKey *wrapped_key, Kek *kek)
 	return NULL;
 }
 
-/* Unwraps again what the cache has, and compares. */
+/* Unwraps a key that the cache has once more, and compares. */
 static void
 verify(const WrappedKey *wrapped_key, CacheEntry *entry)
 {
@@ -179,9 +180,7 @@ verify(const WrappedKey *wrapped_key, CacheEntry *entry)
 			 errhint("Report this as a bug of key_vault.  Set key_vault.cache = off until it is mended.")));
 }
 
-/*
- * The one way to a key.  NULL after a failure that was told.
- */
+/* Every key is got by this function.  Returns NULL if it has set *failure. */
 static CacheEntry *
 look_up(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill,
 		VaultFailure *failure)
@@ -226,6 +225,16 @@ look_up(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill,
 	return entry;
 }
 
+bool
+vault_permits(const WrappedKey *wrapped_key, KekPrivileges any_of)
+{
+	Kek		   *kek;
+
+	kek_accept_changes();
+	kek = kek_find(wrapped_key->kek_id);
+	return kek == NULL || (access_held_memo(&kek->access, kek->row.label) & any_of) != 0;
+}
+
 void
 vault_prefetch(const WrappedKey *wrapped_key)
 {
@@ -257,7 +266,7 @@ vault_borrow_cipher(const WrappedKey *wrapped_key, KekPrivileges any_of,
 	return key_cache_cipher(entry);
 }
 
-/* False after a failure that was told. */
+/* Returns false if it has set *failure. */
 static bool
 borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill,
 		   VaultKey *key, VaultFailure *failure)
@@ -274,7 +283,6 @@ borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill,
 	return true;
 }
 
-/* Without a place for the reason a failure is an error. */
 VaultKey
 vault_borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of)
 {

@@ -1,10 +1,10 @@
 /*
  * vault.h
- *	  The vault's door: give it a wrapped key, borrow a ready one.
+ *	  The only way to an unwrapped key: for a wrapped key, a caller borrows the key or an
+ *	  AES context that is keyed with it.
  *
- * What is borrowed is good until the next call of the vault.  Who borrows
- * gives it back with vault_release() when done; after an error the end of the
- * transaction does.
+ * What was borrowed is valid until the next call of the vault.  The caller gives it back
+ * with vault_release(); after an error, that happens at the end of the transaction.
  */
 #ifndef VAULT_H
 #define VAULT_H
@@ -15,14 +15,14 @@
 #include "../catalog/wrapped_key.h"
 #include "../crypto/aes.h"
 
-/* Why a wrapped key cannot be used, as far as the key itself is the reason. */
+/* Why a wrapped key cannot be used, if the reason is in the key or its KEK. */
 typedef enum VaultFailure
 {
 	VAULT_OK,
 	VAULT_KEK_UNKNOWN,
 	VAULT_KEK_SUSPENDED,
 	VAULT_KEK_DESTROYED,
-	VAULT_INTEGRITY,			/* wrong KEK, or damaged: not told apart */
+	VAULT_INTEGRITY,			/* wrapped by another KEK, or damaged */
 	VAULT_CONTEXT,				/* bound to another DevAddr */
 	VAULT_KEY_LENGTH			/* not a LoRaWAN session key */
 } VaultFailure;
@@ -31,12 +31,12 @@ typedef struct VaultKey
 {
 	const uint8 *key;
 	size_t		key_size;
-	const uint8 *dev_addr;		/* what it is bound to; NULL when unbound */
+	const uint8 *dev_addr;		/* to which it is bound; NULL if it is not */
 	const char *kek_label;
 	int32		kek_version;
 } VaultKey;
 
-/* The KEK of a wrapped key, by its names; the label is allocated. */
+/* The label and version of a KEK; the label is allocated. */
 typedef struct VaultKekName
 {
 	char	   *label;
@@ -44,40 +44,48 @@ typedef struct VaultKekName
 } VaultKekName;
 
 /*
- * Looks up which KEK a wrapped key names; false when it is unknown here.  Opens
- * nothing, and so takes no privilege.
+ * Finds the label and version of a wrapped key's KEK; false if this database does not have
+ * the KEK.  Opens nothing, so the current role needs no privilege.
  */
 extern bool vault_kek_name(const WrappedKey *wrapped_key, VaultKekName *name);
 
-/* A hint that the key will be borrowed soon; nothing depends on it. */
+/*
+ * Whether the current role holds any of these on the label of a wrapped key's KEK.  True
+ * where the KEK is unknown here: that is another failure, which a look-up tells.
+ */
+extern bool vault_permits(const WrappedKey *wrapped_key, KekPrivileges any_of);
+
+/* Says that the key will be borrowed soon, which makes that faster. */
 extern void vault_prefetch(const WrappedKey *wrapped_key);
 
 /*
- * A context keyed for AES_ENCRYPT with a LoRaWAN session key of 16 bytes,
- * for the use that the privileges name.  dev_addr is the device that the key is to
- * be used for, NULL where nothing tells.  With failure NULL whatever is wrong is an
- * error; otherwise the reasons above are told in *failure, and NULL returned.
+ * Borrows an AES context that is keyed for AES_ENCRYPT with a LoRaWAN session key of 16
+ * bytes.  The current role must have one of the privileges any_of.  A bound key must be
+ * bound to dev_addr, unless that is NULL.  If failure is NULL, everything that is wrong
+ * raises an error; otherwise one of the reasons above is set in *failure, and NULL
+ * returned.
  */
 extern AesCipher *vault_borrow_cipher(const WrappedKey *wrapped_key,
 									  KekPrivileges any_of,
 									  const uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE],
 									  VaultFailure *failure);
 
-/* The key itself; does not fill the cache, since such uses do not repeat. */
+/* Borrows the key itself, without caching it: for keys that are used once. */
 extern VaultKey vault_borrow_key(const WrappedKey *wrapped_key,
 								 KekPrivileges any_of);
 
-/* The same for a key that will be asked for again: it is inserted into the cache. */
+/* Borrows the key itself, and caches it: for keys that are used again. */
 extern VaultKey vault_borrow_cached_key(const WrappedKey *wrapped_key,
 										KekPrivileges any_of);
 
-/* The same; false, and the reason, where the key itself is the fault. */
+/* Does what vault_borrow_key() does, but for the reasons above sets *failure. */
 extern bool vault_try_borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of,
 								 VaultKey *key, VaultFailure *failure);
 
-/* A reason in words, as key_status() gives them. */
+/* The name of a reason, as key_status() returns it. */
 extern const char *vault_failure_name(VaultFailure failure);
 
+/* Gives back what was borrowed; wipes it if it is not cached. */
 extern void vault_release(void);
 
 #endif							/* VAULT_H */

@@ -1,32 +1,29 @@
 /*
  * wrapping.c
- *	  Bringing keys under KEKs, and from one KEK to another.
+ *	  Wrapping keys with KEKs, and moving them from one KEK to another.
  *
  * Invariants:
- * - A key in the clear is wiped from the buffers of this file on every way out,
- *   an error included.
- * - Wrapping is always with the label's active KEK; the algorithm follows from
- *   the length and the binding.
+ * - Keys in the clear are wiped from the buffers of this file on every way out, also
+ *   after an error.
+ * - The KEK that wraps is always the active one of its label; the key's length, and
+ *   whether it is bound, decide about the algorithm.
  */
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
 
+#include "../catalog/unknown_label.h"
 #include "../common/crypto_error.h"
 #include "../common/errors.h"
 #include "../crypto/secure_memory.h"
 #include "kek.h"
 #include "wrapping.h"
 
-/*
- * The KEK that wraps for a label, after checking that the current role may have
- * it do so.
- */
+/* The active KEK of a label, if the current role has one of the privileges any_of. */
 static Kek *
 wrapping_kek(const char *label, KekPrivileges any_of)
 {
 	Kek		   *kek = kek_find_active(label);
-	bool		known;
 
 	if (kek != NULL)
 	{
@@ -35,13 +32,11 @@ wrapping_kek(const char *label, KekPrivileges any_of)
 	}
 
 	access_require(label, any_of);
-	known = kek_rows_by_label(label) != NIL;
+	require_label_exists(label, "The view key_vault.keks lists the labels.  Use key_vault.kek_create() or key_vault.kek_import() to make one.");
 	ereport(ERROR,
-			(errcode(known ? ERRCODE_KEK_NOT_ACTIVE : ERRCODE_KEK_UNKNOWN),
-			 known ? errmsg("KEK label \"%s\" has no active version", label) :
-			 errmsg("KEK label \"%s\" does not exist", label),
-			 known ? errhint("Use key_vault.kek_rotate() to make one, or key_vault.kek_resume() where it is suspended.") :
-			 errhint("The view key_vault.keks lists the labels.  Use key_vault.kek_create() or key_vault.kek_import() to make one.")));
+			(errcode(ERRCODE_KEK_NOT_ACTIVE),
+			 errmsg("KEK label \"%s\" has no active version", label),
+			 errhint("Use key_vault.kek_rotate() to make one, or key_vault.kek_resume() where it is suspended.")));
 }
 
 static void
@@ -66,7 +61,7 @@ check_wrap_status(CryptoStatus status)
 	require_crypto_ok(status, "wrap a key");
 }
 
-/* Wraps; key may point into the cache, since nothing here calls it. */
+/* Wraps a key.  key may point into the cache, which is not called here. */
 static struct varlena *
 wrap_with(Kek *kek, const uint8 *key, size_t key_size, const uint8 *dev_addr)
 {
@@ -82,7 +77,9 @@ wrap_with(Kek *kek, const uint8 *key, size_t key_size, const uint8 *dev_addr)
 		if (!fits_aes_kw(key_size) || plain_size > KEY_WRAP_MAX_KEY)
 			ereport(ERROR,
 					(errcode(ERRCODE_KEY_LENGTH),
-					 errmsg("a key of %zu bytes cannot be bound to a DevAddr", key_size),
+					 errmsg_plural("a key of %zu byte cannot be bound to a DevAddr",
+								   "a key of %zu bytes cannot be bound to a DevAddr",
+								   key_size, key_size),
 					 errdetail("A bound key has a length of a multiple of 8 bytes, 16 at least.")));
 		value = wrapped_key_make(WRAP_AES_KW_BOUND, &kek->kek_id,
 								 plain_size + KEY_WRAP_OVERHEAD, &wrapped);
@@ -154,8 +151,8 @@ vault_generate(const char *label, int32 key_size)
 }
 
 /*
- * Wraps a borrowed key anew.  What is wrapped that way already comes out
- * with the same bytes, since AES-KW is deterministic.
+ * Wraps a borrowed key.  If this KEK has wrapped it before, the bytes are the same, since
+ * AES-KW is deterministic.
  */
 static struct varlena *
 wrap_borrowed(const VaultKey *key, Kek *kek, const uint8 *dev_addr)
@@ -223,7 +220,9 @@ vault_export(const WrappedKey *wrapped_key, const char *transport_label)
 	if (!fits_aes_kw(key.key_size))
 		ereport(ERROR,
 				(errcode(ERRCODE_KEY_LENGTH),
-				 errmsg("a key of %zu bytes cannot be put into a key envelope", key.key_size),
+				 errmsg_plural("a key of %zu byte cannot be put into a key envelope",
+							   "a key of %zu bytes cannot be put into a key envelope",
+							   key.key_size, key.key_size),
 				 errdetail("A key envelope is AES-KW (RFC 3394), which takes multiples of 8 bytes, 16 at least.")));
 	encrypted_key = palloc(VARHDRSZ + key.key_size + KEY_WRAP_OVERHEAD);
 	SET_VARSIZE(encrypted_key, VARHDRSZ + key.key_size + KEY_WRAP_OVERHEAD);
@@ -233,7 +232,7 @@ vault_export(const WrappedKey *wrapped_key, const char *transport_label)
 	return encrypted_key;
 }
 
-/* A wrapped key of n bytes has n + 8. */
+/* Whether AES-KW can make an encrypted key of this size, which is the key's plus 8. */
 static bool
 is_envelope_size(size_t encrypted_size)
 {
@@ -242,7 +241,7 @@ is_envelope_size(size_t encrypted_size)
 		fits_aes_kw(encrypted_size - KEY_WRAP_OVERHEAD);
 }
 
-/* The version, of a label's rows, that wrapped it; NULL when none opens it. */
+/* The KEK, among a label's rows, that has wrapped the key; NULL if it is none of them. */
 static Kek *
 kek_of_envelope(const List *rows, const uint8 *encrypted_key,
 				size_t encrypted_size, uint8 *key)
@@ -265,30 +264,16 @@ kek_of_envelope(const List *rows, const uint8 *encrypted_key,
 	return NULL;
 }
 
-/* The key of an envelope; accepts no changes, since the caller may hold a KEK. */
+/*
+ * Raises the error for an envelope that no version opened.  A version that was not tried may be
+ * the right one; then the envelope is not damaged.
+ */
 static void
-open_envelope(const char *kek_label, const uint8 *encrypted_key, size_t encrypted_size,
-			  uint8 *key)
+refuse_envelope(const char *kek_label, const List *rows)
 {
-	List	   *rows;
-	ListCell   *cell;
 	StringInfoData versions;
-
-	if (!is_envelope_size(encrypted_size))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("encrypted key of %zu bytes is not AES-KW (RFC 3394)", encrypted_size),
-				 errdetail("A wrapped key of n bytes has n + 8, a multiple of 8, 24 at least.")));
-
-	access_require(kek_label, KEK_UNWRAP);
-	rows = kek_rows_by_label(kek_label);
-	if (rows == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_KEK_UNKNOWN),
-				 errmsg("KEK label \"%s\" does not exist", kek_label),
-				 errhint("Import the KEK with key_vault.kek_import().")));
-	if (kek_of_envelope(rows, encrypted_key, encrypted_size, key) != NULL)
-		return;
+	int			sqlstate = ERRCODE_KEY_INTEGRITY;
+	ListCell   *cell;
 
 	initStringInfo(&versions);
 	foreach(cell, rows)
@@ -297,13 +282,46 @@ open_envelope(const char *kek_label, const uint8 *encrypted_key, size_t encrypte
 
 		appendStringInfo(&versions, "%s%d (%s)", versions.len > 0 ? ", " : "",
 						 row->version, kek_state_name(row->state));
+		if (row->state == KEK_SUSPENDED)
+			sqlstate = ERRCODE_KEK_SUSPENDED;
+		else if (row->state == KEK_DESTROYED && sqlstate != ERRCODE_KEK_SUSPENDED)
+			sqlstate = ERRCODE_KEK_DESTROYED;
 	}
 	ereport(ERROR,
-			(errcode(ERRCODE_KEY_INTEGRITY),
-			 errmsg("encrypted key does not open with any version of KEK label \"%s\"",
+			(errcode(sqlstate),
+			 sqlstate == ERRCODE_KEY_INTEGRITY ?
+			 errmsg("encrypted key does not open with any version of KEK label \"%s\"", kek_label) :
+			 errmsg("encrypted key does not open with those versions of KEK label \"%s\" that can be used",
 					kek_label),
 			 errdetail("Its versions: %s.  Suspended and destroyed ones were not tried.",
-					   versions.data)));
+					   versions.data),
+			 sqlstate == ERRCODE_KEK_SUSPENDED ?
+			 errhint("Use key_vault.kek_resume() to take a suspended version back into use.") : 0));
+}
+
+/*
+ * Opens a key envelope.  Does not call kek_accept_changes(), since the caller may have a
+ * pointer to a KEK.
+ */
+static void
+open_envelope(const char *kek_label, const uint8 *encrypted_key, size_t encrypted_size,
+			  uint8 *key)
+{
+	List	   *rows;
+
+	if (!is_envelope_size(encrypted_size))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg_plural("encrypted key of %zu byte is not AES-KW (RFC 3394)",
+							   "encrypted key of %zu bytes is not AES-KW (RFC 3394)",
+							   encrypted_size, encrypted_size),
+				 errdetail("A wrapped key of n bytes has n + 8, a multiple of 8, 24 at least.")));
+
+	access_require(kek_label, KEK_UNWRAP);
+	require_label_exists(kek_label, "Import the KEK with key_vault.kek_import().");
+	rows = kek_rows_by_label(kek_label);
+	if (kek_of_envelope(rows, encrypted_key, encrypted_size, key) == NULL)
+		refuse_envelope(kek_label, rows);
 }
 
 void
@@ -328,7 +346,7 @@ vault_try_envelope_key(const char *kek_label, const uint8 *encrypted_key,
 	if (!is_envelope_size(encrypted_size))
 		return NULL;
 
-	/* Which version it is tells only its opening. */
+	/* Only opening it says which version has wrapped it. */
 	PG_TRY();
 	{
 		kek = kek_of_envelope(kek_rows_by_label(kek_label), encrypted_key, encrypted_size, key);
@@ -358,8 +376,8 @@ vault_import(const char *kek_label, const uint8 *encrypted_key,
 	kek = wrapping_kek(at_rest_label, KEK_WRAP);
 
 	/*
-	 * Not more lengths than the specification has: a wrapped key whose label
-	 * got lost must not pass for a key.
+	 * Only the length that the specification has is accepted: a wrapped key
+	 * whose label was lost must not be taken for a key in the clear.
 	 */
 	if (*kek_label == '\0' && encrypted_size != LORAWAN_KEY_SIZE)
 		ereport(ERROR,

@@ -1,9 +1,9 @@
 /*
  * wrapping.h
- *	  Bringing keys under KEKs, and from one KEK to another.
+ *	  Wrapping keys with KEKs, and moving them from one KEK to another.
  *
- * All results are allocated in the current memory context; privileges are
- * checked for the current role.
+ * Results are allocated in the current memory context.  The privileges that are named
+ * here are those that the current role needs.
  */
 #ifndef WRAPPING_H
 #define WRAPPING_H
@@ -13,60 +13,61 @@
 #include "vault.h"
 
 /*
- * Wraps a key of 1 to 4096 bytes with the active KEK of a label.  dev_addr is
- * what to bind it to, or NULL.  Takes the privilege wrap.
+ * Wraps a key of 1 to 4096 bytes with the active KEK of a label, and binds it to dev_addr
+ * if that is not NULL.  Needs wrap.
  */
 extern struct varlena *vault_wrap(const char *label, const uint8 *key,
 								  size_t key_size, const uint8 *dev_addr);
 
 /*
- * Accepts changes and raises what keeps the current role from wrapping under a
- * label: for callers that are to say so before anything else.
+ * Raises the error that vault_wrap() would raise if the role may not wrap, or the label has
+ * no active KEK: for callers that must do so before anything else.
  */
 extern void vault_require_wrap(const char *label);
 
-/* A new random key; takes the privilege wrap. */
+/* Makes a random key of key_size bytes and wraps it; needs wrap. */
 extern struct varlena *vault_generate(const char *label, int32 key_size);
 
-/* To the active KEK of the same label; takes the privilege rewrap there. */
+/* Wraps a key with the active KEK of its label; needs rewrap. */
 extern struct varlena *vault_rewrap(const WrappedKey *wrapped_key);
 
-/* The same; NULL, and the reason, where the key itself is the fault. */
+/* Does the same, but if the reason is in the key or its KEK, sets *failure, returns NULL. */
 extern struct varlena *vault_try_rewrap(const WrappedKey *wrapped_key, VaultFailure *failure);
 
 /*
- * The kek_id to which rewrapping goes for a label; an error where there is none.
- * Takes the privilege rewrap.
+ * The kek_id with which vault_rewrap() wraps keys of a label; an error if the label has no
+ * active KEK.  Needs rewrap.
  */
 extern pg_uuid_t vault_rewrap_target(const char *label);
 
-/* To another label; takes unwrap on the old and wrap on the new one. */
+/* Wraps a key with the active KEK of another label; needs unwrap on the old, wrap on the new. */
 extern struct varlena *vault_rewrap_to(const WrappedKey *wrapped_key, const char *label);
 
-/* Binds to a DevAddr; takes the privilege rewrap. */
+/* Binds a key to a DevAddr; needs rewrap. */
 extern struct varlena *vault_bind(const WrappedKey *wrapped_key, const uint8 *dev_addr);
 
-/* The encrypted_key of a key envelope; takes unwrap here and wrap there. */
+/* Makes the encrypted_key of a key envelope; needs unwrap, and wrap on transport_label. */
 extern bytea *vault_export(const WrappedKey *wrapped_key, const char *transport_label);
 
 /*
- * The key of an envelope (an empty label: in the clear) under a label at rest;
- * takes unwrap on the first and wrap on the second.
+ * Opens a key envelope, and wraps its key with the active KEK of at_rest_label.  If
+ * kek_label is empty, encrypted_key is the key in the clear.  Needs unwrap on kek_label and
+ * wrap on at_rest_label.
  */
 extern struct varlena *vault_import(const char *kek_label, const uint8 *encrypted_key,
 									size_t encrypted_size, const char *at_rest_label,
 									const uint8 *dev_addr);
 
 /*
- * An envelope as a wrapped key under its own KEK, with nothing rewrapped; NULL
- * when no version opens it.  Takes the privilege decrypt.
+ * Makes a wrapped key of a key envelope, with the same wrapped bytes and KEK; NULL if no
+ * version of the label opens it.  Needs decrypt.
  */
 extern struct varlena *vault_try_envelope_key(const char *kek_label, const uint8 *encrypted_key,
 											  size_t encrypted_size);
 
 /*
- * Unwraps what some version of a label wrapped; key takes encrypted_size - 8
- * bytes.  Raises when no version opens it.  Takes the privilege unwrap.
+ * Opens a key envelope; key has room for encrypted_size - 8 bytes.  Raises an error if no
+ * version of the label opens it.  Needs unwrap.
  */
 extern void vault_open_envelope(const char *kek_label, const uint8 *encrypted_key,
 								size_t encrypted_size, uint8 *key);

@@ -3,30 +3,10 @@
  *	  What must hold for any bytes at all, for libFuzzer to try and refute: see
  *	  lorawan/frame.c and lorawan/mac_command.c.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "lorawan/frame.h"
 #include "lorawan/mac_command.h"
 
-#define MUST(condition) \
-	do { \
-		if (!(condition)) \
-			abort(); \
-	} while (0)
-
-extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-extern volatile uint8_t sink;
-volatile uint8_t sink;
-
-/* Reads the bytes, so that the sanitizer sees where they are. */
-static void
-touch(const uint8_t *bytes, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		sink ^= bytes[i];
-}
+#include "must.h"
 
 static void
 try_mac_commands(const uint8_t *commands, size_t len, LorawanDirection direction)

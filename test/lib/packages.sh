@@ -1,6 +1,6 @@
-# Shell functions for Debian's packages: which are there, installing them, and
-# unpacking those that would start a service if they were installed.  For the
-# scripts of test/, demo/ and bench/.  Sourced, not run.
+# Shell functions for Debian's packages: finding out which are installed, installing
+# them, and unpacking those that would start a service if they were installed.  For
+# the scripts of test/, demo/ and bench/.  Sourced, not run.
 # shellcheck shell=bash
 
 # Runs a command as root.
@@ -56,8 +56,8 @@ size_of_packages() # PACKAGE...
 		paste -sd , - | sed 's/,\([0-9]*\)/, \1/g'
 }
 
-# A first installation of PostgreSQL would create a cluster and start it.  That
-# is held back while packages are installed.
+# A first installation of PostgreSQL would create a cluster and start it.  This
+# prevents that while packages are installed.
 no_cluster_conf=/etc/postgresql-common/createcluster.d/key_vault_test.conf
 
 install_packages() # PACKAGE...
@@ -72,7 +72,7 @@ install_packages() # PACKAGE...
 	return "$status"
 }
 
-# For the clean-up of scripts, too: they may be stopped in the middle.
+# Scripts call it in their clean-up, too, since they may be stopped in the middle.
 end_install_packages()
 {
 	if [ -e "$no_cluster_conf" ]; then
@@ -80,8 +80,8 @@ end_install_packages()
 	fi
 }
 
-# Unpacks packages into a directory, with what they need and is not installed:
-# installed, they would leave a service behind.  use_unpacked makes them usable.
+# Unpacks packages, and the packages that they need and that are not installed, into a
+# directory: installing them would leave a service behind.  use_unpacked makes them usable.
 unpack_packages() # DIR PACKAGE...
 {
 	local dir=$1 file
@@ -107,6 +107,8 @@ use_unpacked() # DIR
 	done
 	export PATH=$1/usr/sbin:$1/usr/bin:$PATH
 	export LD_LIBRARY_PATH=${libraries#:}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+	# For tests in which neither variable is what it is here.
+	export KEY_VAULT_UNPACKED=$1
 }
 
 # The major version of PostgreSQL to use: what PGVERSION asks for, else the

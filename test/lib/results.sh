@@ -32,9 +32,9 @@ closing_line() # PASSED FAILED [SKIPPED]
 	echo "$1 passed, $2 failed$([ "${3:-0}" = 0 ] || echo ", $3 skipped")"
 }
 
-# Runs a function in the background with its output in a file.  It is in a
-# process group of its own, so that on Ctrl-C the group can be told to end, and
-# waited for, with all that the function started.
+# Runs a function in the background with its output in a file.  It has a process group
+# of its own, so that on Ctrl-C all that the function has started can be ended and
+# waited for.
 group=
 start_group() # LOG FUNCTION [ARGUMENT...]
 {

@@ -6,48 +6,54 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # variables of, and for, who sources this
 
 # How a suite is run:
-#   modes   in a server, once in each cache mode
+#   modes   in a server, once in each cache mode, and in the other modes that name it
 #   server  in a server
 #   files   each file by itself; it starts its own servers
 #   alone   without a server
 #   root    without a server, as root
-# Files are what can be run singly, as SUITE/FILE without prefix and suffix; - is
-# none.  The seconds are those of all its jobs together, for the estimate.
+# Files can be run singly, as SUITE/FILE without prefix and suffix; - means that there
+# are none.  The seconds are those of all jobs of the suite together, for the estimate.
 suites="
 # name     run      seconds  files
 indent     alone    2        -
 layers     alone    1        -
 unit       alone    24       test/unit/test_*.c
 mutants    alone    6        -
+static     alone    110      -
 model      alone    43       -
-fuzz       alone    14       -
-tap        files    520      test/tap/*.pl test/tap/*.sh
+fuzz       alone    35       -
+tap        files    740      test/tap/*.pl test/tap/*.sh
 docs       root     240      -
 random     server   14       -
 plpgsql_check server 5       -
 oracle     server   21       test/oracle/test_*.py
+vectors    server   15       -
 isolation  modes    211      test/isolation/specs/*.spec
-regress    modes    33       sql/*.sql
-pgtap      modes    160      test/pgtap/*.sql
+regress    modes    75       sql/*.sql
+pgtap      modes    290      test/pgtap/*.sql
 "
 
 # Debian's packages that a suite, or one file of it, needs besides those that build
-# the extension.  Those with ? are not in every release, or no reason to fail where
-# they cannot be had: tests of what is missing skip themselves.  VERSION is
-# PostgreSQL's, CLANG that of the clang that PostgreSQL was built with.
+# the extension.  If a package with ? cannot be installed, the run goes on, and the tests
+# that need it skip themselves.  VERSION is PostgreSQL's version, CLANG that of the clang
+# that PostgreSQL was built with.
 packages="
 indent                pg-bsd-indent?
 model                 spin
+static                cppcheck? shellcheck? clang-tidy-CLANG?
 fuzz                  clang-CLANG? libclang-rt-CLANG-dev?
 plpgsql_check         postgresql-VERSION-plpgsql-check
-docs                  sudo softhsm2 opensc p11-kit-modules libipc-run-perl python3-cryptography openssl postgresql-VERSION-cron? postgresql-VERSION-plproxy?
+docs                  mosquitto mosquitto-clients sudo softhsm2 opensc p11-kit-modules libipc-run-perl python3-cryptography openssl postgresql-VERSION-cron? postgresql-VERSION-plproxy?
 random                python3-psycopg2 python3-cryptography
 oracle                python3-psycopg2 python3-cryptography nodejs? npm?
+vectors               python3-psycopg2 python3-cryptography-vectors?
 pgtap                 postgresql-VERSION-pgtap libtap-parser-sourcehandler-pgtap-perl openssl
 tap                   libipc-run-perl openssl
-tap/monitoring        prometheus-postgres-exporter?
+tap/clients           python3-psycopg? python3-psycopg2? python3-asyncpg? libdbd-pg-perl? php-cli? php-pgsql? ruby? ruby-pg?
+tap/monitoring        prometheus-postgres-exporter? prometheus?
 tap/mqtt              mosquitto mosquitto-clients
 tap/pg_cron           postgresql-VERSION-cron?
+tap/pg_partman        postgresql-VERSION-partman?
 tap/pgaudit           postgresql-VERSION-pgaudit?
 tap/pgbouncer         pgbouncer
 tap/pkcs11            softhsm2 opensc p11-kit-modules python3-cryptography
@@ -59,13 +65,13 @@ tap/secrets_catalogue python3-cryptography
 tap/storage           python3-cryptography
 "
 
-# Those of them that start a service when they are installed: unless they are
-# there, they are only unpacked.
-service_packages="mosquitto mosquitto-clients pgbouncer prometheus-postgres-exporter"
+# Those of them that start a service when they are installed.  If they are not
+# installed, they are only unpacked.
+service_packages="mosquitto pgbouncer prometheus-postgres-exporter prometheus"
 
-# Files of suites with modes that the cache cannot touch, since no statement in
-# them unwraps a key: they run in the first mode only.  Making, rotating and
-# granting KEKs opens no wrapped key.
+# Files of suites with modes in which no statement unwraps a key, so that the cache
+# makes no difference: they run in the first mode only.  Creating and rotating KEKs, and
+# granting privileges on them, unwraps no key.
 cache_independent="
 regress/type      input, output, comparison and accessors of wrapped keys of no KEK
 regress/catalog   reads the catalogue
@@ -74,18 +80,74 @@ regress/audit     makes and rotates KEKs, and reads the audit log
 pgtap/input       input of wrapped keys of no KEK
 "
 
-# A mode is what goes into the server's configuration; "on" is what a user gets,
-# so it sets nothing.
+# The settings of a mode, for the server's configuration.  "on" is what a user gets, so
+# it sets nothing.
 cache_modes="on off one_entry verify"
 
-mode_setting() # MODE
+# Servers with other settings or another encoding, and the suites that run in them once.
+other_modes="
+odd        regress pgtap
+jit        regress
+latin1     regress pgtap
+sql_ascii  regress pgtap
+"
+
+# Files that do not run in one of these modes: MODE SUITE/FILE and the reason.
+not_in_mode="
+sql_ascii  regress/keks  has labels with Unicode escapes, which PostgreSQL does not read in such a database
+"
+
+mode_settings() # MODE
 {
 	case $1 in
 		on) ;;
 		off) echo "key_vault.cache = off" ;;
 		one_entry) echo "key_vault.cache_size = 0" ;;
 		verify) echo "key_vault.cache = verify" ;;
+		# Settings on which functions and conversions may depend by mistake.
+		# standard_conforming_strings is not among them, since it would change the tests' own
+		# literals; pgtap/settings tests it.
+		odd)
+			cat <<-END
+				bytea_output = escape
+				DateStyle = German
+				default_transaction_deferrable = on
+				default_transaction_isolation = serializable
+				extra_float_digits = -15
+				IntervalStyle = sql_standard
+				plan_cache_mode = force_custom_plan
+				plpgsql.variable_conflict = use_column
+				row_security = off
+				search_path = 'public, pg_temp, pg_catalog'
+				TimeZone = 'Pacific/Chatham'
+			END
+			;;
+		# Each statement is compiled, so it takes its time.
+		jit) echo "jit_above_cost = 0" ;;
+		latin1) echo "client_encoding = UTF8" ;;
+		sql_ascii) ;;
 		*) return 1 ;;
+	esac
+}
+
+mode_encoding() # MODE
+{
+	case $1 in
+		latin1) echo LATIN1 ;;
+		sql_ascii) echo SQL_ASCII ;;
+		*) echo UTF8 ;;
+	esac
+}
+
+# What pg_settings has in a server of that mode, and in none of another: NAME=SETTING.
+mode_mark() # MODE
+{
+	case $1 in
+		one_entry) echo "key_vault.cache_size=0" ;;
+		odd) echo "extra_float_digits=-15" ;;
+		jit) echo "jit_above_cost=0" ;;
+		latin1 | sql_ascii) echo "server_encoding=$(mode_encoding "$1")" ;;
+		*) echo "key_vault.cache=$1" ;;
 	esac
 }
 
@@ -133,6 +195,19 @@ suite_packages() # SUITE[/FILE]
 		}' <<<"$packages" | sort -u
 }
 
+all_modes()
+{
+	echo "$cache_modes $(awk 'NF { print $1 }' <<<"$other_modes" | xargs)"
+}
+
+# Whether a file runs in a mode: in the cache modes all of a suite with modes do.
+runs_in_mode() # MODE SUITE/FILE
+{
+	[[ " $cache_modes " != *" $1 "* ]] || return 0
+	awk -v mode="$1" -v suite="${2%%/*}" '$1 == mode { for (i = 2; i <= NF; i++) if ($i == suite) found = 1 } END { exit !found }' <<<"$other_modes" &&
+		awk -v mode="$1" -v file="$2" '$1 == mode && $2 == file { found = 1 } END { exit found }' <<<"$not_in_mode"
+}
+
 is_cache_independent() # SUITE/FILE
 {
 	awk -v file="$1" '$1 == file { found = 1 } END { exit !found }' <<<"$cache_independent"
@@ -167,6 +242,11 @@ suite_unit()
 suite_mutants()
 {
 	test/mutants/run --check
+}
+
+suite_static()
+{
+	test/static/run
 }
 
 suite_model()
@@ -207,6 +287,11 @@ suite_plpgsql_check()
 	test/plpgsql_check/run
 }
 
+suite_vectors()
+{
+	test/vectors/run
+}
+
 suite_oracle()
 {
 	test/oracle/run "$@"
@@ -245,7 +330,7 @@ suite_pgtap()
 	return "$status"
 }
 
-# A crash is one file's failure: the next one finds the server up again.
+# If a file makes the server crash, only that file fails: the next one waits for the server.
 patiently() # COMMAND...
 {
 	local tries

@@ -2,21 +2,23 @@
  * invalidation.pml
  *	  How one backend's key cache follows the table key_vault.kek.
  *
- * Two rows (KEKs 0 and 1, of different labels), three wrapped keys (0 and 1
- * under KEK 0, 2 under KEK 1), room for one key in the cache.  Other sessions
- * write to the table; the reader looks keys up, changes rows in transactions of
- * its own, and may meet a message or an error at every point.
+ * There are two rows (KEKs 0 and 1, of different labels), three wrapped keys (0
+ * and 1 under KEK 0, 2 under KEK 1), and room for one key in the cache.  Other
+ * sessions write to the table.  The reader, which is the backend, looks keys up
+ * and changes rows in its own transactions; at every point a message or an error
+ * may come.
  *
- * Checked by the assertions:
- * P1	What a look-up uses is what the asked wrapped key holds.
- * P2	No look-up fails for a state that its KEK was not in while it ran.
+ * The assertions check:
+ * P1	A look-up uses the key that the wrapped key of the look-up holds.
+ * P2	No look-up fails because of a state that its KEK did not have while the
+ *		look-up ran.
  * P3	No look-up uses a KEK that was withdrawn before it began, by a commit
  *		whose message was delivered, or by the abort or the prepare of the
  *		reader's own transaction.
  * kek.c: the KEK of an entry is open (the entry points to it).
  *
- * A flag (NO_ABORT ...) takes one part away, and must break an assertion.
- * The script "run" checks that.
+ * A flag (NO_ABORT ...) takes one part of the protocol away; then an assertion
+ * must break.  The script "run" checks that.
  */
 #ifndef WRITES
 #define WRITES 2				/* transactions of other sessions */
@@ -45,8 +47,8 @@ bool overflowed;
 bool prepared;					/* a transaction that will leave prepared_row */
 byte prepared_row[KEKS];
 
-/* For the assertions only: the rows as of the last message delivered, and the
- * states that each row was in since the reader's look-up began. */
+/* For the assertions only: the rows as of the last message that was delivered,
+ * and the states that each row has had since the reader's look-up began. */
 byte delivered[KEKS] = USABLE;
 byte seen[KEKS];
 
@@ -68,7 +70,7 @@ byte own_writes_left = OWN_WRITES;
 #define COMMIT(to) MAKE_VISIBLE(to); SEND(to); locked = false
 #endif
 
-/* One row or both: KEK 0 is suspended and resumed, KEK 1 comes and goes. */
+/* Changes one row or both: KEK 0 is suspended or resumed, KEK 1 is made or deleted. */
 #define CHANGE(rows) \
 	if \
 	:: rows[0] = USABLE + SUSPENDED - rows[0] \
@@ -169,7 +171,7 @@ inline wipe_and_close()
 #define IS_CACHED (entry == key)
 #endif
 
-/* A look-up's answer, against what was true while it ran. */
+/* Compares the answer of a look-up with the states that its KEK had meanwhile. */
 #define ANSWER(state) assert(seen[KEK_OF(key)] & BIT(state))
 #define USE \
 	assert(entry == key);			/* P1 */ \
@@ -185,7 +187,7 @@ active proctype reader()
 	byte key, k, before;
 next:
 	atomic {
-		/* For fewer states; of the two generations, only the difference matters. */
+		/* Only the difference of the two generations matters, so this makes fewer states. */
 		key = 0; k = 0; before = 0; RESET(seen);
 		generation = generation - verified; verified = 0
 	};

@@ -6,8 +6,8 @@ const { fromWire, fromFields } = require("lora-packet");
 const bytes = (hex) => Buffer.from(hex, "hex");
 const hex = (buffer) => buffer.toString("hex");
 
-// What a frame says, by the names of key_vault's columns; what it does not have
-// is left out.
+// The fields of a frame, with the names of key_vault's columns.  Fields that the
+// frame does not have are left out.
 exports.parse = (frame) => {
   const packet = fromWire(bytes(frame));
   const answer = { mtype: packet.getMType() };
@@ -44,7 +44,7 @@ exports.parse = (frame) => {
   return answer;
 };
 
-// Frames up to their MIC.
+// Builds frames, without their MIC.
 exports.data = (mtype, devAddr, fCnt, fPort, payload, fOpts, adr, ack, adrAckReq, fPending) => {
   const fields = {
     MType: mtype,

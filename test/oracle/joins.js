@@ -7,7 +7,7 @@ const bytes = (hex) => Buffer.from(hex, "hex");
 const reversed = (buffer) => Buffer.from(buffer).reverse();
 const hex = (object) => Object.fromEntries(Object.entries(object).map(([k, v]) => [k, v.toString("hex")]));
 
-// What an opened join-accept says.
+// The fields of an opened join-accept
 const content = (accept) => ({
   join_nonce: accept.AppNonce.readUIntBE(0, 3),
   net_id: accept.NetID.toString("hex"),
@@ -20,12 +20,12 @@ const content = (accept) => ({
 
 const open = (accept, key) => lora.fromWire(lora.decryptJoinAccept(lora.fromWire(bytes(accept)), key));
 
-// null: a MIC does not fit.
+// Returns null if a MIC does not fit.
 exports.join_1_0 = (appKey, request, accept) => {
   const key = bytes(appKey);
   const asked = lora.fromWire(bytes(request));
   const opened = open(accept, key);
-  // An OptNeg that was not sent would have it take the frame for LoRaWAN 1.1.
+  // In LoRaWAN 1.0 this bit is not OptNeg; lora-packet would take the frame for one of 1.1.
   opened.getDLSettingsOptNeg = () => false;
   if (!lora.verifyMIC(asked, null, key) || !lora.verifyMIC(opened, null, key)) return null;
   const keys = lora.generateSessionKeys10(key, opened.NetID, opened.AppNonce, asked.DevNonce);

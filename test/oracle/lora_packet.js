@@ -3,8 +3,8 @@
 //     node lora_packet.js MODULE
 //
 // Reads lines of JSON, each ["function", [argument, ...]], and answers each with
-// one: what the function returns, or {"error": what it threw}.  Bytes go as
-// hexadecimal text.
+// a line: the result of the function, or {"error": the text of its exception}.  Bytes
+// are hexadecimal text.
 "use strict";
 
 const readline = require("readline");

@@ -13,18 +13,18 @@ const uint16 = (value) => {
 
 const upperHalf = (fCnt) => uint16(fCnt >>> 16);
 
-// A message is a frame without its MIC; lora-packet's frames have one.
+// A message is a frame without its MIC, but lora-packet needs frames with one.
 const withMIC = (message) => fromWire(bytes(message + "00000000"));
 
 exports.data = (key, fCnt, message) =>
   calculateMIC(withMIC(message), bytes(key), null, upperHalf(fCnt)).toString("hex");
 
-// It takes ConfFCnt with its bytes swapped.
+// lora-packet takes ConfFCnt with its bytes swapped.
 exports.uplink11 = (fNwkSIntKey, sNwkSIntKey, fCnt, confFCnt, txDr, txCh, message) =>
   calculateMIC(withMIC(message), bytes(fNwkSIntKey), bytes(sNwkSIntKey), upperHalf(fCnt),
     Buffer.concat([uint16(confFCnt & 0xffff).reverse(), Buffer.from([txDr, txCh])])).toString("hex");
 
-// It uses ConfFCnt whether the frame has ACK or not.
+// lora-packet uses ConfFCnt even if the frame has no ACK.
 exports.downlink11 = (sNwkSIntKey, fCnt, confFCnt, message) => {
   const packet = withMIC(message);
   return calculateMIC(packet, bytes(sNwkSIntKey), bytes(sNwkSIntKey), upperHalf(fCnt),
@@ -43,11 +43,11 @@ const joinAccept = (joinReqType, joinEui, devNonce, message) => {
   return packet;
 };
 
-// Of LoRaWAN 1.1 if OptNeg is set in the message, and then with the JSIntKey
+// If OptNeg is set in the message, the join-accept is one of LoRaWAN 1.1, and the key is the JSIntKey.
 exports.joinAccept = (key, joinReqType, joinEui, devNonce, message) =>
   calculateMIC(joinAccept(joinReqType, joinEui, devNonce, message), bytes(key), bytes(key)).toString("hex");
 
-// As it goes on the air, which is AES decryption, and as it is received
+// A join-accept as it is sent, which takes AES decryption, and as it is opened
 exports.encryptJoinAccept = (key, message, mic) =>
   message.slice(0, 2) + decryptJoin(fromWire(bytes(message + mic)), bytes(key)).toString("hex");
 exports.decryptJoinAccept = (key, frame) =>

@@ -1,5 +1,5 @@
-"""What the differential tests share: a database, the oracle lora-packet, random
-bytes, and the comparison of long lists of answers, one TAP line for each list.
+"""Shared parts of the differential tests: a database, the oracle lora-packet, random
+bytes, and the comparison of long lists of answers, with one TAP line for each list.
 """
 
 import json
@@ -39,7 +39,7 @@ def ok(passed, name):
 
 
 def same(name, inputs, ours, theirs):
-    """One test: the lists are equal.  Shows the first differences, with the
+    """One test: whether the two lists are equal.  Shows the first differences, with the
     inputs that led to them."""
     if not (len(inputs) == len(ours) == len(theirs) > 0):
         ok(False, name)
@@ -54,13 +54,13 @@ def same(name, inputs, ours, theirs):
 
 
 def end():
-    """Closes the list of tests; the exit status tells whether all passed."""
+    """Ends the list of tests; the exit status says whether all passed."""
     print(f"1..{_tests}")
     sys.exit(_failed != 0)
 
 
 class LoraPacket:
-    """The functions of a module MODULE.js beside this file, in a node of their own."""
+    """The functions of a module MODULE.js in this directory, run by a node process of their own."""
 
     def __init__(self, module):
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lora_packet.js")
@@ -68,14 +68,14 @@ class LoraPacket:
                                      stdout=subprocess.PIPE, text=True)
 
     def call(self, function, arguments):
-        """Calls the function with every list of arguments; bytes go and come as
-        hexadecimal text.  Returns the list of answers."""
+        """Calls the function once with each list of arguments, and returns the list of answers.
+        Bytes are passed as hexadecimal text in both directions."""
         def write():
             for a in arguments:
                 self.node.stdin.write(json.dumps([function, a], default=bytes.hex) + "\n")
             self.node.stdin.flush()
 
-        # On the side, since either pipe would fill up.
+        # In a thread, since otherwise both processes could wait with full pipes.
         writer = threading.Thread(target=write)
         writer.start()
         answers = [json.loads(self.node.stdout.readline()) for _ in arguments]
@@ -84,8 +84,8 @@ class LoraPacket:
 
 
 def lora_packet(module):
-    """The oracle.  Where it cannot be had, ends the script: one skipped test, or
-    a failed one if it must be there."""
+    """The oracle.  If lora-packet is not installed, this ends the script, with one skipped test, or
+    with a failed one if lora-packet must be there."""
     missing = os.environ.get("KEY_VAULT_NO_LORA_PACKET")
     if missing is None:
         return LoraPacket(module)
@@ -97,7 +97,7 @@ def lora_packet(module):
 
 
 class Database:
-    """A database with key_vault in it, of this script alone, until its end."""
+    """A database with key_vault in it, for this script alone, dropped at its end."""
 
     def __init__(self, name):
         self.name = f"key_vault_oracle_{name}"

@@ -5,7 +5,7 @@ const { decrypt, fromFields } = require("lora-packet");
 
 const bytes = (hex) => Buffer.from(hex, "hex");
 
-// The cipher is symmetric: encrypts or decrypts.
+// Encrypts or decrypts, which is the same operation.
 exports.crypt = (key, uplink, devAddr, fCnt, payload) => {
   const packet = fromFields({
     MType: uplink ? "Unconfirmed Data Up" : "Unconfirmed Data Down",

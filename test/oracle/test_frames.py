@@ -1,8 +1,8 @@
 """Frames against lora-packet: parsing and building.
 
-Where the two differ by intention no case is made of it: lora-packet does not look
-at Major, takes frames that are too long or have MAC commands in two places, does
-not tell class B from FPending, and reads RJcount1 from the wrong offset.
+No cases are made where the two differ on purpose: lora-packet does not look
+at Major, accepts frames that are too long or have MAC commands in two places, does
+not distinguish class B from FPending, and reads RJcount1 from the wrong offset.
 """
 
 import oracle
@@ -21,7 +21,7 @@ MTYPES = {
 
 
 def random_frame():
-    """A frame with random content, reserved bits too, that is not malformed."""
+    """A well-formed frame with random content, also in the reserved bits."""
     kind = rng.choice((0, 2, 2, 3, 3, 4, 5, 6))
     mhdr = bytes([kind << 5 | rng.choice((0, 0, rng.randrange(8) << 2))])
     if kind == 0:
@@ -40,7 +40,7 @@ def random_frame():
 
 
 def parsed(row):
-    """The columns of lorawan_frame as lora-packet's answers are."""
+    """The columns of lorawan_frame in the form of lora-packet's answers."""
     answer = {name: value for name, value in row.items() if value is not None}
     answer["mtype"] = MTYPES[answer["mtype"]]
     answer.pop("class_b", None)

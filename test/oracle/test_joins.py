@@ -1,7 +1,7 @@
 """Joins and derived keys, against lora-packet and python3-cryptography.
 
-Frames are made with python3-cryptography; every third one is changed in one bit, or
-goes with another device's key, and must then be refused by both.
+Frames are made with python3-cryptography.  In every third one a bit is changed, or the
+key of another device is used; then both key_vault and lora-packet must refuse it.
 """
 
 import psycopg2
@@ -57,7 +57,7 @@ def join(kind):
 
 
 def changed(kind, case):
-    """The same with one bit changed, but for MHDR and the type of a rejoin-request."""
+    """The same frame with one bit changed, but not in MHDR or the type of a rejoin-request."""
     case = list(case)
     place = rng.choice((0, 2, 3, 4) if kind <= 2 else (0, 3, 4))
     value = bytearray(case[place])
@@ -71,7 +71,7 @@ COLUMNS = ("join_nonce", "net_id", "dev_addr", "rx1_dr_offset", "rx2_data_rate",
 
 
 def joined(db, function, keys, arguments):
-    """What a join function says, the keys in the clear; None where it refuses."""
+    """The result of a join function, with the keys in the clear; None if it refuses."""
     places = ", ".join("key_vault.wrap(%s, 'oracle')" if i < keys else "%s" for i in range(len(arguments)))
     try:
         row = db.run(f"SELECT {', '.join(COLUMNS)}, " + ", ".join(
@@ -112,7 +112,7 @@ def check_joins(db, lora_packet):
             ours = [joined(db, "lorawan_join_1_1", 2, [c[0], c[1], c[3], c[4]]) for c in cases]
         else:
             theirs = lora_packet.call("join_1_1", [[kind, *c] for c in cases])
-            # The JoinEUI of a rejoin-request of type 1 has to be the one given.
+            # A rejoin-request of type 1 must have the JoinEUI that is given.
             if kind == 1:
                 theirs = [t if c[3][9:1:-1] == c[2] else None for c, t in zip(cases, theirs)]
             ours = [joined(db, "lorawan_rejoin_1_1", 2, c) for c in cases]

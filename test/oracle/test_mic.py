@@ -1,5 +1,5 @@
 """MICs, FOpts, join-accepts and sealed values: random cases against lora-packet, and
-against the words of the specifications put into python3-cryptography."""
+against the text of the specifications, programmed with python3-cryptography."""
 
 import os
 import struct
@@ -27,7 +27,7 @@ def mac(key, message):
 
 
 def data_mic(key, f_cnt, message, conf_f_cnt=0, tx_dr=0, tx_ch=0):
-    """CMAC(key, B | message); B1 where it has a TxDr and a TxCh, else B0."""
+    """CMAC(key, B | message), where B is B1 if a TxDr and a TxCh are given, and else B0."""
     direction = message[0] >> 5 & 1
     block = struct.pack("<BHBBB4sIBB", 0x49, conf_f_cnt, tx_dr, tx_ch, direction,
                         message[1:5], f_cnt, 0, len(message))
@@ -51,8 +51,8 @@ def random_f_cnt():
 
 
 def random_data(m_hdrs, f_port_0=True):
-    """A message and its full counter; with or without FOpts, FPort, payload, ACK.  MAC
-    commands are in one of the two places only."""
+    """A message and its full counter, with or without FOpts, FPort, payload, ACK.  MAC
+    commands are either in FOpts or in the payload, not in both."""
     f_cnt = random_f_cnt()
     f_opts = random_bytes(rng.choice((0, 0, rng.randrange(16))))
     f_ctrl = rng.getrandbits(4) << 4 | len(f_opts)
@@ -88,14 +88,14 @@ with oracle.Database("mic") as db:
     db.run("SELECT key_vault.kek_create('oracle')")
 
     def ours(function, inputs, keys):
-        """Calls a function with every list of arguments, of which the first are keys."""
+        """Calls a function once with each list of arguments; the first arguments are keys."""
         places = ", ".join(["key_vault.wrap(%s, 'oracle')"] * keys
                            + ["%s"] * (len(inputs[0]) - keys))
         return [db.run(f"SELECT key_vault.{function}({places})", i)[0][0] for i in inputs]
 
     def verified(function, inputs, keys, mics):
-        """Whether every MIC fits its message, the last of the arguments, and fits no more
-        with one random bit changed."""
+        """Whether every MIC fits its message, which is the last argument, and does not fit
+        the message with one random bit changed."""
         good = [(*i[:-1], i[-1] + mic) for i, mic in zip(inputs, mics)]
         bad = []
         for i, mic in zip(inputs, mics):
@@ -112,7 +112,7 @@ with oracle.Database("mic") as db:
         check(f"lorawan_{function}_mic, 1.0", inputs, mics, "cryptography", [data_mic(*i) for i in inputs])
         verified(f"lorawan_verify_{function}", inputs, 1, mics)
 
-    # and of 1.1.  lora-packet uses ConfFCnt with FPort 0, too, which the specification does not.
+    # Data frames of LoRaWAN 1.1.  lora-packet uses ConfFCnt also with FPort 0; the specification does not.
     def random_uplink_1_1(f_port_0):
         f_cnt, message = random_data(UP, f_port_0)
         return (random_bytes(16), random_bytes(16), f_cnt, random_f_cnt(), rng.randrange(256),
@@ -187,7 +187,7 @@ with oracle.Database("mic") as db:
                 ours("lorawan_verify_join_accept", [(*i[:4], i[4] ^ 1, f) for i, f in zip(inputs, frames)], 2),
                 [False] * len(inputs))
 
-    # FOpts.  The frames are whole, since lora-packet takes them from there.
+    # FOpts, in whole frames, since lora-packet takes FOpts from a frame.
     for direction, m_hdrs in (("uplink", UP), ("downlink", DOWN)):
         inputs = []
         while len(inputs) < oracle.cases(1000):
@@ -208,7 +208,7 @@ with oracle.Database("mic") as db:
             check(f"lorawan_{name}_{direction}_f_opts", inputs, results, "cryptography",
                   [f_opts_crypt(*i) for i in inputs])
 
-    # Sealed values: ours opened there, theirs here
+    # Sealed values: python3-cryptography opens those of key_vault, and key_vault opens those of python3-cryptography.
     inputs = [(random_bytes(32), random_bytes(i % 300)) for i in range(oracle.cases(600))]
     sealed = ours("seal", inputs, 1)
     oracle.same("seal, opened by cryptography", inputs, [plaintext for _, plaintext in inputs],

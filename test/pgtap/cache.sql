@@ -1,7 +1,7 @@
 --
--- The key cache, by its statistics.
+-- The key cache, as its statistics show it.
 --
--- Sets the cache settings that it tests with.  Counters are of this session.
+-- This file sets the cache settings that it tests with.  The counters are those of this session.
 --
 \set ECHO none
 \set QUIET 1
@@ -22,14 +22,14 @@ SELECT key_vault.kek_import('cache', '\x000102030405060708090a0b0c0d0e0f') AS ve
 CREATE TEMP TABLE key AS
 SELECT n, key_vault.generate_key('cache') AS key FROM generate_series(1, 2000) n;
 ALTER TABLE key ADD PRIMARY KEY (n);
--- Session keys of two devices, and what one payload becomes with each: see sql/incident.sql.
+-- Session keys of two devices, and what one payload decrypts to with each of them: see sql/incident.sql.
 CREATE TEMP TABLE device AS
 SELECT name, format('kv1:aes-kw:%s:%s', kek_id, wrapped)::key_vault.wrapped_key AS key, expected
   FROM key_vault.keks, (VALUES ('a', 'eea0081cf43da05a22fcc7f0aa4585ae2c18bd5d1b6cebe8', '\x0167010e02684a'::bytea),
                                ('b', '0aaa94d7521c3faf98e5bcc88d18e73c5d0f32c8d30fa800', '\xd3acabad76d801')) v (name, wrapped, expected)
  WHERE label = 'cache';
 
--- Decrypts with keys number first to last, so many times each.
+-- Decrypts a payload with each of the keys from number "first" to "last", "times" times with each.
 CREATE FUNCTION pg_temp.use_keys(first integer, last integer DEFAULT NULL, times integer DEFAULT 1)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -43,7 +43,7 @@ BEGIN
     END LOOP;
 END
 $$;
--- Decrypts with the two devices' keys in turn; the number of wrong payloads.
+-- Decrypts with the keys of the two devices in turn, and returns the number of wrong payloads.
 CREATE FUNCTION pg_temp.use_devices(times integer DEFAULT 1)
 RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
@@ -60,7 +60,7 @@ BEGIN
     RETURN wrong;
 END
 $$;
--- The counters that are not zero, since the last call.
+-- The counters that are not zero, counted since the last call of this function.
 CREATE FUNCTION pg_temp.counted() RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     text text;
@@ -102,7 +102,7 @@ SELECT is(pg_temp.entries(), 200::bigint, '200 keys, 200 entries');
 SELECT is(pg_temp.use_devices(500), 0::bigint, 'two devices in turn, 1000 uplinks: each is right');
 SELECT is(pg_temp.counted(), 'hits 998, misses 2, unwraps 2', 'of which two were unwrapped');
 
--- What is not remembered
+-- What the cache does not keep: keys that unwrap() returned, and failures
 SELECT key_vault.unwrap(key) FROM key WHERE n = 1001 \g /dev/null
 SELECT is(pg_temp.counted(), 'misses 1, unwraps 1', 'unwrap() of a key that is not cached unwraps it');
 SELECT is(pg_temp.entries(), 202::bigint, 'and does not leave it in the cache');
@@ -117,7 +117,7 @@ SELECT is(pg_temp.entries(), 202::bigint, 'and none left an entry');
 SELECT is(pg_temp.use_devices(), 0::bigint, 'the unchanged key next to it is right');
 SELECT is(pg_temp.counted(), 'hits 2', 'and still cached');
 
--- A bound key: the entry is there for its DevAddr only.
+-- The cache entry of a bound key serves its own DevAddr only.
 CREATE TEMP TABLE bound AS SELECT key_vault.bind(key, '\x260B1234') AS key FROM device WHERE name = 'a';
 SELECT pg_temp.counted() \g /dev/null
 SELECT is(key_vault.lorawan_decrypt_uplink(key, '\x260B1234', 65538, '\x2e115ed9a45c99'), '\x0167010e02684a'::bytea, 'a bound key, unwrapped') FROM bound;
@@ -147,7 +147,7 @@ SELECT is(pg_temp.counted(), 'misses 10, unwraps 10, evictions 10', 'and each ev
 SELECT is(pg_temp.entries(), 1::bigint, 'one is there');
 SET key_vault.cache_size = '16MB';
 
--- max_uses: N uses of one unwrapping, the first included
+-- cache_max_uses: a key is used so many times after one unwrapping, and the first use counts.
 SELECT key_vault.cache_flush(), key_vault.cache_stats_reset() \g /dev/null
 SELECT pg_temp.use_keys(1, 1, 1) \g /dev/null
 SET key_vault.cache_max_uses = 3;
@@ -169,10 +169,10 @@ SET key_vault.cache_max_uses = 0;
 SELECT pg_temp.use_keys(21, 21, 1000) \g /dev/null
 SELECT is(pg_temp.counted(), 'hits 999, misses 1, unwraps 1', 'none: no limit');
 
--- max_age
+-- cache_max_age
 SELECT key_vault.cache_flush(), key_vault.cache_stats_reset() \g /dev/null
 SET key_vault.cache_max_age = '1s';
--- Key 1 is used until it is unwrapped again: that is not before a second has passed.
+-- Uses key 1 until it is unwrapped a second time, which must not happen before a second has passed.
 CREATE FUNCTION pg_temp.age_of_key() RETURNS interval LANGUAGE plpgsql AS $$
 DECLARE
     born timestamptz := clock_timestamp();
@@ -187,10 +187,16 @@ BEGIN
     RETURN clock_timestamp() - born;
 END
 $$;
--- The clock's steps are of some milliseconds.
+-- 0.98 s instead of 1 s, since the clock moves in steps of some milliseconds.
 SELECT ok(age >= '0.98 s' AND age < '20 s', 'a key of max_age 1 s is unwrapped again after 1 s: ' || age) FROM pg_temp.age_of_key() age;
 SELECT ok(misses = 11 AND unwraps = 11 AND hits > 0, '10 keys, one of them twice') FROM key_vault.cache_stats();
--- Those that nobody asks for go as well.
+SELECT key_vault.cache_flush(), key_vault.cache_stats_reset() \g /dev/null
+SET key_vault.cache_max_age = '20ms';
+SELECT ok(age < '20 s', 'a key of max_age 20 ms is unwrapped again: ' || age) FROM pg_temp.age_of_key() age;
+SET key_vault.cache_max_age = '1s';
+SELECT key_vault.cache_flush(), key_vault.cache_stats_reset() \g /dev/null
+SELECT pg_temp.age_of_key() \g /dev/null
+-- Keys that nobody uses again expire too.
 DO $$
 DECLARE
     start timestamptz := clock_timestamp();
@@ -203,8 +209,8 @@ END
 $$;
 SELECT cmp_ok(pg_temp.entries(), '<=', 1::bigint, 'keys that are not used again are wiped as well');
 SELECT cmp_ok(expirations, '>=', 10::bigint, 'and counted') FROM key_vault.cache_stats();
--- A pause within a statement does not make a key live longer, however quickly
--- the uses before it came.
+-- A pause within a statement does not make a key live longer, however quickly its uses before the pause followed each
+-- other.
 SELECT key_vault.cache_flush(), key_vault.cache_stats_reset() \g /dev/null
 CREATE FUNCTION pg_temp.use_pause_use() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
@@ -220,8 +226,8 @@ BEGIN
 END
 $$;
 SELECT is(pg_temp.use_pause_use(), 2::bigint, 'after a pause of 1.1 s within a statement it is unwrapped again');
--- PostgreSQL stops all timeouts after an error, also where the transaction goes on after it.
--- Key 2 is used until key 3, which nobody asks for, is wiped.
+-- PostgreSQL stops all timeouts after an error, even if the transaction goes on after a savepoint.  The test uses key
+-- 2 until key 3, which is not used again, is wiped.
 CREATE FUNCTION pg_temp.await_expiration() RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     start timestamptz := clock_timestamp();
@@ -251,7 +257,7 @@ ROLLBACK TO SAVEPOINT outermost;
 SELECT ok(pg_temp.await_expiration(), 'and after one that an outer savepoint ends');
 SET key_vault.cache_max_age = 0;
 
--- cache_size is a bound, however many keys there are and however they are used.
+-- The cache stays within cache_size, however many keys there are and however they are used.
 CREATE FUNCTION pg_temp.most_bytes(kilobytes integer) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     most bigint := 0;
@@ -302,7 +308,8 @@ SELECT pg_temp.use_keys(1, 5, 2) \g /dev/null
 SELECT is(pg_temp.counted(), 'hits 10', 'verify, but none of the hits');
 SET key_vault.cache_verify_rate = 0.5;
 SELECT pg_temp.use_keys(1, 1, 2000) \g /dev/null
--- 2000 throws of a coin: 22 is one standard deviation, this is 13 of them.
+-- Each of the 2000 hits is verified with a probability of one half.  One standard deviation is 22, so the bounds are
+-- 13 of them away from 1000.
 SELECT ok(verifications BETWEEN 700 AND 1300, 'verify about half of the hits') FROM key_vault.cache_stats();
 SET key_vault.cache_verify_rate = 1;
 SELECT key_vault.cache_stats_reset() \g /dev/null
@@ -320,9 +327,12 @@ SELECT is(regexp_replace(pg_temp.counted(), ', flushes 1', ''), 'hits 4, misses 
 -- Superusers only
 CREATE ROLE key_vault_pgtap;
 SELECT throws_ok(format('DO $do$ BEGIN SET LOCAL ROLE key_vault_pgtap; SET %s = %s; END $do$', name, value), '42501', NULL, 'only superusers set ' || name)
-  FROM (VALUES ('key_vault.cache', 'off'), ('key_vault.cache_size', '0'), ('key_vault.cache_max_age', '0'), ('key_vault.cache_max_uses', '0'), ('key_vault.cache_verify_rate', '0')) v (name, value);
+  FROM (VALUES ('key_vault.cache', 'off'), ('key_vault.cache_size', '0'), ('key_vault.cache_max_age', '1'), ('key_vault.cache_max_uses', '0'), ('key_vault.cache_verify_rate', '0')) v (name, value);
 SELECT throws_ok(format('SET %s = %s', name, value), '22023', NULL, format('%s is not for %s', value, name))
   FROM (VALUES ('key_vault.cache', 'sometimes'), ('key_vault.cache_size', '-1'), ('key_vault.cache_max_age', '-1'), ('key_vault.cache_max_uses', '-1'), ('key_vault.cache_verify_rate', '1.1'), ('key_vault.cache_verify_rate', '-0.1')) v (name, value);
+-- 0 means no limit.  A value of less than a second is not rounded to 0.
+SELECT is(set_config('key_vault.cache_max_age', value, true), shown, 'cache_max_age = ' || value)
+  FROM (VALUES ('0', '0'), ('1ms', '1ms'), ('500ms', '500ms'), ('0.4', '400ms'), ('10us', '10us'), ('600', '10min')) v (value, shown);
 
 SELECT * FROM finish();
 ROLLBACK;

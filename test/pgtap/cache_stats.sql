@@ -1,5 +1,5 @@
 --
--- The counters of all sessions.  With key_vault in shared_preload_libraries; without,
+-- The counters of all sessions, where key_vault is in shared_preload_libraries.  Where it is not, asking for them is
 -- an error that says so.
 --
 \set ECHO none
@@ -42,7 +42,7 @@ SELECT currval('__tresults___numb_seq') AS tests \gset
 \c
 SELECT no_plan();
 SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
--- The session before may take a moment to end.
+-- The session that \c left may take a moment to end.
 DO $$
 DECLARE
     start timestamptz := clock_timestamp();

@@ -1,9 +1,9 @@
 --
--- Keyed ciphers: there are fewer of them than keys, and they go from one key to another.
+-- Keyed ciphers: there are fewer of them than keys, so a cipher goes from one key to another.
 --
--- Sets the cache settings that it tests with.  What is expected comes from pgcrypto:
--- a payload of 16 zero bytes becomes the first block of the keystream, AES(K, A_1),
--- A_1 = 01 | 00 00 00 00 | 00 | DevAddr LE4 | FCnt LE4 | 00 | 01.
+-- This file sets the cache settings that it tests with.  The expected values come from pgcrypto: a payload of 16 zero
+-- bytes becomes the first block of the keystream, AES(K, A_1), with A_1 = 01 | 00 00 00 00 | 00 | DevAddr LE4 | FCnt
+-- LE4 | 00 | 01.
 --
 \set ECHO none
 \set QUIET 1
@@ -30,7 +30,7 @@ SELECT n, key, f_cnt,
                plain, 'aes-ecb/pad:none') AS expected
   FROM device, generate_series(0, 255) f_cnt;
 
--- In these orders (OFFSET 0: not before they are sorted).
+-- The uplinks in a mixed order, and device by device.  OFFSET 0 keeps PostgreSQL from decrypting before it sorts.
 CREATE TEMP VIEW wrong_mixed AS
 SELECT count(*) AS payloads
   FROM (SELECT * FROM uplink ORDER BY md5(n || ' ' || f_cnt) OFFSET 0) u
@@ -42,7 +42,7 @@ SELECT count(*) AS payloads
  WHERE key_vault.lorawan_decrypt_uplink(key, '\x26011bda', f_cnt, '\x00000000000000000000000000000000')
        IS DISTINCT FROM expected;
 
--- Room for four ciphers, and for all the keys.
+-- The cache has room for four ciphers, and for all the keys.
 SET key_vault.cache_size = '4kB';
 SELECT is((SELECT payloads FROM wrong_mixed), 0::bigint, 'right with more keys than ciphers');
 SELECT is((SELECT payloads FROM wrong_by_device), 0::bigint, 'right when ciphers go to the keys in use');
@@ -50,13 +50,13 @@ SELECT is((SELECT payloads FROM wrong_mixed), 0::bigint, 'and again');
 SELECT is((SELECT entries FROM key_vault.cache_stats()), 10::bigint, 'the keys stay meanwhile');
 SELECT is((SELECT misses FROM key_vault.cache_stats()), 10::bigint, 'each was unwrapped once');
 
--- Ciphers count in the size: 496 bytes each, and a key more than its 64 of secure memory.
+-- Ciphers count in the size of the cache: 496 bytes each, beside the 64 bytes of secure memory of each key.
 SELECT key_vault.cache_flush();
 SET key_vault.cache_size = '16MB';
 SELECT is((SELECT payloads FROM wrong_mixed), 0::bigint, 'right with a cipher for each key');
 SELECT cmp_ok((SELECT bytes FROM key_vault.cache_stats()), '>=', (10 * (496 + 64))::bigint, 'ciphers count in the size');
 
--- A wrapped key that is the beginning of a longer one, which is in the cache.
+-- A wrapped key that is the beginning of a longer one; the longer one is in the cache.
 SELECT key_vault.generate_key('ciphers', 24) AS longer \gset
 SELECT key_vault.key_status(:'longer', '\x26011bda') \g /dev/null
 SELECT is(key_vault.key_status(left(:'longer', -16)::key_vault.wrapped_key, '\x26011bda'), 'integrity failure',

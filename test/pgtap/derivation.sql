@@ -1,7 +1,7 @@
 --
--- Derived keys: join server keys, multicast, FUOTA, relay.
+-- Derived keys: join server keys, and the keys of multicast, FUOTA and relays.
 --
--- What is expected is computed with pgcrypto's AES, or was published.
+-- The expected values are computed with pgcrypto's AES, or were published.
 --
 \set ECHO none
 \set QUIET 1
@@ -43,7 +43,7 @@ SELECT is(unwrap(key), expected, name) FROM (VALUES
 --
 CREATE TEMP TABLE parent AS
 SELECT plain, wrap(plain, 'a') AS key, substr(sha256(plain), 1, 8) AS eui, substr(sha256(plain), 9, 4) AS addr
-  FROM (SELECT substr(sha256(random()::text::bytea), 1, 16) AS plain FROM generate_series(1, 100)) p;
+  FROM (SELECT public.gen_random_bytes(16) AS plain FROM generate_series(1, 100)) p;
 CREATE TEMP VIEW derivation AS
 SELECT parent.*, v.* FROM parent, LATERAL (VALUES
     ('js_int_key', lorawan_derive_js_int_key(key, eui, 'a'), 6, pg_temp.reversed(eui), false),
@@ -71,7 +71,7 @@ SELECT is(unwrap(lorawan_derive_mc_app_s_key(lorawan_derive_mc_key(lorawan_deriv
           'a multicast group''s McAppSKey from a GenAppKey') FROM parent LIMIT 1;
 
 --
--- Bindings: from a bound key comes a bound one, and for no other DevAddr.
+-- Bindings: a key that is derived from a bound key is bound to the same DevAddr.
 --
 CREATE TEMP TABLE bound AS SELECT bind(key, '\x260b1234') AS key FROM parent LIMIT 1;
 SELECT is(bound_dev_addr(derived), '\x260b1234'::bytea, name || ' of a bound key') FROM bound, LATERAL (VALUES

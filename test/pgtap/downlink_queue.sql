@@ -1,11 +1,10 @@
 --
--- A queue of downlinks, sealed at rest: one statement opens and encrypts 500 messages
--- with one unwrap a key, and after an invalidation does it again with new counters.
--- The statement is the one of docs/downlink-queue.md.
+-- A queue of downlinks, sealed at rest.  One statement opens and encrypts 500 messages with one unwrapping of each
+-- key; after the network has dropped its queue, the statement does it again with new counters.  The statement is the
+-- one of docs/downlink-queue.md.
 --
--- Sets the cache settings that it tests with.  What is expected comes from pgcrypto: a
--- message of up to 16 bytes is XORed with AES(K, A_1), A_1 = 01 | 00 00 00 00 | 01 |
--- DevAddr LE4 | FCnt LE4 | 00 | 01.
+-- This file sets the cache settings that it tests with.  The expected values come from pgcrypto: a message of up to
+-- 16 bytes is XORed with AES(K, A_1), A_1 = 01 | 00 00 00 00 | 01 | DevAddr LE4 | FCnt LE4 | 00 | 01.
 --
 \set ECHO none
 \set QUIET 1
@@ -25,7 +24,7 @@ INSERT INTO application SELECT a, key_vault.generate_key('queue', 32) FROM gener
 INSERT INTO session
 SELECT n, 1 + n % 2, dev_addr, key_vault.bind(key_vault.wrap(plain, 'queue'), dev_addr), 65500, plain
   FROM (SELECT n, decode('260b00' || lpad(to_hex(n), 2, '0'), 'hex') AS dev_addr, decode(md5('session ' || n), 'hex') AS plain FROM generate_series(1, 5) n) s;
--- 100 messages a session: "message 1" and so on, in a queue that has none of them in the clear.
+-- 100 messages for each session, "message 1" and so on, in a queue that holds none of them in the clear.
 INSERT INTO downlink
 SELECT n, 1 + n % 5, 1, key_vault.seal(a.seal_key, convert_to('message ' || n, 'UTF8'))
   FROM generate_series(1, 500) n JOIN session s ON s.session_id = 1 + n % 5 JOIN application a USING (application_id);
@@ -51,7 +50,7 @@ SELECT count(*) FROM (
     OR length(frm_payload) <> length('message ' || downlink_id)
 $$;
 
--- Runs the statement once; how often keys were unwrapped for it.
+-- Runs the statement once, and returns how often keys were unwrapped for it.
 CREATE FUNCTION pg_temp.unwraps() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     before bigint := (SELECT unwraps FROM key_vault.cache_stats());
@@ -75,7 +74,7 @@ SELECT is(min(f_cnt), 65501::bigint, 'counters go on from the last one') FROM ha
 SELECT is(max(f_cnt), 65600::bigint, 'past 65535') FROM handed_over;
 CREATE TEMP TABLE before AS SELECT * FROM handed_over;
 
--- The network dropped the queue, and its counter is elsewhere by now.
+-- The network has dropped the queue, and its counter has moved on.
 UPDATE session SET last_f_cnt_down = 65700;
 SELECT is(pg_temp.unwraps(), 0::bigint, 'after an invalidation: no key is unwrapped again');
 SELECT is(pg_temp.wrong(), 0::bigint, 'each message is right again');
@@ -91,7 +90,7 @@ SET key_vault.cache_size = 0;
 SELECT is(pg_temp.wrong(), 0::bigint, 'cache of one entry: each message is right');
 SET key_vault.cache_size = '16MB';
 
--- What must not be done: ciphertexts of one counter, one key, two messages.
+-- What a user must not do: encrypt two messages with the same key and counter.
 SELECT is(
     (SELECT string_agg(chr(get_byte(x, i) # get_byte(y, i)), '' ORDER BY i) FROM generate_series(0, 3) i),
     (SELECT string_agg(chr(get_byte('open', i) # get_byte('shut', i)), '' ORDER BY i) FROM generate_series(0, 3) i),

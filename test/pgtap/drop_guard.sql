@@ -1,6 +1,6 @@
 --
--- KEKs are not dropped along with something else, in a session that has not used the
--- extension either, unless a superuser says so.
+-- KEKs are not dropped together with something else unless a superuser allows it, even in a session that has not used
+-- the extension.
 --
 \set ECHO none
 \set QUIET 1
@@ -12,7 +12,7 @@ SELECT key_vault.kek_create('kept') \g /dev/null
 INSERT INTO kept SELECT key_vault.generate_key('kept')::text;
 SELECT is((SELECT count(*) FROM key_vault.kek_usage()), 0::bigint, 'keys as text are counted nowhere');
 
--- Each in a session of its own, whose first command it is.
+-- Each statement runs in a session of its own, as its first command.
 SELECT currval('__tresults___numb_seq') AS tests \gset
 \c
 SET client_min_messages = error;
@@ -56,6 +56,13 @@ DROP ROLE kv_drop_owner;
 SELECT throws_ok('DROP SCHEMA key_vault, key_vault_internal CASCADE', NULL, NULL, 'DROP SCHEMA');
 SELECT throws_ok('ALTER EXTENSION key_vault DROP TABLE key_vault.kek; DROP TABLE key_vault.kek CASCADE', '55000', NULL, 'a table taken out of the extension');
 
+-- Tables, schemas and columns that were renamed or moved
+SELECT throws_ok('ALTER TABLE key_vault.kek RENAME TO kek2; DROP EXTENSION key_vault', '55000', NULL, 'a table of another name');
+SELECT throws_ok('ALTER SCHEMA key_vault RENAME TO vault2; DROP EXTENSION key_vault', '55000', NULL, 'a schema of another name');
+SELECT throws_ok('ALTER TABLE key_vault.kek SET SCHEMA home; DROP EXTENSION key_vault', '55000', NULL, 'in another schema');
+SELECT throws_ok('ALTER TABLE key_vault.kek DROP COLUMN sealed_material CASCADE', '55000', NULL, 'the column with the material alone');
+SELECT throws_ok('ALTER TABLE key_vault.kek DROP COLUMN kek_id CASCADE', '55000', NULL, 'the column that keys name');
+
 -- Nothing else is refused.
 CREATE TABLE home.kek (state text);
 INSERT INTO home.kek VALUES ('active');
@@ -63,7 +70,7 @@ SELECT lives_ok('DROP TABLE home.kek', 'another table of the name');
 SELECT lives_ok('DROP SCHEMA home', 'another schema');
 SELECT is((SELECT length(key_vault.unwrap(key::key_vault.wrapped_key)) FROM kept), 16, 'nothing is lost');
 
--- For superusers, in so many words
+-- A superuser may drop the extension once the setting key_vault.allow_drop is on.
 CREATE ROLE kv_drop_user;
 SET ROLE kv_drop_user;
 SELECT throws_ok('SET key_vault.allow_drop = on', '42501', NULL, 'the setting is for superusers');
@@ -75,7 +82,7 @@ SELECT lives_ok('DROP EXTENSION key_vault CASCADE', 'with the setting it goes');
 ROLLBACK;
 SELECT currval('__tresults___numb_seq') AS tests \gset
 \c
--- Before the library is loaded, too
+-- The same in a session that has not loaded the library
 BEGIN;
 SET client_min_messages = error;
 SET LOCAL key_vault.allow_drop = on;

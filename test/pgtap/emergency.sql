@@ -1,6 +1,6 @@
 --
--- Emergencies where the disk is full: kek_suspend() and kek_compromise() do not need space for
--- a row of the audit log.  The full disk is played by a trigger, with the error of one.
+-- Emergencies while the disk is full: kek_suspend() and kek_compromise() do not need space for a row of the audit
+-- log.  A trigger raises the error that a full disk gives.
 --
 \set ECHO none
 \set QUIET 1

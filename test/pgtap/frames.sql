@@ -1,19 +1,21 @@
 --
--- LoRaWAN frames, MAC commands and frame counters: no keys but where a counter is put to use.
+-- LoRaWAN frames, MAC commands and frame counters.  Keys are needed only where a counter is used to decrypt.
 --
--- Frames and what is in them are from the tests of lora-packet
+-- The frames and their contents are from the tests of lora-packet
 -- (github.com/anthonykirby/lora-packet, README.md, __tests__/parse_test.ts) and lorawan
 -- (github.com/brocaar/lorawan, phypayload_test.go, payload_test.go, mac_commands_test.go).
 --
 \set ECHO none
 \set QUIET 1
 SET client_min_messages = error;
+-- Frames are compared as text.
+SET bytea_output = hex;
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS key_vault;
 SELECT plan(79);
 
--- What an error says, its detail too.
+-- The message of an error, with its detail
 CREATE FUNCTION pg_temp.failure(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     detail text;
@@ -73,7 +75,7 @@ SELECT is(pg_temp.failure(format('SELECT key_vault.lorawan_parse(%L)', frame)), 
     ('one byte less', '\x4004030201000000aabbcc', 'KV301 / malformed LoRaWAN frame: MIC at offset 8 / It is cut off by the frame''s end.'),
     ('another Major', '\x4104030201000000aabbccdd', 'KV301 / malformed LoRaWAN frame: MHDR at offset 0 / It has a Major other than 0, LoRaWAN R1.'),
     ('FOptsLen', '\x40040302010f0000aabbccdd', 'KV301 / malformed LoRaWAN frame: FOpts at offset 8 / It is cut off by the frame''s end.'),
-    ('MAC commands in two places', '\x400403020101000002000102030405', 'KV301 / malformed LoRaWAN frame: FPort at offset 9 / It is 0, for MAC commands in FRMPayload, while there are some in FOpts.'),
+    ('MAC commands in two places', '\x400403020101000002000102030405', 'KV301 / malformed LoRaWAN frame: FPort at offset 9 / It is 0, for MAC commands in FRMPayload, but there are MAC commands in FOpts, too.'),
     ('long join-request', '\x0039363463336913AA05693574323831338EF1C1D5EC6C00', 'KV301 / malformed LoRaWAN frame: PHYPayload at offset 23 / It goes on after the MIC.'),
     ('join-accept', '\x20493eeb51fba2116f810edb374297514242', 'KV301 / malformed LoRaWAN frame: MACPayload at offset 1 / It has neither the 16 nor the 32 bytes of a join-accept.'),
     ('rejoin type 3', '\xc003030201100f0e0d0c0b0a09db0000000000', 'KV301 / malformed LoRaWAN frame: RejoinType at offset 1 / It is not 0, 1 or 2.'),
@@ -81,7 +83,8 @@ SELECT is(pg_temp.failure(format('SELECT key_vault.lorawan_parse(%L)', frame)), 
 SELECT is(length((key_vault.lorawan_parse(decode('40' || repeat('00', 254), 'hex'))).frm_payload), 242, 'the longest frame');
 SELECT is(pg_temp.failure($$SELECT key_vault.lorawan_parse(decode(repeat('40', 1000000), 'hex'))$$) LIKE 'KV301 / % offset 255 / %', true, 'a million bytes');
 
--- From storage: short, compressed and out of line; indexed; in parallel workers.
+-- Frames that are read from tables: short ones, compressed ones, ones stored out of line; with an index; in parallel
+-- workers.
 CREATE TABLE stored (n serial, phy_payload bytea,
                      dev_addr bytea GENERATED ALWAYS AS ((key_vault.lorawan_parse(phy_payload)).dev_addr) STORED);
 INSERT INTO stored (phy_payload) SELECT phy_payload FROM frame, generate_series(1, 2000);
@@ -107,7 +110,7 @@ SELECT matches(pg_temp.plan_of('SELECT count(*) FROM stored, key_vault.lorawan_p
 SELECT is((SELECT count(*) FROM stored, key_vault.lorawan_parse(phy_payload) f WHERE f.f_cnt16 = 65535), 4000::bigint, 'of many rows');
 
 --
--- Frames the other way
+-- Frames built from their fields
 --
 SELECT is(array_agg(name ORDER BY name) FILTER (WHERE built IS DISTINCT FROM phy_payload), NULL, 'frames are built again')
   FROM (SELECT name, phy_payload,
@@ -142,7 +145,7 @@ SELECT is(pg_temp.failure('SELECT key_vault.lorawan_build_' || call), expected, 
     ($$uplink('\x49be7df1', 4294967296)$$, '22003 / f_cnt must be from 0 to 4294967295, not 4294967296'),
     ($$uplink('\x49be7df1', 0, 256, '')$$, '22003 / f_port must be from 0 to 255, not 256'),
     ($$uplink('\x49be7df1', 0, NULL, '\x00')$$, '22004 / f_port must not be NULL where there is an frm_payload'),
-    ($$uplink('\x49be7df1', 0, 0, '\x02', '\x02')$$, '22023 / no such LoRaWAN frame: FPort at offset 9 / It is 0, for MAC commands in FRMPayload, while there are some in FOpts.'),
+    ($$uplink('\x49be7df1', 0, 0, '\x02', '\x02')$$, '22023 / no such LoRaWAN frame: FPort at offset 9 / It is 0, for MAC commands in FRMPayload, but there are MAC commands in FOpts, too.'),
     ($$downlink('\x49be7df1', 0, f_opts => '\x00112233445566778899aabbccddeeff')$$, '22023 / no such LoRaWAN frame: FOpts at offset 8 / It has more than 15 bytes.'),
     ($$downlink('\x49be7df1', 0, 1, decode(repeat('00', 243), 'hex'))$$, '22023 / no such LoRaWAN frame: FRMPayload at offset 9 / It goes beyond 255 bytes, the longest PHYPayload.'),
     ($$join_request('\x00', '\x0102030405060708', 1)$$, '22023 / join_eui must have 8 bytes, not 1'),
@@ -194,7 +197,7 @@ INSERT INTO received VALUES
     ('c', 1, NULL, NULL), ('c', 2, 7, 7);
 SELECT is((SELECT count(*) FROM (SELECT *, key_vault.lorawan_f_cnt(f_cnt16) OVER (PARTITION BY session ORDER BY n) AS f_cnt FROM received) f WHERE f_cnt IS DISTINCT FROM expected),
           0::bigint, 'full counters of stored frames');
--- Neither frame clauses nor rows received at the same time change what a row's own counter is.
+-- A row's own counter depends neither on the frame clause of the window nor on rows received at the same time.
 SELECT is((SELECT array_agg(DISTINCT f_cnt - f_cnt16) FROM (SELECT f_cnt16, key_vault.lorawan_f_cnt(f_cnt16) OVER (ORDER BY n / 100) AS f_cnt
                                                           FROM (SELECT n, n % 65536 AS f_cnt16 FROM generate_series(0, 199999) n ORDER BY n) s) f),
           '{0,65536,131072,196608}'::bigint[], 'rows received at the same time');
@@ -207,7 +210,8 @@ SELECT is((SELECT array_agg(f_cnt ORDER BY n) FROM (SELECT n, key_vault.lorawan_
 SELECT is(pg_temp.failure('SELECT key_vault.lorawan_f_cnt(65536) OVER ()'), '22003 / f_cnt16 must be from 0 to 65535, not 65536', 'f_cnt16 of a window');
 SELECT is(pg_temp.failure('SELECT key_vault.lorawan_f_cnt(1, last => -1) OVER ()'), '22003 / last must be from 0 to 4294967295, not -1', 'last of a window');
 
--- The trap: with 16 bits payloads past 65535 are garbage; with these counters they are not.
+-- Past 65535, payloads that are decrypted with the 16 bits of the frame are garbage; with full counters they are
+-- right.
 SELECT key_vault.kek_create('frames') \g /dev/null
 CREATE TEMP TABLE session AS SELECT '\x260b1234'::bytea AS dev_addr, key_vault.generate_key('frames') AS key;
 CREATE TEMP TABLE uplink AS
@@ -222,14 +226,14 @@ SELECT u.n, key_vault.lorawan_decrypt_uplink(s.key, f.dev_addr, f.f_cnt16, f.frm
 SELECT is((SELECT count(*) FROM reading WHERE payload IS DISTINCT FROM int4send(n)), 0::bigint, 'full counters decrypt past 65535');
 SELECT is((SELECT min(n) FROM reading WHERE with_16_bits IS DISTINCT FROM int4send(n)), 65536, '16 bits do not');
 
--- A frame from its payload on: the one of lora-packet's README, with its keys, and "test" in it.
+-- A whole frame, made of its payload: the frame of lora-packet's README, with its keys and the payload "test".
 SELECT is((SELECT m.message || key_vault.lorawan_uplink_mic(key_vault.wrap('\x44024241ed4ce9a68c6a8bc055233fd3', 'frames'), 2, m.message)
              FROM key_vault.lorawan_build_uplink('\x49be7df1', 2, 1,
                       key_vault.lorawan_encrypt_uplink(key_vault.wrap('\xec925802ae430ca77fd3dd73cb2cc588', 'frames'), '\x49be7df1', 2, 'test')) AS m (message)),
           '\x40F17DBE4900020001954378762B11FF0D', 'a whole frame');
 
 --
--- All of this is for everyone, whatever the search_path.
+-- Everyone may call all of these functions, with any search_path.
 --
 CREATE ROLE key_vault_nobody;
 CREATE SCHEMA hostile;

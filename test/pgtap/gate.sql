@@ -1,8 +1,8 @@
 --
--- The one gate: what becomes of each function of the extension when a role calls it that holds no
--- privilege at all.  Everyone may execute nearly all of them; each asks for itself.
+-- The one gate: for each function of the extension, what happens when a role without any privilege calls it.  Everyone
+-- may execute nearly all of them; each function checks the privileges itself.
 --
--- A new function has to be told of here, in the table gate, with a call of it and what must happen:
+-- A new function needs a row in the table gate, with a call of it and what must happen:
 --   asks       error 42501: permission denied for KEK label.  LABEL in the call stands for a KEK label; the
 --              answer must be the same for a label that does not exist.
 --   asks else  error 42501 in words of its own: for superusers or members of pg_read_all_stats
@@ -52,16 +52,26 @@ INSERT INTO public.gate VALUES
     ('kek_erase_unused(text, integer)', 'asks', $$kek_erase_unused(LABEL, 1)$$),
     ('kek_schedule_destroy(text, integer, interval)', 'asks', $$kek_schedule_destroy(LABEL, 1, '0')$$),
     ('kek_cancel_destroy(text, integer)', 'asks', $$kek_cancel_destroy(LABEL, 1)$$),
+    ('kek_put_off(text, integer)', 'asks', $$kek_put_off(LABEL, 1)$$),
+    ('kek_refuse_while_replicated()', 'works', $$kek_refuse_while_replicated()$$),
     ('kek_destroy_due()', 'works', $$kek_destroy_due()$$),
     ('kek_grant(text, regrole, text)', 'asks', $$kek_grant(LABEL, 'kv_gate_nobody', 'wrap')$$),
     ('kek_revoke(text, regrole, text)', 'asks', $$kek_revoke(LABEL, 'kv_gate_nobody', 'wrap')$$),
     ('has_kek_privilege(text, text)', 'works', $$has_kek_privilege(LABEL, 'wrap')$$),
     ('root_key_rotate()', 'asks else', $$root_key_rotate()$$),
     ('root_keys()', 'asks else', $$root_keys()$$),
+    ('health(interval, interval)', 'asks else', $$health()$$),
+    ('storage_activity()', 'works', $$storage_activity()$$),
+    ('memory_is_locked()', 'works', $$memory_is_locked()$$),
+    ('explain_key(wrapped_key, bytea)', 'works', $$explain_key(KEY, '\x01020304')$$),
     ('kek_ids(anyelement)', 'works', $$kek_ids(KEY)$$),
     ('kek_usage(text)', 'works', $$kek_usage()$$),
+    ('notice_unknown_label(text)', 'works', $$notice_unknown_label(LABEL)$$),
+    ('check_keys()', 'works', $$check_keys()$$),
+    ('check_column(regclass, name)', 'works', $$check_column('public.gate_key', 'key')$$),
+    ('count_envelopes(regclass, name)', 'works', $$count_envelopes('public.gate_key', 'nothing')$$),
     ('count_keys(regclass, name)', 'works', $$count_keys('public.gate_key', 'key')$$),
-    -- This procedure needs a transaction of its own: see below.
+    -- rewrap_all() needs a transaction of its own: see below.
     ('rewrap_all(text, integer, interval, regclass)', 'no call', NULL),
     -- Keys
     ('kek_id(wrapped_key)', 'works', $$kek_id(KEY)$$),
@@ -90,6 +100,8 @@ INSERT INTO public.gate VALUES
     ('lorawan_encrypt_downlink(wrapped_key, bytea, bigint, bytea)', 'asks', $$lorawan_encrypt_downlink(KEY, '\x260B1234', 1, '\x00')$$),
     ('lorawan_try_decrypt_uplink(wrapped_key, bytea, bigint, bytea)', 'asks', $$lorawan_try_decrypt_uplink(KEY, '\x260B1234', 1, '\x00')$$),
     ('lorawan_try_decrypt_downlink(wrapped_key, bytea, bigint, bytea)', 'asks', $$lorawan_try_decrypt_downlink(KEY, '\x260B1234', 1, '\x00')$$),
+    ('lorawan_decrypt_uplink_status(wrapped_key, bytea, bigint, bytea)', 'asks', $$lorawan_decrypt_uplink_status(KEY, '\x260B1234', 1, '\x00')$$),
+    ('lorawan_decrypt_downlink_status(wrapped_key, bytea, bigint, bytea)', 'asks', $$lorawan_decrypt_downlink_status(KEY, '\x260B1234', 1, '\x00')$$),
     ('key_status(wrapped_key, bytea)', 'asks', $$key_status(KEY, '\x260B1234')$$),
     ('lorawan_decrypt_uplink_f_opts(wrapped_key, bytea, bigint, bytea)', 'asks', $$lorawan_decrypt_uplink_f_opts(KEY, '\x260B1234', 1, '\x00')$$),
     ('lorawan_encrypt_uplink_f_opts(wrapped_key, bytea, bigint, bytea)', 'asks', $$lorawan_encrypt_uplink_f_opts(KEY, '\x260B1234', 1, '\x00')$$),
@@ -134,7 +146,7 @@ INSERT INTO public.gate VALUES
     ('lorawan_derive_root_wor_s_key(wrapped_key, text)', 'asks', $$lorawan_derive_root_wor_s_key(KEY, LABEL)$$),
     ('lorawan_derive_wor_s_int_key(wrapped_key, bytea, text)', 'asks', $$lorawan_derive_wor_s_int_key(KEY, '\x260B1234', LABEL)$$),
     ('lorawan_derive_wor_s_enc_key(wrapped_key, bytea, text)', 'asks', $$lorawan_derive_wor_s_enc_key(KEY, '\x260B1234', LABEL)$$),
-    -- Frames and counters, which have no key in them
+    -- Frames and counters: these functions take no key.
     ('lorawan_parse(bytea)', 'works', $$lorawan_parse('\x40f17dbe4900020001954378762b11ff0d')$$),
     ('lorawan_mac_commands(bytea, boolean)', 'works', $$lorawan_mac_commands('\x02', true)$$),
     ('lorawan_build_uplink(bytea, bigint, integer, bytea, bytea, boolean, boolean, boolean, boolean, boolean)', 'works', $$lorawan_build_uplink('\x260B1234', 1)$$),
@@ -151,6 +163,10 @@ INSERT INTO public.gate VALUES
     ('cache_stats_all()', 'asks else', $$cache_stats_all()$$),
     ('cache_stats_reset_all()', 'asks else', $$cache_stats_reset_all()$$),
     -- The type
+    ('local_role_in(cstring)', 'works', $$local_role_in('kv_gate_nobody')$$),
+    ('local_role_out(local_role)', 'works', $$local_role_out('kv_gate_nobody')$$),
+    ('local_role_recv(internal)', 'no call', NULL),
+    ('local_role_send(local_role)', 'works', $$local_role_send('kv_gate_nobody')$$),
     ('wrapped_key_in(cstring)', 'works', $$wrapped_key_in('kv1:aes-kw:00112233-4455-6677-8899-aabbccddeeff:1fa68b0a8112b447aef34bd8fb5a7b829d3e862371d2cfe5')$$),
     ('wrapped_key_out(wrapped_key)', 'works', $$wrapped_key_out(KEY)$$),
     ('wrapped_key_recv(internal)', 'no call', NULL),
@@ -171,62 +187,72 @@ INSERT INTO public.gate VALUES
     ('wrapped_key_qualified_gt(wrapped_key, wrapped_key)', 'works', $$wrapped_key_qualified_gt(KEY, KEY)$$),
     ('wrapped_key_qualified_ge(wrapped_key, wrapped_key)', 'works', $$wrapped_key_qualified_ge(KEY, KEY)$$),
     -- Triggers
+    ('ignore_replicated()', 'no execute', NULL),
     ('invalidate()', 'no execute', NULL),
     ('guard_kek()', 'no execute', NULL),
     ('guard_drop()', 'no execute', NULL),
     ('guard_audit_log()', 'no execute', NULL),
     ('guard_owner()', 'no execute', NULL),
-    -- Storages: what reads messages opens no key, and tables are asked for the caller's privileges.
-    ('storage_bytes(jsonb, text, text, integer, integer)', 'works', $$storage_bytes('"00"', 'field', 'hex')$$),
-    ('storage_integer(jsonb, text, bigint)', 'works', $$storage_integer('1', 'field', 2)$$),
-    ('storage_time(jsonb, text)', 'works', $$storage_time('"2024-05-01T12:00:00Z"', 'field')$$),
-    ('storage_object(jsonb, text)', 'works', $$storage_object('{}', 'field')$$),
-    ('storage_require(boolean, text)', 'works', $$storage_require(false, 'field')$$),
-    ('storage_envelope(storage_event, jsonb, text, text, text)', 'works', $$storage_envelope(NULL, '{"wrapped_key": 1}', 'field', 'kek_label', 'encrypted_key')$$),
+    ('guard_truncate()', 'no execute', NULL),
+    -- Storages: the functions that read messages open no key, and those that touch tables need the caller's
+    -- privileges on the tables.
+    ('storage_text_bytes(text)', 'works', $$storage_text_bytes('text')$$),
     ('storage_events(jsonb)', '0A000', $$storage_events('{}')$$),
-    ('wrap_text(bytea, text)', 'asks', $$wrap_text('00', LABEL)$$),
     ('key_vault.storage_seal(text, text)', 'asks', $$key_vault.storage_seal('text', LABEL)$$),
-    ('key_vault_internal.storage_seal(text, text)', 'asks', $$key_vault_internal.storage_seal('text', LABEL)$$),
     ('key_vault.storage_wrap_keys(jsonb, text, wrapped_key[], boolean)', 'asks', $$key_vault.storage_wrap_keys('{"key": "000102030405060708090a0b0c0d0e0f"}', LABEL)$$),
-    ('key_vault_internal.storage_wrap_keys(jsonb, text, wrapped_key[], boolean)', 'asks', $$key_vault_internal.storage_wrap_keys('{"key": "000102030405060708090a0b0c0d0e0f"}', LABEL)$$),
     ('key_vault.storage_outage(text)', 'works', $$key_vault.storage_outage('53100')$$),
     ('key_vault_internal.storage_outage(text)', 'works', $$key_vault_internal.storage_outage('53100')$$),
-    -- Here there is no storage of version 1.0.
+    -- It refuses, since there is no storage of version 1.0 here.
     ('storage_refuse(text, text, text, text)', '42501', $$storage_refuse('22000', 'refused', NULL, NULL)$$),
-    -- The code of the storages works on the tables of whoever calls it: here there are none.
+    -- The code of the storages works on the tables in the caller's search_path, and here there are none.
     ('storage_kek_label(jsonb)', '42P01', $$storage_kek_label('{}')$$),
     ('storage_put_session(storage_event, wrapped_key, text)', '42P01', $$storage_put_session(NULL, NULL, 'gate')$$),
     ('storage_store(jsonb, wrapped_key[])', '42P01', $$storage_store('{}', '{}')$$),
     ('storage_store_or_reject(jsonb, wrapped_key[], bytea, text)', '42P01', $$storage_store_or_reject('{}', '{}', '')$$),
-    ('storage_reject_line(text, text)', '42P01', $$storage_reject_line('x', 'x')$$),
-    ('storage_take_message(jsonb)', '42P01', $$storage_take_message('{}')$$),
-    ('storage_take_line(text)', '42P01', $$storage_take_line('x')$$),
+    ('storage_read_events(jsonb)', '0A000', $$storage_read_events('{}')$$),
+    ('storage_allow_left_out()', '42P01', $$storage_allow_left_out()$$),
     ('storage_ingest(jsonb)', '42P01', $$storage_ingest('{}'::jsonb)$$),
     ('storage_ingest(text)', '42P01', $$storage_ingest('x'::text)$$),
-    ('storage_replay_rejected()', '42P01', $$storage_replay_rejected()$$),
-    ('storage_try_rejected()', '42704', $$storage_try_rejected()$$),
-    ('storage_make_tables()', '42501', $$storage_make_tables()$$),
+    ('storage_ingest(bytea)', '42P01', $$storage_ingest('x'::bytea)$$),
+    ('storage_ingest_all(jsonb[])', '42P01', $$storage_ingest_all(ARRAY['{}'::jsonb])$$),
+    ('storage_ingest_all(text[])', '42P01', $$storage_ingest_all(ARRAY['x'])$$),
+    ('storage_inbox_line()', '39P01', $$storage_inbox_line()$$),
+    ('storage_inbox_end()', '39P01', $$storage_inbox_end()$$),
+    ('storage_replay_rejected(bigint[])', '42P01', $$storage_replay_rejected(NULL)$$),
+    ('storage_try_rejected(bigint[])', '42704', $$storage_try_rejected(NULL)$$),
+    ('storage_finish_leaf(regclass, name)', '42501', $$storage_finish_leaf('pg_class', 'uplink')$$),
+    ('storage_finish_leaves(name)', '42P01', $$storage_finish_leaves('uplink')$$),
+    ('storage_add_stored_at(name)', 'works', $$storage_add_stored_at('uplink')$$),
+    ('storage_make_tables(text)', '42501', $$storage_make_tables('native')$$),
+    ('storage_move_session(name, bytea, bytea, text)', '42704', $$storage_move_session('gate', '\x0004A30B001C0530', '\x01', 'app1')$$),
+    -- This function answers with a status, which says that the role may not read the row.
+    ('storage_decrypt_uplink(wrapped_key, bytea, bigint, bytea)', 'works', $$storage_decrypt_uplink(KEY, '\x260B1234', 1, '\x00')$$),
+    ('storage_decrypt_uplink(text, bytea, bytea, bigint, bytea)', 'works', $$storage_decrypt_uplink(LABEL, '\x1fa68b0a8112b447aef34bd8fb5a7b829d3e862371d2cfe5', '\x260B1234', 1, '\x00')$$),
     ('storage_make_views()', '42P01', $$storage_make_views()$$),
     ('storage_make_functions()', '42501', $$storage_make_functions()$$),
-    ('storage_set(text, text, boolean)', '42P01', $$storage_set('gate', 'day', false)$$),
+    ('storage_set(text, text, boolean, text)', '42P01', $$storage_set('gate', 'day', false, 'native')$$),
     ('storage_setting(regclass, text)', 'works', $$storage_setting('pg_class', 'version')$$),
     ('storage_check_relations(name)', '42704', $$storage_check_relations('gate')$$),
     ('storage_bring_up_to_date(name, text, boolean)', '42704', $$storage_bring_up_to_date('gate', NULL, NULL)$$),
     ('storage_update(name, text, boolean)', '42704', $$storage_update('gate', NULL, NULL)$$),
-    ('storage_make_partitions(name, integer, interval)', '42704', $$storage_make_partitions('gate', 7, NULL)$$),
-    ('storage_build()', '42501', $$storage_build()$$),
+    ('storage_maintain_step(name, integer, interval)', '42704', $$storage_maintain_step('gate', 7, NULL)$$),
+    ('storage_partition_name(regclass, timestamptz)', 'works', $$storage_partition_name('pg_class', now())$$),
+    ('storage_drop_old(regclass, regclass, name, timestamptz, text)', '42883', $$storage_drop_old('pg_class', NULL, 'relname', now(), 'day')$$),
+    ('storage_make_partition(regclass, name, timestamptz, timestamptz, regclass)', '42501', $$storage_make_partition('pg_class', 'relname', now(), now(), NULL)$$),
+    ('storage_build(text)', '42501', $$storage_build('native')$$),
     ('storage_version()', 'works', $$storage_version()$$),
     ('storage_is_other(oid, oid)', 'works', $$storage_is_other(0, 0)$$),
     ('storage_other_creators(oid, oid)', 'works', $$storage_other_creators(0, 0)$$),
     ('storage_check_schema(name)', 'works', $$storage_check_schema('key_vault')$$),
     ('storage_check(name)', '42704', $$storage_check('gate')$$),
     ('storages()', 'works', $$storages()$$),
-    ('create_storage(name, text, text, boolean)', '42501', $$CALL create_storage('gate')$$),
+    ('create_storage(name, text, text, boolean, text)', '42501', $$CALL create_storage('gate')$$),
+    ('move_session(name, bytea, bytea, text)', '42704', $$move_session('gate', '\x0004A30B001C0530', '\x01', 'app1')$$),
     ('update_storage(name)', '42704', $$CALL update_storage('gate')$$),
     ('maintain_storage(name, integer, interval)', '42704', $$CALL maintain_storage('gate')$$);
 RESET search_path;
 
--- In both directions: no function is left out, and none is told of that is not the extension's.
+-- The table and the extension have the same functions: neither has one that the other lacks.
 CREATE VIEW member AS
 SELECT d.objid::regprocedure AS function
   FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
@@ -234,7 +260,7 @@ SELECT d.objid::regprocedure AS function
 SELECT bag_eq('SELECT function FROM gate', 'SELECT function FROM member', 'it is said of each function what must happen');
 SELECT is_empty($$SELECT function FROM gate JOIN pg_proc p ON p.oid = function WHERE call !~ ('\m' || proname || '\(')$$, 'each call is one of its function');
 
--- What a call gives: works, asks, asks else, or an SQLSTATE.  The functions write nothing: what they do is undone.
+-- What a call gives: works, asks, asks else, or an SQLSTATE.  Whatever the functions do is undone.
 CREATE FUNCTION outcome(call text, label text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     state text;
@@ -268,7 +294,7 @@ SELECT ok(NOT has_function_privilege(function, 'EXECUTE'), function || ' is not 
 SELECT ok(has_function_privilege(function, 'EXECUTE'), function || ' is') FROM gate WHERE outcome <> 'no execute';
 SELECT is((SELECT (unwraps, entries) FROM key_vault.cache_stats()), (0::bigint, 0::bigint), 'no key was opened for it');
 
--- The procedure that commits, outside of a transaction.
+-- rewrap_all() commits, so it is called outside of a transaction.
 \set ON_ERROR_STOP 0
 \o /dev/null
 CALL key_vault.rewrap_all('gate');
@@ -285,18 +311,18 @@ SELECT is(count(*), :events::bigint, 'nothing was done') FROM key_vault.audit_lo
 -- Views and tables
 SELECT set_eq($$SELECT c.relname::text FROM pg_class c JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
                   JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'key_vault' WHERE has_table_privilege('kv_gate_nobody', c.oid, 'SELECT')$$,
-              ARRAY['keks', 'kek_privileges', 'wrapped_key_columns', 'rewrap_progress'], 'the views that everyone may read');
+              ARRAY['keks', 'kek_privileges', 'wrapped_key_columns', 'key_envelope_columns', 'rewrap_progress'], 'the views that everyone may read');
 SELECT is_empty($$SELECT c.relname::text FROM pg_class c JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
                     JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'key_vault' WHERE c.relkind <> 'c' AND has_table_privilege('kv_gate_nobody', c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')$$, 'that is all');
 GRANT pg_read_all_stats TO kv_gate_nobody;
 SELECT set_eq($$SELECT c.relname::text FROM pg_class c JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
                   JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'key_vault' WHERE has_table_privilege('kv_gate_nobody', c.oid, 'SELECT')$$,
-              ARRAY['keks', 'kek_privileges', 'wrapped_key_columns', 'rewrap_progress', 'audit_log', 'kek_health', 'cache_stats_sessions', 'cache_stats_total'],
+              ARRAY['keks', 'kek_privileges', 'wrapped_key_columns', 'key_envelope_columns', 'rewrap_progress', 'audit_log', 'kek_health', 'cache_stats_sessions', 'cache_stats_total'],
               'the views of monitoring');
 SELECT ok(has_schema_privilege('kv_gate_nobody', n, 'USAGE') AND NOT has_schema_privilege('kv_gate_nobody', n, 'CREATE'), 'names are found in schema ' || n)
   FROM unnest(ARRAY['key_vault', 'key_vault_internal']) n;
 
--- One privilege is enough to call what takes it, and is not lost with what the role owns.
+-- One privilege is enough to call the functions that need it.  DROP OWNED, which drops what the role owns, leaves it.
 REVOKE pg_read_all_stats FROM kv_gate_nobody;
 SELECT key_vault.kek_grant('gate', 'kv_gate_nobody', 'unwrap') \g /dev/null
 DROP OWNED BY kv_gate_nobody;

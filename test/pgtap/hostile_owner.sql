@@ -1,10 +1,10 @@
 --
--- A table's owner who means harm: his table has a trap wherever PostgreSQL runs code of an
--- owner's while somebody else uses the table.  Then a superuser calls the functions of the
--- extension.  No trap may have run as anybody but the owner, and he has gained nothing.
+-- The hostile owner of a table has put a trap into every place where PostgreSQL runs code of the owner while somebody
+-- else uses the table.  Then a superuser calls the functions of the extension.  No trap may run as anybody but the
+-- owner, and the owner must have gained nothing.
 --
--- A new function has to be told of here, in the table calls: how a superuser calls it when it
--- touches tables of others; or a reason why it does not touch any.
+-- A new function needs a row in the table calls: how a superuser calls it if it touches tables of others, or the
+-- reason why it does not touch any.
 --
 \set ECHO none
 \set QUIET 1
@@ -13,6 +13,9 @@ SELECT current_database() AS before, current_user AS tester \gset
 DROP DATABASE IF EXISTS key_vault_pgtap_hostile;
 DROP ROLE IF EXISTS kv_hostile, kv_victim;
 CREATE DATABASE key_vault_pgtap_hostile;
+-- kek_destroy() needs READ COMMITTED.  Policies, which are among the traps, need row_security on.
+ALTER DATABASE key_vault_pgtap_hostile SET default_transaction_isolation = 'read committed';
+ALTER DATABASE key_vault_pgtap_hostile SET row_security = on;
 \c key_vault_pgtap_hostile
 SET client_min_messages = error;
 CREATE EXTENSION pgtap;
@@ -23,11 +26,12 @@ SELECT key_vault.kek_create('vault'), key_vault.kek_grant('vault', 'kv_hostile',
 SELECT format('GRANT CREATE ON DATABASE %I TO kv_hostile', current_database()) \gexec
 CREATE SCHEMA hostile AUTHORIZATION kv_hostile;
 
--- Logged in, or his traps would become the tester with RESET ROLE while they are laid.
+-- The owner lays his traps in a session that he has logged in to.  After a SET ROLE of the tester, a trap that runs
+-- meanwhile could become the tester with RESET ROLE.
 \c - kv_hostile
 SET client_min_messages = error;
 SET search_path = hostile, pg_catalog;
--- Sequences keep their count, whatever is rolled back.
+-- Sequences count the traps that ran, since a rollback does not set them back.
 CREATE SEQUENCE ran_as_owner;
 CREATE SEQUENCE ran_as_other;
 GRANT ALL ON ran_as_owner, ran_as_other TO PUBLIC;
@@ -42,7 +46,8 @@ BEGIN
         'RESET ROLE', 'SET ROLE NONE', 'SET SESSION AUTHORIZATION DEFAULT',
         'SET LOCAL search_path = hostile', 'SET search_path = hostile', 'SET SESSION row_security = off',
         'GRANT pg_read_all_data TO kv_hostile'] LOOP
-        -- The code of a storage needs its search_path: the owner breaks his own storage without it.
+        -- The code of a storage needs its search_path, so the trap leaves that as it is: without it the owner would
+        -- only break his own storage.
         CONTINUE WHEN attempt LIKE '%search_path%' AND current_setting('search_path') ~ '^(storage|older)\M';
         BEGIN
             EXECUTE attempt;
@@ -52,7 +57,7 @@ BEGIN
     PERFORM nextval(CASE current_user WHEN 'kv_hostile' THEN 'hostile.ran_as_owner' ELSE 'hostile.ran_as_other' END::regclass);
 END
 $$;
--- Constants as arguments, so that the planner itself calls them.
+-- The traps are called with constants, so that the planner itself evaluates them.
 CREATE FUNCTION trap(integer) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM hostile.spring(); RETURN true; END $$;
 CREATE FUNCTION trap(integer, integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM hostile.spring(); RETURN $2; END $$;
 CREATE FUNCTION trap_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM hostile.spring(); RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END; END $$;
@@ -95,8 +100,8 @@ CREATE POLICY policy ON trapped USING (hostile.trap(9));
 ALTER TABLE trapped ENABLE ROW LEVEL SECURITY;
 ALTER TABLE trapped FORCE ROW LEVEL SECURITY;
 
--- A storage, with uplinks of yesterday that wait to be moved into a partition, an old one to drop, an envelope that
--- waits for its KEK and a message to store again
+-- A storage, with uplinks of yesterday that wait to be moved into a partition, an old partition to drop, an envelope
+-- that waits for its KEK, and a rejected message that can be stored
 CALL key_vault.create_storage('storage', kek_label => 'vault');
 CREATE FUNCTION uplink(n integer, at text, more jsonb DEFAULT '{}') RETURNS jsonb LANGUAGE sql AS $$
 SELECT jsonb_build_object('end_device_ids', '{"device_id":"dev1","application_ids":{"application_id":"app1"},"dev_eui":"0004A30B001C0530","dev_addr":"260B1234"}'::jsonb,
@@ -104,6 +109,7 @@ SELECT jsonb_build_object('end_device_ids', '{"device_id":"dev1","application_id
 $$;
 SELECT storage.ingest(uplink(1, '2024-05-01T12:00:00Z')), storage.ingest(uplink(2, '2024-05-02T12:00:00Z')), storage.ingest(uplink(-1, '2024-05-03T12:00:00Z')),
     storage.ingest(uplink(3, '2024-05-03T12:00:00Z', '{"session_key_id":"AYfC0bag8+RHWGmqu8zd7g==","app_s_key":{"kek_label":"late","encrypted_key":"7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}')) \g /dev/null
+UPDATE storage.uplink SET stored_at = received_at;
 UPDATE storage.rejected SET message = jsonb_set(message, '{uplink_message,f_cnt}', '4');
 DO $$
 DECLARE
@@ -112,7 +118,7 @@ BEGIN
     FOR relation IN SELECT oid FROM pg_catalog.pg_class WHERE relnamespace = 'storage'::regnamespace AND relkind IN ('r', 'p') LOOP
         EXECUTE format('CREATE INDEX ON %s ((hostile.trap(20, 20)))', relation);
         EXECUTE format('ALTER TABLE %s ADD CHECK (hostile.trap(21))', relation);
-        -- That of a partitioned table is its partitions', too.
+        -- A row trigger of a partitioned table is a trigger of its partitions, too.
         EXECUTE format('CREATE OR REPLACE TRIGGER trap_before_%s BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION hostile.trap_row()', relation::oid, relation);
         EXECUTE format('CREATE TRIGGER trap_after AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION hostile.trap_statement()', relation);
         EXECUTE format('CREATE POLICY trap ON %s USING (hostile.trap(22)) WITH CHECK (hostile.trap(23))', relation);
@@ -125,7 +131,7 @@ CREATE INDEX ON storage.uplink_default (f_cnt) WHERE hostile.trap(25);
 ALTER TABLE storage.uplink ALTER f_port SET DEFAULT hostile.trap(1, 1);
 ALTER TABLE storage.rejected ALTER tries SET DEFAULT hostile.trap(1, 1);
 CREATE FUNCTION storage.octet_length(jsonb) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN PERFORM hostile.spring(); RETURN 1; END $$;
--- A storage whose version is none, one whose settings are a view, one of 1.0
+-- A storage whose version is no version, one whose settings are a view, and one of version 1.0
 CREATE SCHEMA odd_version;
 CREATE TABLE odd_version.session (app_s_key key_vault.wrapped_key);
 CREATE TABLE odd_version.storage_settings AS SELECT '99999999999.1' AS version;
@@ -158,16 +164,21 @@ INSERT INTO public.calls VALUES
     ('kek_revoke(text, regrole, text)', $$SELECT key_vault.kek_revoke('new', 'kv_victim', 'wrap')$$),
     ('root_key_rotate()', 'SELECT key_vault.root_key_rotate()'),
     ('root_keys()', 'SELECT count(*) FROM key_vault.root_keys()'),
+    ('explain_key(wrapped_key, bytea)', $$SELECT key_vault.explain_key(key_vault.generate_key('vault'), '\x01020304')$$),
+    ('check_keys()', 'SELECT count(*) FROM key_vault.check_keys()'),
     ('has_kek_privilege(text, text)', $$SELECT key_vault.has_kek_privilege('vault', 'wrap')$$),
     ('kek_destroy(text, integer, boolean)', $$SELECT key_vault.kek_destroy('vault', 1)$$),
     ('kek_destroy_due()', 'SELECT key_vault.kek_destroy_due()'),
     ('storages()', 'SELECT count(*) FROM key_vault.storages()'),
-    ('create_storage(name, text, text, boolean)', $$CALL key_vault.create_storage('storage', keep_messages => true)$$),
+    ('storage_activity()', 'SELECT count(*) FROM key_vault.storage_activity()'),
+    ('health(interval, interval)', 'SELECT count(*) FROM key_vault.health()'),
+    ('create_storage(name, text, text, boolean, text)', $$CALL key_vault.create_storage('storage', keep_messages => true)$$),
     ('update_storage(name)', $$CALL key_vault.update_storage('storage')$$),
     ('maintain_storage(name, integer, interval)', $$CALL key_vault.maintain_storage('storage', keep => '1000 years')$$),
+    ('move_session(name, bytea, bytea, text)', $$SELECT key_vault.move_session('storage', '\x0004A30B001C0530', '\x0187c2d1b6a0f3e4475869aabbccddee', 'app2')$$),
     ('storage.replay_rejected()', 'SELECT * FROM storage.replay_rejected()');
 INSERT INTO public.calls (function, call)
-SELECT to_regprocedure('storage.ingest_line()'), format(call, schema)
+SELECT to_regprocedure('storage.ingest(text)'), format(call, schema)
   FROM (VALUES ('odd_version'), ('odd_view'), ('older')) s (schema),
        (VALUES ('CALL key_vault.create_storage(%L)'), ('CALL key_vault.update_storage(%L)'), ('CALL key_vault.maintain_storage(%L)')) c (call);
 INSERT INTO public.calls (function, reason)
@@ -185,9 +196,10 @@ SET search_path = public, pg_catalog;
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'key_vault'::regnamespace AND NOT EXISTS (SELECT FROM calls c WHERE c.function = p.oid)$$,
     'it is said of each function how a superuser calls it, or why it touches nobody''s table');
 
--- What PostgreSQL ran while the traps were laid does not count.
+-- The counts begin anew, since PostgreSQL ran traps while they were laid.
 SELECT setval('hostile.ran_as_owner', 1, false), setval('hostile.ran_as_other', 1, false) \g /dev/null
--- As a superuser, in a session that has planned nothing yet, and with the settings that a trap needs.
+-- The calls are made by a superuser, in a session that has planned nothing yet, with the settings that some traps
+-- need.
 SELECT currval('__tresults___numb_seq') AS tests \gset
 \c - kv_victim
 SET client_min_messages = error;
@@ -199,6 +211,7 @@ SELECT key_vault.kek_rotate('vault');
 \set ON_ERROR_STOP 0
 SELECT call FROM public.calls WHERE call IS NOT NULL ORDER BY n \gexec
 \o
+\set ON_ERROR_STOP 1
 SELECT current_setting('search_path') AS search_path, current_setting('row_security') AS row_security, current_user AS who \gset
 RESET search_path;
 SELECT no_plan();
@@ -209,10 +222,10 @@ SELECT ok(NOT is_called, 'none as anybody but the owner') FROM hostile.ran_as_ot
 SELECT is((SELECT rolsuper FROM pg_roles WHERE rolname = 'kv_hostile'), false, 'he is no superuser');
 SELECT is((SELECT count(*) FROM pg_auth_members WHERE member = 'kv_hostile'::regrole), 0::bigint, 'and no member of another role');
 SELECT is((SELECT privileges FROM key_vault.kek_privileges WHERE role = 'kv_hostile'::regrole AND label = 'vault'), 'wrap', 'and holds no more privileges on KEKs');
--- They are not what the functions trip over.
+-- The traps do not keep the functions from counting all keys.
 SELECT is((SELECT string_agg(relation || ' ' || "column" || ' ' || keys, ', ' ORDER BY relation::text, "column") FROM key_vault.kek_usage('vault')),
     'hostile.trapped key 3, hostile.trapped other_key 3, hostile.trapped_part key 1, hostile.trapped_view key 3', 'all keys are counted');
--- A trap in the counting itself, seen by each way of reading the table
+-- A trap in the counting itself, run by each way in which the table is read
 SELECT setval('hostile.ran_as_owner', 1, false) \g /dev/null
 SELECT currval('__tresults___numb_seq') AS tests \gset
 \c
@@ -222,7 +235,8 @@ SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
 SELECT ok(is_called, 'traps run when keys are counted') FROM hostile.ran_as_owner;
 SELECT ok(NOT is_called, 'as the owner') FROM hostile.ran_as_other;
 
--- The storage: maintained and tried again, by a superuser and by who was one before SET ROLE
+-- The storage: a superuser, and a role that a superuser has set with SET ROLE, maintain it and try its rejected
+-- messages again.
 SELECT is((SELECT string_agg(inhrelid::regclass::text, ', ' ORDER BY inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'storage.uplink'::regclass AND inhrelid::regclass::text ~ '_2024'),
     'storage.uplink_20240501, storage.uplink_20240502, storage.uplink_20240503', 'partitions are made');
 SELECT is(array_agg(DISTINCT relowner::regrole::text), '{kv_hostile}', 'for the owner of the storage') FROM pg_class WHERE relnamespace = 'storage'::regnamespace;
@@ -277,7 +291,7 @@ SELECT ok(passed, name) FROM public.ran, LATERAL (VALUES (as_owner, call || ' sp
 SELECT is(:keys, 1, 'the envelope is opened');
 SELECT is((SELECT rolsuper FROM pg_roles WHERE rolname = 'kv_hostile'), false, 'he is no superuser now either');
 SELECT is((SELECT count(*) FROM pg_auth_members WHERE member = 'kv_hostile'::regrole), 0::bigint, 'and no member of another role');
-SELECT is(:uplinks, 0, 'old uplinks are dropped');
+SELECT is(:uplinks, 1, 'old uplinks are dropped, and the one that was stored now is not');
 -- A table of the storage that belongs to another role
 ALTER TABLE storage.uplink_default OWNER TO kv_victim;
 CREATE FUNCTION public.error_of(statement text) RETURNS text LANGUAGE plpgsql AS $$

@@ -1,6 +1,6 @@
 --
--- Input of wrapped_key where PostgreSQL asks for an answer rather than an
--- error: pg_input_is_valid() of version 16, COPY ... ON_ERROR of 17.
+-- Input of wrapped_key where PostgreSQL wants to know whether a text is valid, without an error: pg_input_is_valid()
+-- of PostgreSQL 16, COPY ... ON_ERROR of 17.
 --
 \set ECHO none
 \set QUIET 1

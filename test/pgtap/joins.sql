@@ -1,7 +1,7 @@
 --
 -- Joins: session keys from wrapped root keys.
 --
--- What is expected is computed with pgcrypto's AES from the blocks of LoRaWAN L2 1.0.4,
+-- The expected values are computed with pgcrypto's AES from the blocks of LoRaWAN L2 1.0.4,
 -- sections 6.2.5 and 6.2.6, and 1.1, sections 6.1.1.4 and 6.2.2 to 6.2.4.
 --
 \set ECHO none
@@ -25,7 +25,7 @@ CREATE FUNCTION pg_temp.xored(a bytea, b bytea) RETURNS bytea LANGUAGE sql AS
 $$SELECT string_agg(set_byte('\x00', 0, get_byte(a, i) # get_byte(b, i)), ''::bytea ORDER BY i) FROM generate_series(0, length(a) - 1) i$$;
 CREATE FUNCTION pg_temp.padded(bytes bytea) RETURNS bytea LANGUAGE sql AS
 $$SELECT substr(bytes || '\x00000000000000000000000000000000', 1, 16)$$;
--- RFC 4493, section 2.3: shifted left by one bit, and XOR 87 where one fell out
+-- RFC 4493, section 2.3: the bytes are shifted left by one bit, and XORed with 87 if a bit fell out
 CREATE FUNCTION pg_temp.doubled(bytes bytea) RETURNS bytea LANGUAGE sql AS
 $$SELECT string_agg(set_byte('\x00', 0, (get_byte(bytes, i) << 1 & 255) | CASE WHEN i < 15 THEN get_byte(bytes, i + 1) >> 7 ELSE 0 END
                     # CASE WHEN i = 15 AND get_byte(bytes, 0) > 127 THEN 135 ELSE 0 END), ''::bytea ORDER BY i) FROM generate_series(0, 15) i$$;
@@ -66,14 +66,14 @@ SELECT is(pg_temp.derived('\x98929b92c49edba9676d646d3b612456', n, pg_temp.rever
 --
 SELECT kek_create('root'), kek_create('session') \g /dev/null
 CREATE FUNCTION pg_temp.random_bytes(n integer) RETURNS bytea LANGUAGE sql VOLATILE AS
-$$SELECT substr(sha256(random()::text::bytea), 1, n)$$;
+$$SELECT public.gen_random_bytes(n)$$;
 CREATE TEMP TABLE device AS
 SELECT n, (ARRAY[10, 255, 0, 1, 2])[1 + n % 5] AS kind, pg_temp.random_bytes(16) AS nwk, pg_temp.random_bytes(16) AS app,
        pg_temp.random_bytes(8) AS join_eui, pg_temp.random_bytes(8) AS dev_eui, pg_temp.random_bytes(2) AS dev_nonce,
        pg_temp.random_bytes(3) AS join_nonce, pg_temp.random_bytes(3) AS net_id, pg_temp.random_bytes(4) AS dev_addr,
        (random() * 127)::integer AS dl_settings, (random() * 255)::integer AS rx_delay, CASE WHEN n % 2 = 0 THEN pg_temp.random_bytes(16) END AS cf_list
   FROM generate_series(1, 50) n;
--- Frames from fields; types 0 and 2 of rejoins have a MIC that is not ours to check.
+-- Frames built from their fields.  key_vault cannot check the MIC of rejoin-requests of types 0 and 2.
 CREATE FUNCTION pg_temp.request(d device) RETURNS bytea LANGUAGE sql AS $$
 SELECT CASE WHEN d.kind IN (10, 255) THEN
     pg_temp.with_mic(d.nwk, '', '\x00'::bytea || pg_temp.reversed(d.join_eui) || pg_temp.reversed(d.dev_eui) || pg_temp.reversed(d.dev_nonce))
@@ -97,7 +97,7 @@ CREATE TEMP TABLE frame AS
 SELECT d.n, d.kind, wrap(nwk, 'root') AS nwk_key, wrap(app, 'root') AS app_key, join_eui, dev_addr, pg_temp.request(d) AS request, pg_temp.accept(d) AS accept
   FROM device d;
 
--- What a join says, in one row for all kinds.
+-- What a join function returns, as one row for all kinds of joins
 CREATE FUNCTION pg_temp.joined(kind integer, nwk_key wrapped_key, app_key wrapped_key, join_eui bytea, request bytea, accept bytea, label text)
 RETURNS TABLE (join_nonce integer, net_id bytea, dev_addr bytea, rx1_dr_offset integer, rx2_data_rate integer, rx_delay integer, cf_list bytea,
                k1 wrapped_key, k2 wrapped_key, k3 wrapped_key, k4 wrapped_key) LANGUAGE plpgsql AS $$
@@ -135,7 +135,7 @@ SELECT is_empty($$
 $$, 'are bound to the DevAddr, under the label');
 SELECT results_eq('SELECT DISTINCT pg_typeof(join_nonce)::text FROM joined', ARRAY['integer'], 'JoinNonce is a number');
 
--- A session key serves its own DevAddr, through rewrap too; an envelope drops the binding.
+-- A session key serves its own DevAddr only, also after a rewrap; an envelope does not keep the binding.
 SELECT is_empty($$SELECT n FROM joined WHERE lorawan_decrypt_uplink(k2, dev_addr, 1, lorawan_encrypt_uplink(k2, dev_addr, 1, '\x0102')) <> '\x0102'$$, 'AppSKeys are keys');
 SELECT throws_ok(format('SELECT lorawan_decrypt_uplink(%L, %L, 1, %L)', k2, '\x01020304', '\x01'), 'KV005', 'wrapped key is bound to another DevAddr', 'but for no other DevAddr')
   FROM joined WHERE n = 1;
@@ -146,7 +146,7 @@ SELECT is_empty($$SELECT n FROM joined, LATERAL export_envelope(k2, 'session') e
                    WHERE (bound_dev_addr(import_envelope((e).kek_label, (e).encrypted_key, 'root')), unwrap(import_envelope((e).kek_label, (e).encrypted_key, 'root'))) IS DISTINCT FROM (NULL, unwrap(k2))$$,
                 'an envelope drops it');
 
--- The KEK of the root keys was rotated meanwhile: new keys are under the new version.
+-- The KEK of the root keys has been rotated meanwhile: new session keys are under its new version.
 SELECT is_empty($$SELECT f.n FROM frame f JOIN joined USING (n), LATERAL pg_temp.joined(f.kind, nwk_key, app_key, join_eui, request, accept, 'root') j
                    WHERE kek_version(f.nwk_key) <> 1 OR (unwrap(j.k1), unwrap(j.k2), kek_version(j.k1), kek_version(j.k2)) IS DISTINCT FROM (unwrap(joined.k1), unwrap(joined.k2), 2, 2)$$,
                 'after a rotation the same keys come under the new version');
@@ -163,7 +163,7 @@ SELECT results_eq('SELECT join_nonce, net_id, dev_addr, rx1_dr_offset, rx2_data_
                   $$VALUES (15009338, '\x000013'::bytea, '\x26012e43'::bytea, 0, 3, 1, '\x184f84e85684b85e84886684586e8400'::bytea)$$, 'lora-packet''s join-accept');
 
 --
--- What does not fit: one error for every reason.
+-- Frames and keys that do not fit together: the error is the same whatever the reason.
 --
 CREATE FUNCTION pg_temp.failure(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -204,22 +204,22 @@ SELECT is(pg_temp.join_failure(255, app_key, nwk_key, join_eui, request, accept)
 SELECT is(pg_temp.join_failure(CASE kind WHEN 10 THEN 255 ELSE 10 END, nwk_key, app_key, join_eui, request, accept), m.text, 'the other version of LoRaWAN than kind ' || kind)
   FROM frame, mismatch m WHERE n <= 2 AND kind IN (10, 255) ORDER BY n;
 
--- The same device's next join: DevNonce is another.  LoRaWAN 1.1 tells.
+-- The join-accept of the same device's next join, which has another DevNonce.  LoRaWAN 1.1 finds that out.
 SELECT is(pg_temp.join_failure(d.kind, f.nwk_key, f.app_key, d.join_eui, pg_temp.request(d), f.accept), m.text, 'a request of the same device with another DevNonce, kind ' || d.kind)
   FROM (SELECT (jsonb_populate_record(d, jsonb_build_object('dev_nonce', set_byte(d.dev_nonce, 1, get_byte(d.dev_nonce, 1) # 1)))).* FROM device d) d JOIN frame f USING (n), mismatch m
  WHERE d.kind <> 10 AND n <= 5 ORDER BY n;
--- A join-accept for the JoinEUI that is given, and another one in the rejoin-request
+-- The join-accept is for the JoinEUI that is given, but the rejoin-request names another one.
 SELECT is(pg_temp.join_failure(1, f.nwk_key, f.app_key, d.join_eui, f.request, pg_temp.accept(d)), m.text, 'another JoinEUI than the rejoin-request''s')
   FROM (SELECT (jsonb_populate_record(d, jsonb_build_object('join_eui', set_byte(d.join_eui, 0, get_byte(d.join_eui, 0) # 1)))).* FROM device d) d JOIN frame f USING (n), mismatch m
  WHERE d.kind = 1 ORDER BY n LIMIT 1;
--- A server that has not negotiated 1.1 would have used 1.0's keys and MIC.
+-- A server that has not negotiated 1.1 would have used the keys and the MIC of 1.0.
 CREATE FUNCTION pg_temp.accept_without_opt_neg(d device) RETURNS bytea LANGUAGE sql AS $$
 SELECT pg_temp.encrypted(d.nwk, pg_temp.with_mic(pg_temp.derived(d.nwk, 6, pg_temp.reversed(d.dev_eui)), '\xff'::bytea || pg_temp.reversed(d.join_eui) || pg_temp.reversed(d.dev_nonce),
        '\x20'::bytea || pg_temp.reversed(d.join_nonce) || pg_temp.reversed(d.net_id) || pg_temp.reversed(d.dev_addr) || set_byte('\x00', 0, d.dl_settings) || '\x01'::bytea)) $$;
 SELECT is(pg_temp.join_failure(255, f.nwk_key, f.app_key, d.join_eui, f.request, pg_temp.accept_without_opt_neg(d)), m.text, 'no OptNeg')
   FROM device d JOIN frame f USING (n), mismatch m WHERE d.kind = 255 ORDER BY n LIMIT 1;
 
--- Lengths and kinds of frames: said at once, whatever the key.
+-- Wrong lengths and kinds of frames are reported as such, whatever the key is.
 SELECT matches(pg_temp.join_failure(10, nwk_key, app_key, join_eui, substr(request || sha256('x') || sha256('y'), 1, len), accept), '^KV301 / malformed LoRaWAN frame: ', 'a join-request of ' || len)
   FROM frame, unnest('{0,1,3,4,19,22,24,33}'::integer[]) len WHERE n = 5;
 SELECT matches(pg_temp.join_failure(10, nwk_key, app_key, join_eui, request, substr(accept || sha256('x') || sha256('y'), 1, len)), '^KV301 / malformed LoRaWAN frame: ', 'a join-accept of ' || len)
@@ -236,7 +236,7 @@ SELECT is(pg_temp.join_failure(0, nwk_key, app_key, substr(join_eui, 1, len), re
   FROM frame, unnest('{0,7}'::integer[]) len WHERE kind = 0 AND n <= 5;
 
 --
--- Keys that are none
+-- Values that are not usable keys
 --
 SELECT is(pg_temp.join_failure(kind, wrap(substr(sha256('x'), 1, len), 'root'), app_key, join_eui, request, accept),
           'KV006 / wrapped key is not a LoRaWAN key / A LoRaWAN key has 16 bytes.  The key is wrapped with KEK label "root" version 2.', format('a NwkKey of %s bytes, kind %s', len, kind))
@@ -245,7 +245,7 @@ SELECT is(left(pg_temp.join_failure(kind, nwk_key, wrap('\x00', 'root'), join_eu
   FROM frame WHERE n <= 5 AND kind <> 10 ORDER BY n;
 SELECT is(left(pg_temp.join_failure(kind, (left(nwk_key::text, -1) || CASE right(nwk_key::text, 1) WHEN '0' THEN '1' ELSE '0' END)::wrapped_key, app_key, join_eui, request, accept), 5), 'KV004', 'a damaged NwkKey, kind ' || kind)
   FROM frame WHERE n <= 5 ORDER BY n;
--- A root key that is bound gives keys of its own DevAddr only.
+-- A bound root key gives session keys for its own DevAddr only.
 SELECT is(left(pg_temp.join_failure(kind, bind(nwk_key, '\x00000001'), app_key, join_eui, request, accept), 5), 'KV005', 'a NwkKey bound to another DevAddr, kind ' || kind)
   FROM frame WHERE n <= 5 ORDER BY n;
 SELECT is(left(pg_temp.join_failure(kind, nwk_key, bind(app_key, '\x00000001'), join_eui, request, accept), 5), 'KV005', 'an AppKey bound to another DevAddr, kind ' || kind)
@@ -259,13 +259,13 @@ SELECT is(j, NULL, 'NULL in, NULL out') FROM frame, LATERAL (VALUES
  WHERE n = 5;
 
 --
--- Privileges: derive on the label of the root keys, wrap on that of the session
--- keys, and unwrap on the first where they are not the same.
+-- Privileges: a caller needs derive on the label of the root keys and wrap on the label of the session keys; if the
+-- labels differ, also unwrap on the first.
 --
 CREATE ROLE kv_joins;
 GRANT SELECT ON frame TO kv_joins;
 SELECT kek_create('app root'), kek_create('elsewhere') \g /dev/null
--- So that the role may call.
+-- A privilege on another label, which must not count
 SELECT kek_grant('elsewhere', 'kv_joins', 'decrypt') \g /dev/null
 CREATE FUNCTION pg_temp.as_role(kind integer, label text, other_app boolean DEFAULT false) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -279,7 +279,7 @@ BEGIN
     SET LOCAL ROLE kv_joins;
     result := pg_temp.join_failure(f.kind, f.nwk_key, f.app_key, f.join_eui, f.request, f.accept, label);
     RESET ROLE;
-    RETURN regexp_replace(result, ' / Whoever administers.*', '');
+    RETURN regexp_replace(result, ' / An administrator of the label .*', '');
 END
 $$;
 CREATE FUNCTION pg_temp.lacks(label text, privilege text) RETURNS text LANGUAGE sql AS
@@ -302,14 +302,14 @@ SELECT kek_grant('root', 'kv_joins', 'unwrap') \g /dev/null
 SELECT is(pg_temp.as_role(kind, 'session'), 'no error', 'with unwrap here, it is; kind ' || kind) FROM kinds ORDER BY kind;
 SELECT kek_revoke('root', 'kv_joins', 'derive') \g /dev/null
 SELECT is(pg_temp.as_role(kind, 'session'), pg_temp.lacks('root', 'derive'), 'unwrap does not stand for derive, kind ' || kind) FROM kinds ORDER BY kind;
--- Both root keys count.
+-- The privilege is needed on the labels of both root keys.
 SELECT kek_grant('root', 'kv_joins', 'derive') \g /dev/null
 SELECT is(pg_temp.as_role(kind, 'session', true), pg_temp.lacks('app root', 'derive'), 'an AppKey of another label, kind ' || kind) FROM kinds WHERE kind <> 10 ORDER BY kind;
 SELECT kek_grant('app root', 'kv_joins', 'derive') \g /dev/null
 SELECT is(pg_temp.as_role(kind, 'session', true), pg_temp.lacks('app root', 'unwrap'), 'takes unwrap as well, kind ' || kind) FROM kinds WHERE kind <> 10 ORDER BY kind;
 SELECT kek_grant('app root', 'kv_joins', 'unwrap') \g /dev/null
 SELECT is(pg_temp.as_role(kind, 'session', true), 'no error', 'and then fits, kind ' || kind) FROM kinds WHERE kind <> 10 ORDER BY kind;
--- Who lacks a privilege learns nothing about the frames.
+-- A caller that lacks a privilege learns nothing about the frames.
 SELECT kek_revoke('session', 'kv_joins', 'wrap') \g /dev/null
 UPDATE frame SET accept = set_byte(accept, 5, get_byte(accept, 5) # 1);
 SELECT is(pg_temp.as_role(kind, 'session'), pg_temp.lacks('session', 'wrap'), 'frames that do not fit give the same, kind ' || kind) FROM kinds ORDER BY kind;

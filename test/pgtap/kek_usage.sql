@@ -1,9 +1,14 @@
 --
--- kek_usage() and kek_destroy() count every key, whatever the caller can see; and what cannot be
--- counted is said.
+-- kek_usage() and kek_destroy() count every key, even those that the caller cannot see.  If something cannot be
+-- counted, they say so.
 --
 \set ECHO none
 \set QUIET 1
+SET client_min_messages = error;
+-- With row_security on, policies hide rows; kek_destroy() needs READ COMMITTED.
+ALTER DATABASE :"DBNAME" SET row_security = on;
+ALTER DATABASE :"DBNAME" SET default_transaction_isolation = 'read committed';
+\c
 SET client_min_messages = error;
 SELECT no_plan();
 SELECT key_vault.kek_create('net') \g /dev/null
@@ -43,7 +48,7 @@ SELECT key_vault.kek_rotate('net') \g /dev/null
 SELECT throws_ok($$SELECT key_vault.kek_destroy('net', 1)$$, 'KV008', 'KEK label "net" version 1 still wraps 3 keys', 'kek_destroy counts all');
 RESET ROLE;
 
--- A table that cannot be read: its owner's code fails, or raises what looks like a cancellation.
+-- A table that cannot be read, since its owner's code raises an error; here the error looks like a cancellation.
 CREATE FUNCTION fails(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     IF EXISTS (SELECT FROM public.switch) THEN RAISE EXCEPTION 'trap' USING ERRCODE = $1; END IF;
@@ -66,7 +71,7 @@ SELECT throws_ok($$SELECT key_vault.kek_destroy('net', 1)$$, '38000', 'trap', 'b
 TRUNCATE switch;
 DROP TABLE trapped;
 
--- A foreign table of which nobody knows
+-- A foreign table: nobody here knows which keys it has.
 CREATE FOREIGN DATA WRAPPER kv_no_handler;
 CREATE SERVER kv_nowhere FOREIGN DATA WRAPPER kv_no_handler;
 CREATE FOREIGN TABLE remote (key key_vault.wrapped_key) SERVER kv_nowhere;
@@ -74,14 +79,14 @@ SELECT is(usage(), 'guarded key 1 3', 'what is far away is left out');
 SELECT throws_ok($$SELECT key_vault.kek_destroy('net', 1)$$, '55000', NULL, 'and may need the KEK');
 DROP FOREIGN TABLE remote;
 
--- A materialized view without rows, and one with
+-- A materialized view that was never refreshed, and one that was
 CREATE MATERIALIZED VIEW empty AS SELECT key FROM guarded WITH NO DATA;
 SELECT is(usage(), 'guarded key 1 3', 'a view that was never refreshed');
 REFRESH MATERIALIZED VIEW empty;
 SELECT is(usage(), 'empty key 1 3, guarded key 1 3', 'and is');
 DROP MATERIALIZED VIEW empty;
 
--- Rows, ranges, arrays: one for each key; NULL is none.  Inheritance: each row once.
+-- In row types, ranges and arrays each key counts, and NULL does not.  With inheritance each row counts once.
 CREATE TYPE kv_pair AS (a key_vault.wrapped_key, b key_vault.wrapped_key);
 CREATE TABLE parent (pair kv_pair, list key_vault.wrapped_key[]);
 CREATE TABLE child () INHERITS (parent);
@@ -89,12 +94,12 @@ INSERT INTO parent SELECT ROW(k, NULL)::kv_pair, ARRAY[k, NULL, k] FROM key_vaul
 INSERT INTO child SELECT ROW(k, k)::kv_pair, NULL FROM key_vault.generate_key('net') k;
 SELECT is(usage(), 'child pair 2 2, guarded key 1 3, parent list 2 2, parent pair 2 1', 'each key once');
 
--- What is destroyed, or not there, is said in words of its own.
+-- A version that is destroyed, and one that does not exist, each have an error of their own.
 UPDATE guarded SET key = key_vault.rewrap(key);
 SELECT lives_ok($$SELECT key_vault.kek_destroy('net', 1)$$, 'once all are rewrapped it is destroyed');
 SELECT throws_ok($$SELECT key_vault.kek_destroy('net', 1)$$, 'KV003', 'KEK label "net" version 1 is already destroyed', 'and once only');
 SELECT throws_ok($$SELECT key_vault.kek_destroy('net', 9)$$, 'KV001', NULL, 'no such version');
--- Several in one transaction
+-- Several KEKs are destroyed in one transaction.
 SELECT key_vault.kek_rotate('net'), key_vault.kek_rotate('net') \g /dev/null
 UPDATE guarded SET key = key_vault.rewrap(key);
 DROP TABLE child, parent;

@@ -1,8 +1,8 @@
 --
--- The cache is only a faster way to the same answer.
+-- The cache gives the same answers as no cache does, only faster.
 --
--- 200 random keys, in each mode; what is expected is computed with pgcrypto's
--- AES, from the block A_i of LoRaWAN L2 1.0.4, section 4.3.3.
+-- 200 random keys, in each mode of the cache.  The expected values are computed with pgcrypto's AES, from the block
+-- A_i of LoRaWAN L2 1.0.4, section 4.3.3.
 --
 \set ECHO none
 \set QUIET 1
@@ -34,16 +34,16 @@ BEGIN
     RETURN result;
 END
 $$;
--- The oracle itself, against lora-packet's example.
+-- The computation of the expected values, checked with lora-packet's example
 SELECT is(pg_temp.expected('\xec925802ae430ca77fd3dd73cb2cc588', 0, '\x49be7df1', 2, '\x95437876'), convert_to('test', 'UTF8'), 'the oracle knows lora-packet''s example');
 
--- Keys of 16 bytes and payloads of 0 to 99, all random; under three labels, of which one was
--- rotated; a third bound; the last ten of the wrong length, damaged or of an unknown KEK.
+-- Keys of 16 bytes and payloads of 0 to 64 bytes, all random.  The keys are under three labels, of which one was
+-- rotated; a third of them is bound; the last ten have a wrong length, another DevAddr, damage, or an unknown KEK.
 SELECT key_vault.kek_create('modes a', 128), key_vault.kek_create('modes b', 192), key_vault.kek_create('modes c', 256) \g /dev/null
 CREATE TEMP TABLE uplink AS
-SELECT n, (n % 2) AS direction, decode(md5(random()::text), 'hex') AS plain, substr(decode(md5(random()::text), 'hex'), 1, 4) AS dev_addr,
+SELECT n, (n % 2) AS direction, public.gen_random_bytes(16) AS plain, public.gen_random_bytes(4) AS dev_addr,
        (random() * 4294967295)::bigint AS f_cnt,
-       substr(decode(md5(random()::text) || md5(random()::text) || md5(random()::text) || md5(random()::text), 'hex'), 1, n % 65) AS frm_payload,
+       substr(public.gen_random_bytes(64), 1, n % 65) AS frm_payload,
        NULL::key_vault.wrapped_key AS key, NULL::bytea AS expected
   FROM generate_series(1, 200) n;
 UPDATE uplink SET key = key_vault.wrap(plain, 'modes ' || substr('abc', 1 + n % 3, 1)), expected = pg_temp.expected(plain, direction, dev_addr, f_cnt, frm_payload) WHERE n <= 100;
@@ -57,7 +57,7 @@ UPDATE uplink SET key = regexp_replace(key::text, ':[-0-9a-f]{36}:', ':00112233-
 SELECT is(count(*), 190::bigint, '190 of 200 uplinks can be decrypted') FROM uplink WHERE expected IS NOT NULL;
 SELECT is(count(*), 4::bigint, 'under 4 KEKs') FROM (SELECT DISTINCT key_vault.kek_id(key) FROM uplink WHERE n <= 197) k;
 
--- What differs from what is expected, going through the keys in several orders.
+-- The payloads that differ from the expected ones, for several orders of the keys
 CREATE FUNCTION pg_temp.differences() RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
     u record;
@@ -98,7 +98,7 @@ SET key_vault.cache_max_uses = 2;
 SELECT is_empty('SELECT pg_temp.differences()', 'at most 2 uses');
 SET key_vault.cache_max_uses = 0;
 
--- A test that finds no difference must be able to find one.
+-- The comparison finds a difference where there is one.
 UPDATE uplink SET expected = set_bit(expected, 7, 1 - get_bit(expected, 7)) WHERE n = 50;
 SELECT is(count(*), 3::bigint, 'one wrong bit in one of 200 is found, in each pass') FROM pg_temp.differences();
 

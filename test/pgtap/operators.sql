@@ -1,17 +1,18 @@
 --
--- Comparison of wrapped keys in a session that has set no search_path: every form in which SQL names an
--- operator, or means one without naming it; and the operators under their names of 1.0.
+-- Comparison of wrapped keys in a session that has set no search_path: every form in which SQL names an operator, or
+-- uses one without naming it; and the operators by the names that version 1.0 gave them.
 --
 \set ECHO none
 \set QUIET 1
 SET client_min_messages = error;
+SET search_path = "$user", public;
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS key_vault;
 SELECT plan(51);
 SELECT is(current_setting('search_path'), '"$user", public', 'the search_path is PostgreSQL''s own');
 
--- Keys 1 to 1000; nothing is opened, so any bytes will do.
+-- Keys 1 to 1000.  No key is opened, so any bytes will do.
 CREATE FUNCTION wrapped(n integer) RETURNS key_vault.wrapped_key LANGUAGE sql IMMUTABLE AS
 $$SELECT ('kv1:aes-kw:00112233-4455-6677-8899-aabbccddeeff:' || lpad(to_hex(n), 48, '0'))::key_vault.wrapped_key$$;
 CREATE TABLE device (n integer PRIMARY KEY, key key_vault.wrapped_key NOT NULL);
@@ -60,7 +61,7 @@ SELECT lives_ok(format('INSERT INTO checked VALUES (%L)', :'key_8'), 'CHECK lets
 SELECT throws_ok(format('INSERT INTO checked VALUES (%L)', :'key_8'), '23505', NULL, 'UNIQUE');
 SELECT lives_ok(format('INSERT INTO checked VALUES (%L) ON CONFLICT (key) DO NOTHING', :'key_8'), 'ON CONFLICT');
 
--- Without an operator being named
+-- Clauses that use an operator without naming it
 SELECT is((SELECT count(DISTINCT key) FROM seen), 1000::bigint, 'DISTINCT');
 SELECT is((SELECT count(*) FROM (SELECT key FROM seen GROUP BY key HAVING count(*) = 10) g), 10::bigint, 'GROUP BY');
 SELECT is((SELECT array_agg(n) FROM (SELECT n FROM device ORDER BY key LIMIT 3) o), '{1,2,3}', 'ORDER BY');
@@ -92,15 +93,15 @@ RESET enable_hashjoin;
 RESET enable_nestloop;
 SELECT matches(plan_of('SELECT key FROM seen GROUP BY key'), 'HashAggregate', 'grouping by hashes');
 
--- Both sets say the same, of NULL too.
+-- The operators of both schemas give the same results, also for NULL.
 SELECT is(bool_and((a.key = b.key) IS NOT DISTINCT FROM (a.key OPERATOR(key_vault.=) b.key) AND (a.key <> b.key) IS NOT DISTINCT FROM (a.key OPERATOR(key_vault.<>) b.key)
               AND (a.key < b.key) IS NOT DISTINCT FROM (a.key OPERATOR(key_vault.<) b.key) AND (a.key <= b.key) IS NOT DISTINCT FROM (a.key OPERATOR(key_vault.<=) b.key)
               AND (a.key > b.key) IS NOT DISTINCT FROM (a.key OPERATOR(key_vault.>) b.key) AND (a.key >= b.key) IS NOT DISTINCT FROM (a.key OPERATOR(key_vault.>=) b.key)),
           true, 'the operators of key_vault are those of pg_catalog')
   FROM (SELECT wrapped(n) AS key FROM generate_series(1, 5) n UNION ALL SELECT NULL) a, (SELECT wrapped(n) AS key FROM generate_series(1, 5) n UNION ALL SELECT NULL) b;
--- Literals of no type are texts, as ever: the new operators of pg_catalog attract none.
+-- Untyped literals are still taken for text: the operators in pg_catalog do not make them wrapped keys.
 SELECT is(pg_typeof(greatest('a', 'b'))::text || ('a' < 'B' COLLATE "C")::text || ('a' = 'a')::text || (NULL = NULL IS NULL)::text, 'textfalsetruetrue', 'literals of no type');
--- With key_vault in the search_path it is the same.
+-- The results are the same with key_vault in the search_path.
 SET LOCAL search_path = key_vault, public;
 SELECT is((SELECT count(*) FROM device WHERE key = :'key_7'), 1::bigint, 'with the schema in the search_path');
 SET LOCAL search_path = key_vault, pg_catalog, public;

@@ -1,12 +1,18 @@
 --
--- rewrap_all(): which keys it reaches, whose code runs as whom, and what it does
--- with rows that cannot be rewrapped.
+-- rewrap_all(): which keys it reaches, as which role the code of tables' owners runs, and what it does with rows that
+-- cannot be rewrapped.
 --
--- It commits, so these tests are not in a transaction.  Keys in the clear are
--- compared before and after, in this session and in a new one.
+-- It commits, so these tests are not in a transaction.  The keys in the clear are compared before and after a run, in
+-- this session and in a new one.
 --
 \set ECHO none
 \set QUIET 1
+SET client_min_messages = error;
+-- kek_destroy() needs READ COMMITTED.  The tests compare the search_path and the text of an interval.
+ALTER DATABASE :"DBNAME" SET default_transaction_isolation = 'read committed';
+ALTER DATABASE :"DBNAME" SET search_path = "$user", public;
+ALTER DATABASE :"DBNAME" SET IntervalStyle = postgres;
+\c
 SET client_min_messages = error;
 SELECT no_plan();
 CREATE EXTENSION dblink;
@@ -18,8 +24,7 @@ CREATE ROLE regress_kv_dba LOGIN SUPERUSER;
 CREATE ROLE regress_kv_rotator LOGIN;
 GRANT CREATE ON SCHEMA public TO regress_kv_owner;
 
--- What of an SQL command went wrong; CALL cannot be in a function, so the errors of CALL
--- are in psql's variables.
+-- How many keys of a label each column holds under each version.
 CREATE FUNCTION versions(wanted text) RETURNS text LANGUAGE sql AS
 $$SELECT string_agg(format('%s.%s v%s: %s', relation, "column", kek_version, keys), ', ' ORDER BY relation::text COLLATE "C", "column" COLLATE "C", kek_version)
     FROM key_vault.kek_usage(wanted)$$;
@@ -62,7 +67,7 @@ INSERT INTO unlogged SELECT new_key(n) FROM generate_series(1, 10) n;
 INSERT INTO temporary SELECT new_key(n) FROM generate_series(1, 10) n;
 REFRESH MATERIALIZED VIEW snapshot;
 
--- All keys in the clear, with what they are bound to.
+-- All keys in the clear, with the DevAddr that each is bound to
 CREATE VIEW plaintexts AS
 SELECT md5(string_agg(x, ',' ORDER BY x COLLATE "C")) AS sum, count(*) FROM (
     SELECT concat_ws(' ', tableoid::regclass, id, key_vault.unwrap(" odd ""column'"), key_vault.unwrap(second), key_vault.bound_dev_addr(second)) FROM plain
@@ -76,13 +81,13 @@ SELECT md5(string_agg(x, ',' ORDER BY x COLLATE "C")) AS sum, count(*) FROM (
 SELECT sum AS before FROM plaintexts \gset
 SELECT isnt(:'before'::text, NULL, 'there are keys');
 
--- Each kind of value is counted, by hand: 90 of 100 keys are of label app, and so on.
+-- The counts of each kind of value, worked out by hand: 90 of 100 keys are of label app, and so on.
 SELECT is(versions('app'),
     '"Odd schema"."Odd ""table".key v1: 18, "Odd schema"."Odd ""table".shadow v1: 18, heir. odd "column'' v1: 27, lists.checked v1: 18, '
     'lists.keys v1: 64, lists.ring v1: 18, part_1.key v1: 20, part_2a.key v1: 16, plain. odd "column'' v1: 90, plain.second v1: 50, '
     'snapshot.key v1: 20, temporary.key v1: 9, unlogged.key v1: 9', 'kek_usage counts by column and version');
 
--- Nothing to do: no row is touched.
+-- Where there is nothing to do, no row is touched.
 CREATE FUNCTION touched(before xid8) RETURNS bigint LANGUAGE sql AS
 $$SELECT count(*) FROM (SELECT xmin FROM plain UNION ALL SELECT xmin FROM parted UNION ALL SELECT xmin FROM lists UNION ALL SELECT xmin FROM unlogged) r
    WHERE r.xmin::text::bigint >= before::text::bigint$$;
@@ -111,7 +116,7 @@ SELECT lives_ok($$SELECT key_vault.kek_destroy('app', 1)$$, 'nothing hangs on th
 SELECT is(sum, :'before'::text, 'and all keys are there without it') FROM plaintexts;
 SELECT is(sum, :'before'::text, 'also in a new session') FROM dblink(:'connection', 'SELECT sum FROM plaintexts') s (sum text);
 
--- Only rows that need it: other labels' rows stay in place.
+-- Only rows that need it are rewritten: rows with keys of other labels stay in place.
 SELECT key_vault.kek_rotate('app') \g /dev/null
 CREATE TABLE places AS SELECT id, ctid AS place FROM ONLY plain WHERE id % 10 = 9 AND id % 2 = 1;
 CALL key_vault.rewrap_all('app', only_table => 'plain');
@@ -121,7 +126,7 @@ CALL key_vault.rewrap_all('app', only_table => 'parted');
 SELECT is(versions('app') ~ 'part_1.key v3: 20, part_2a.key v3: 16', true, 'or its partitions, also of partitions');
 CALL key_vault.rewrap_all('app');
 
--- HOT where there is room and no index on the key
+-- Updates are HOT where the page has room and the key has no index.
 CREATE TABLE roomy (id integer PRIMARY KEY, key key_vault.wrapped_key) WITH (fillfactor = 40);
 INSERT INTO roomy SELECT n, key_vault.generate_key('app') FROM generate_series(1, 1000) n;
 SELECT key_vault.kek_rotate('app') \g /dev/null
@@ -137,7 +142,7 @@ CALL key_vault.rewrap_all('app');
 -- Wrong uses
 ------------------------------------------------------------------------------
 
--- These are to fail, one by one.
+-- Each of these calls must fail.
 \set ON_ERROR_STOP 0
 CALL key_vault.rewrap_all('nowhere');
 SELECT is(:'LAST_ERROR_SQLSTATE'::text, 'KV001', 'an unknown label');
@@ -149,7 +154,8 @@ CALL key_vault.rewrap_all('app', batch_size => 1000001);
 SELECT is(:'LAST_ERROR_SQLSTATE'::text, '22023', 'batches of more than a million rows');
 CALL key_vault.rewrap_all('app', sleep => '-1 s');
 SELECT is(:'LAST_ERROR_SQLSTATE'::text, '22023', 'a negative pause');
--- 2^64 microseconds and one second, within an interval: 213503982 days and some hours; and others that overflow
+-- An interval of 2^64 microseconds and one second, which would overflow to one second, and other intervals that
+-- overflow
 CALL key_vault.rewrap_all('app', sleep => '213503982 days 08:01:50.551616');
 SELECT is(:'LAST_ERROR_MESSAGE'::text, 'sleep must be 0 to 1 day, not 213503982 days 08:01:50.551616', 'a pause that would overflow to one second');
 CALL key_vault.rewrap_all('app', sleep => '178000000 years');
@@ -172,7 +178,7 @@ SELECT is(:'LAST_ERROR_SQLSTATE'::text, 'KV007', 'without an active version');
 \set ON_ERROR_STOP 1
 SELECT is((SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'), 0::bigint, 'no lock is left');
 
--- A session that would rather see old rows, and hostile names in its search_path
+-- A session whose isolation level shows old rows, and which has hostile names in its search_path
 CREATE SCHEMA trap;
 CREATE FUNCTION trap.kek_id(key_vault.wrapped_key) RETURNS uuid LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'trapped'; END$$;
 CREATE FUNCTION trap.equal(tid, tid) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'trapped'; END$$;
@@ -200,7 +206,7 @@ GRANT INSERT, SELECT ON seen TO PUBLIC;
 CREATE TABLE armed ();	-- a row while attacks are on
 GRANT SELECT ON armed TO PUBLIC;
 SET ROLE regress_kv_owner;
--- Whatever may be tried to become somebody else, or to stay.
+-- The owner's code tries everything that could make it somebody else, or keep it so.
 CREATE FUNCTION try(command text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE command;
@@ -230,13 +236,13 @@ BEGIN
             INSERT INTO public.seen VALUES (place || ': ' || command, current_user, session_user, true);
         END IF;
     END LOOP;
-    -- These may be set, but not to stay.
+    -- Code may change these settings, but the changes must not last.
     PERFORM pg_catalog.set_config('search_path', 'regress_kv_trap', false), pg_catalog.set_config('statement_timeout', '1h', false);
     INSERT INTO public.seen VALUES (place, current_user, session_user, current_user <> 'regress_kv_owner');
     RETURN true;
 END
 $$;
--- Index expressions and CHECKs call what is called immutable.
+-- Index expressions and CHECKs may call functions that are declared IMMUTABLE.
 CREATE FUNCTION attack_quietly(place text, n integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     PERFORM public.attack(place);
@@ -295,7 +301,7 @@ SELECT is(:'timeout'::text, '0', 'and other settings');
 SELECT is(rolsuper, false, 'and the owner is what it was') FROM pg_roles WHERE rolname = 'regress_kv_owner';
 SELECT is(progress('hostile'), 'done: 3 rows, 3 keys, 0 failed, 0 left', 'the rows are rewrapped all the same');
 
--- What defers a trigger nevertheless, and hopes for the commit, is refused.
+-- A trigger that defers other triggers to the commit, where they would run with other rights, is refused.
 SET ROLE regress_kv_owner;
 CREATE FUNCTION defer() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -318,7 +324,7 @@ SELECT is(count(*), 0::bigint, 'and none of them fires, with whatever rights') F
 DROP TABLE deferring;
 CALL key_vault.rewrap_all('app');
 
--- What the caller queued before fires as the caller, not as the owner of a table.
+-- Deferred triggers that the caller queued before the run fire as the caller, not as the owner of a table.
 CREATE TABLE mine (n integer);
 CREATE FUNCTION log_role() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO seen VALUES ('mine', current_user); RETURN NULL; END$$;
 CREATE CONSTRAINT TRIGGER mine_deferred AFTER INSERT ON mine DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION log_role();
@@ -384,7 +390,7 @@ SELECT is((SELECT count(DISTINCT kek_version) FROM key_vault.kek_usage('app') WH
 DROP TABLE allowed, column_wise, read_only, one_column, secret;
 
 ------------------------------------------------------------------------------
--- Rows that cannot be rewrapped: told, passed by, and never for ever
+-- Rows that cannot be rewrapped are reported and passed over, and the run still ends.
 ------------------------------------------------------------------------------
 
 CREATE TABLE stubborn (id integer PRIMARY KEY, key key_vault.wrapped_key);
@@ -436,7 +442,7 @@ CALL key_vault.rewrap_all('app', only_table => 'stubborn');
 SELECT is(progress('stubborn'), 'rows left: 297 rows, 297 keys, 3 failed, 3 left', 'a rule that does nothing instead');
 DROP RULE refuse ON stubborn;
 
--- A table that refuses everything is given up, and does not keep the others from theirs.
+-- A run gives up a table that refuses every row, and goes on with the other tables.
 SELECT key_vault.kek_rotate('app') \g /dev/null
 ALTER TABLE stubborn ADD CHECK (id < 0) NOT VALID;
 CALL key_vault.rewrap_all('app');
@@ -446,7 +452,7 @@ ALTER TABLE stubborn DROP CONSTRAINT stubborn_id_check;
 CALL key_vault.rewrap_all('app');
 SELECT is(split_part(progress('stubborn'), ':', 1), 'done', 'once it does not refuse, the next call takes care of it');
 
--- Keys that do not open: of a changed wrapped byte, and of a suspended version
+-- Keys that do not open: one with a changed byte, and one under a suspended version
 SELECT key_vault.kek_rotate('app') \g /dev/null
 SELECT max(version) AS version FROM key_vault.keks WHERE label = 'app' \gset
 UPDATE stubborn SET key = (left(key::text, -2) || CASE right(key::text, 2) WHEN '00' THEN '01' ELSE '00' END)::key_vault.wrapped_key WHERE id IN (5, 6);
@@ -461,7 +467,7 @@ SELECT key_vault.kek_resume('app', :version) \g /dev/null
 SELECT key_vault.kek_compromise('app', :version) \g /dev/null
 CALL key_vault.rewrap_all('app', only_table => 'stubborn');
 SELECT is(versions('app') ~ format('stubborn.key v%s: 298', :version + 1), true, 'keys of a compromised one are rewrapped');
--- Types that it does not write
+-- Types in which rewrap_all() does not replace keys
 CREATE TYPE pair AS (name text, key key_vault.wrapped_key);
 CREATE TABLE composite (pair pair, pairs pair[]);
 INSERT INTO composite SELECT ('kv1:aes-kw:00112233-4455-6677-8899-aabbccddeeff:1fa68b0a8112b447aef34bd8fb5a7b829d3e862371d2cfe5', key_vault.generate_key('app'))::pair,
@@ -474,7 +480,7 @@ SELECT is((SELECT string_agg("column" || ' ' || keys, ', ' ORDER BY "column") FR
 SELECT throws_ok(format($$SELECT key_vault.kek_destroy('app', %s)$$, :version + 1), 'KV008', NULL, 'so their version cannot be destroyed');
 
 ------------------------------------------------------------------------------
--- Destruction: while the KEKs are published; later; taken back
+-- Destruction: while the KEKs are published; scheduled for later; cancelled
 ------------------------------------------------------------------------------
 
 SELECT key_vault.kek_create('gone'), key_vault.kek_rotate('gone'), key_vault.kek_rotate('gone') \g /dev/null

@@ -1,8 +1,8 @@
 --
--- Root keys: where they come from, and each way in which they do not.
+-- Root keys: where the server gets them, and the error for each way in which it cannot.
 --
--- Changes key_vault.root_key by ALTER SYSTEM, and puts it back.  Its files are
--- made by the server, in a directory in /tmp that is removed.
+-- This file changes key_vault.root_key with ALTER SYSTEM, and puts it back at the end.  The server makes the key
+-- files, in a directory in /tmp that is removed.
 --
 \set ECHO none
 \set QUIET 1
@@ -10,6 +10,7 @@ SET client_min_messages = error;
 SELECT current_database() AS before \gset
 DROP DATABASE IF EXISTS key_vault_pgtap_root_key;
 CREATE DATABASE key_vault_pgtap_root_key;
+ALTER DATABASE key_vault_pgtap_root_key SET bytea_output = hex;
 ALTER DATABASE key_vault_pgtap_root_key SET client_min_messages = error;
 \c key_vault_pgtap_root_key
 CREATE EXTENSION pgtap;
@@ -18,7 +19,7 @@ SELECT no_plan();
 LOAD 'key_vault';
 SELECT coalesce(max(setting), '') AS root_key_before FROM pg_file_settings WHERE name = 'key_vault.root_key' AND sourcefile LIKE '%/postgresql.auto.conf' \gset
 
-SELECT '/tmp/key_vault_pgtap_' || md5(random()::text || clock_timestamp()) AS dir \gset
+SELECT '/tmp/key_vault_pgtap_' || gen_random_uuid() AS dir \gset
 SELECT format('COPY (SELECT '''') TO PROGRAM %L', 'cat > /dev/null; mkdir -m 700 ' || :'dir') AS make_dir \gset
 :make_dir;
 SELECT set_config('test.dir', :'dir', false) \g /dev/null
@@ -28,15 +29,14 @@ $$BEGIN EXECUTE format('COPY (SELECT '''') TO PROGRAM %L', format('cat > /dev/nu
 CREATE FUNCTION file(name text, content text, mode text DEFAULT '600') RETURNS void LANGUAGE sql AS
 $$SELECT shell(format('umask 077; printf ''%s'' > %s; chmod %s %s', content, name, mode, name))$$;
 
--- Commands that give the setting a value, and wait until this session has it:
--- for \gexec, since ALTER SYSTEM cannot be in a function, and a setting does not change
--- within a statement.
+-- Commands that give the setting a value and wait until this session has it.  They are run with \gexec, since ALTER
+-- SYSTEM cannot be in a function, and a setting does not change within a statement.
 CREATE FUNCTION change_root_key(value text) RETURNS SETOF text LANGUAGE sql AS
 $$SELECT format('ALTER SYSTEM SET key_vault.root_key = %L', value)
   UNION ALL SELECT 'SELECT pg_reload_conf()'
   UNION ALL SELECT format('SELECT pg_sleep(0.02) WHERE current_setting(%L) IS DISTINCT FROM %L', 'key_vault.root_key', value) FROM generate_series(1, 1500)$$;
--- Making a KEK seals it, under the first root key of the list; that need not be the one of the KEKs
--- that are there, which are out of the way for that.
+-- A new KEK is sealed under the first root key of the list.  That may be another one than the root key of the KEKs
+-- that exist, which would be an error, so they are put aside meanwhile.
 CREATE FUNCTION seals(label text) RETURNS bytea LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM set_config('session_replication_role', 'replica', true);
@@ -49,7 +49,7 @@ BEGIN
     RETURN (SELECT root_key_id FROM key_vault.keks k WHERE k.label = seals.label);
 END
 $$;
--- What a statement returns, or its error: a test that fails must not end the file.
+-- What a statement returns, or its error, so that the file goes on after a failed test
 CREATE FUNCTION result(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     result text;
@@ -75,7 +75,7 @@ SELECT change_root_key('') \gexec
 SELECT throws_ok($$SELECT seals('x')$$, 'KV101', 'setting "key_vault.root_key" is not set', 'unset');
 SELECT is(count(*), 0::bigint, 'nothing was written') FROM key_vault.keks;
 
--- file:, as it should be
+-- file:, with a good file
 \o /dev/null
 SELECT change_root_key(format('file:%s/a', current_setting('test.dir'))) \gexec
 \o
@@ -135,7 +135,7 @@ SELECT change_root_key(format('file:%s/../../../../../../..%s/PG_VERSION', curre
 \o
 SELECT throws_ok($$SELECT seals('x')$$, 'KV103', NULL, 'by a detour');
 
--- inside a tablespace, the part of it that a base backup takes along
+-- inside a tablespace, in the part of it that a base backup copies
 SELECT shell('mkdir -m 700 tablespace') \g /dev/null
 SELECT format('CREATE TABLESPACE key_vault_pgtap_root_key LOCATION %L', current_setting('test.dir') || '/tablespace') \gexec
 SELECT shell('cp a tablespace/PG_*') \g /dev/null
@@ -146,7 +146,7 @@ SELECT throws_ok($$SELECT seals('x')$$, 'KV103', NULL, 'in a tablespace');
 SELECT shell('rm tablespace/PG_*/a') \g /dev/null
 DROP TABLESPACE key_vault_pgtap_root_key;
 
--- too open
+-- readable or writable by others
 SELECT file('m644', '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n', '644'), file('m640', '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n', '640'), file('m602', '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n', '602') \g /dev/null
 \o /dev/null
 SELECT change_root_key(format('file:%s/m644', current_setting('test.dir'))) \gexec
@@ -164,7 +164,7 @@ SELECT throws_ok($$SELECT seals('x')$$, 'KV104', NULL, 'mode 0602');
 SELECT change_root_key('file:/etc/passwd') \gexec
 \o
 SELECT throws_ok($$SELECT seals('x')$$, 'KV104', NULL, 'a file of root that all may read');
--- Of another user: the server cannot make one, so one that is there is taken.
+-- A file of another user: the server cannot make one, so the test looks for one on this machine.
 CREATE TEMP TABLE found (path text);
 COPY found FROM PROGRAM 'find /var /etc /usr /home /run -xdev -type f ! -user "$(id -un)" ! -user root -readable 2>/dev/null | head -n 1; true';
 \o /dev/null
@@ -212,7 +212,7 @@ SELECT change_root_key(format('file:%s/long', current_setting('test.dir'))) \gex
 \o
 SELECT throws_ok($$SELECT seals('x')$$, 'KV105', NULL, 'a hundred lines');
 
--- What can never be a list of root keys is refused when it is set, whatever is there already.
+-- A value that can never be a list of root keys is refused when it is set, whatever the value was before.
 \set ON_ERROR_STOP off
 ALTER SYSTEM SET key_vault.root_key = 'vault:/x';
 \set ON_ERROR_STOP on
@@ -277,6 +277,20 @@ SELECT is(:'SQLSTATE'::text, 'KV107', 'text after a double quote');
 ALTER SYSTEM SET key_vault.tokens = 'pkcs11:token=a,, pkcs11:token=b';
 \set ON_ERROR_STOP on
 SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV401 setting "key_vault.tokens" is not a list of URIs', 'an empty entry among the tokens');
+-- If the separator before a PIN is wrong, the PIN would be a part of the label.
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.tokens = 'pkcs11:token=a&pin-value=1234';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV401 PKCS#11 URI with a PIN in it is refused', 'a PIN behind an ampersand before the question mark');
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.root_key = 'pkcs11:token=a;object=b?module-path=/lib.so;PIN-value=1234';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV401 PKCS#11 URI with a PIN in it is refused', 'behind a semicolon after it');
+\set ON_ERROR_STOP off
+ALTER SYSTEM SET key_vault.tokens = 'pkcs11:token=a:pin-value=1234';
+\set ON_ERROR_STOP on
+SELECT is(:'SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'KV401 PKCS#11 URI with a PIN in it is refused', 'behind a colon');
+SELECT throws_ok($$SELECT key_vault.kek_create('x', provider => 'pkcs11:token=a;serial=1&pin-value=1234')$$, 'KV401', 'PKCS#11 URI with a PIN in it is refused', 'in the provider of a KEK');
 \set ON_ERROR_STOP off
 ALTER SYSTEM SET key_vault.tokens = 'file:/x';
 \set ON_ERROR_STOP on
@@ -323,7 +337,7 @@ SELECT change_root_key(format('command:cat "%s/b  2"', current_setting('test.dir
 \o
 SELECT lives_ok($$SELECT seals('quotes that matter')$$, 'quotes within a command are the shell''s');
 
--- A list: the first seals, all open.
+-- A list: the first root key seals, and all of them open.
 \o /dev/null
 SELECT change_root_key(format('file:%s/b', current_setting('test.dir'))) \gexec
 \o
@@ -334,7 +348,7 @@ SELECT change_root_key(format('file:%s/b, file:%s/a', current_setting('test.dir'
 \o
 SELECT is(result($$SELECT seals('list')$$), '\x4435acd115', 'the first of a list seals');
 
--- What is open stays open; a fresh session shows what the setting opens.
+-- KEKs that this session has open stay open, so a new session tries what the setting opens.
 SELECT currval('__tresults___numb_seq') AS tests \gset
 \c
 SELECT no_plan();
@@ -342,7 +356,7 @@ SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
 SELECT is(result($$SELECT opens('a')$$), '\xec925802ae430ca77fd3dd73cb2cc588', 'the second of a list opens');
 SELECT is(result($$SELECT opens('b')$$), '\xec925802ae430ca77fd3dd73cb2cc580', 'and so does the first');
 
--- The wrong root key: both key check values are named, and the KEK.
+-- The wrong root key: the error names both key check values, and the KEK.
 \o /dev/null
 SELECT change_root_key(format('file:%s/b', current_setting('test.dir'))) \gexec
 \o
@@ -366,7 +380,7 @@ SELECT is(detail_of($$SELECT opens('a')$$), 'It is sealed under the root key wit
 SELECT throws_ok($$SELECT key_vault.lorawan_try_decrypt_uplink(key, '\x260B1234', 1, '\x00') FROM key WHERE label = 'a'$$, 'KV106', NULL, 'it is an error for lorawan_try_decrypt_uplink, too');
 SELECT is(result($$SELECT opens('b')$$), '\xec925802ae430ca77fd3dd73cb2cc580', 'and what is under the right one opens');
 
--- An entry of the list that cannot be had does not keep the others from opening.
+-- An entry of the list that cannot be read does not keep the other entries from opening KEKs.
 \o /dev/null
 SELECT change_root_key(format('file:%s/nowhere, file:%s/a', current_setting('test.dir'), current_setting('test.dir'))) \gexec
 \o
@@ -374,7 +388,8 @@ SELECT is(result($$SELECT opens('a')$$), '\xec925802ae430ca77fd3dd73cb2cc588', '
 SELECT throws_ok($$SELECT seals('x')$$, 'KV102', NULL, 'but nothing is sealed under another than the first');
 SELECT is(count(*), 0::bigint, 'and nothing is written') FROM key_vault.keks WHERE label = 'x';
 
--- A first root key that seals no KEK here, although there are some, seals none before root_key_rotate() does.
+-- A first root key under which none of the KEKs here is sealed seals no new one until root_key_rotate() has been
+-- called.
 SELECT file('c', '0f0e0d0c0b0a09080706050403020100f0e0d0c0b0a090807060504030201000\n') \g /dev/null
 \o /dev/null
 SELECT change_root_key(format('file:%s/c, file:%s/a, file:%s/b', current_setting('test.dir'), current_setting('test.dir'), current_setting('test.dir'))) \gexec
@@ -400,7 +415,7 @@ SELECT lives_ok($$SELECT key_vault.kek_rotate('a')$$, 'where all are suspended, 
 SELECT lives_ok($$SELECT key_vault.kek_resume('a', 1), key_vault.kek_create('x')$$, 'and goes on to');
 ROLLBACK;
 
--- The file holds another key by now, the setting is the same.
+-- The file is given another key while the setting stays the same.
 SELECT file('changing', 'e0e1e2e3e4e5e6e7e8e9eaebecedeeeff0f1f2f3f4f5f6f7f8f9fafbfcfdfeff\n') \g /dev/null
 \o /dev/null
 SELECT change_root_key(format('file:%s/changing', current_setting('test.dir'))) \gexec
@@ -413,7 +428,7 @@ SELECT is(result($$SELECT opens('b')$$), '\xec925802ae430ca77fd3dd73cb2cc580', '
 SELECT file('changing', '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n') \g /dev/null
 SELECT is(result($$SELECT opens('a')$$), '\xec925802ae430ca77fd3dd73cb2cc588', 'whose content changed is read again');
 
--- Put it back.
+-- Put the setting back.
 SELECT :'root_key_before' <> '' AS was_set \gset
 \if :was_set
 ALTER SYSTEM SET key_vault.root_key = :'root_key_before';

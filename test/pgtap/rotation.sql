@@ -1,9 +1,8 @@
 --
--- Rotation and the other changes of KEKs, seen by a session that has keys in its
--- cache: at once within its own transaction, undone with it, and the same in a
--- fresh session.
+-- Rotation and the other changes of KEKs, seen by a session that has keys in its cache: they take effect at once in
+-- its own transaction, a rollback undoes them, and a new session sees the same.
 --
--- In a database of its own, since sessions change.
+-- The tests run in a database of their own, since they reconnect.
 --
 \set ECHO none
 \set QUIET 1
@@ -11,6 +10,8 @@ SET client_min_messages = error;
 SELECT current_database() AS before \gset
 DROP DATABASE IF EXISTS key_vault_pgtap_rotation;
 CREATE DATABASE key_vault_pgtap_rotation;
+-- kek_destroy() needs READ COMMITTED.
+ALTER DATABASE key_vault_pgtap_rotation SET default_transaction_isolation = 'read committed';
 \c key_vault_pgtap_rotation
 SET client_min_messages = error;
 CREATE EXTENSION pgtap;
@@ -27,12 +28,12 @@ SELECT key_vault.kek_create('a'), key_vault.kek_create('b') \g /dev/null
 CREATE TABLE key (label text, n integer, plain bytea, key key_vault.wrapped_key, frm_payload bytea);
 INSERT INTO key SELECT label, n, decode(md5(label || n), 'hex'), key_vault.wrap(decode(md5(label || n), 'hex'), label)
   FROM unnest('{a,b}'::text[]) label, generate_series(1, 50) n;
--- Payloads made with the keys in the clear, by another label: what they become
--- does not depend on the labels that are rotated.
+-- Payloads are encrypted with the same keys under another label, so that they do not depend on the labels that are
+-- rotated.
 SELECT key_vault.kek_create('maker') \g /dev/null
 UPDATE key SET frm_payload = key_vault.lorawan_encrypt_uplink(key_vault.wrap(plain, 'maker'), '\x260B1234', n, convert_to(label || n, 'UTF8'));
 
--- How many of a label's payloads are what they should be.
+-- How many of a label's payloads decrypt to what they should be
 CREATE FUNCTION right_payloads(wanted text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     k record;
@@ -44,7 +45,7 @@ BEGIN
     RETURN result;
 END
 $$;
--- How all keys of a label fare, in the words of key_status.
+-- The different answers of key_status() for the keys of a label
 CREATE FUNCTION statuses(wanted text) RETURNS text LANGUAGE sql AS
 $$SELECT string_agg(DISTINCT key_vault.key_status(key, '\x260B1234'), ', ') FROM key WHERE label = wanted$$;
 CREATE FUNCTION counted() RETURNS text LANGUAGE plpgsql AS $$
@@ -63,7 +64,7 @@ SELECT is(counted(), 'hits 0, misses 100, unwraps 100, withdrawals 0', 'and unwr
 SELECT is(right_payloads('a') + right_payloads('b'), 100::bigint, 'all right from the cache');
 SELECT is(counted(), 'hits 100, misses 0, unwraps 0, withdrawals 0', 'where they are');
 
--- A rotation wipes what is under its own label, and nothing else.
+-- A rotation wipes the cached keys under its own label, and no others.
 SELECT is(key_vault.kek_rotate('a'), 2, 'label a is rotated');
 SELECT is(right_payloads('b'), 50::bigint, 'label b after a rotation of a');
 SELECT is(counted(), 'hits 50, misses 0, unwraps 0, withdrawals 50', 'stays in the cache; all of a is wiped');
@@ -87,7 +88,7 @@ ROLLBACK;
 SELECT is(right_payloads('a'), 50::bigint, 'after ROLLBACK all are right');
 SELECT is(state, 'deactivated', 'and nothing was changed') FROM key_vault.keks WHERE label = 'a' AND version = 1;
 
--- Released into the outer transaction, then rolled back with that.
+-- The savepoint of the change is released, then the outer transaction is rolled back.
 BEGIN;
 SAVEPOINT s;
 SELECT key_vault.kek_suspend('a', 1) \g /dev/null
@@ -96,13 +97,13 @@ SELECT is(statuses('a'), 'KEK suspended', 'suspended in a subtransaction, seen o
 ROLLBACK;
 SELECT is(statuses('a'), 'ok', 'and rolled back with all');
 
--- Within one statement
+-- A change and a use within one statement
 SELECT is(array_agg(step), ARRAY['ok', '', 'KEK suspended', '', 'ok'], 'suspended and resumed between the rows of one statement')
   FROM (SELECT CASE i WHEN 2 THEN key_vault.kek_suspend('a', 1)::text WHEN 4 THEN key_vault.kek_resume('a', 1)::text
                       ELSE key_vault.key_status(key, '\x260B1234') END AS step
           FROM generate_series(1, 5) i, (SELECT key FROM key WHERE label = 'a' AND n = 1) k) steps;
 
--- A rotation that is rolled back never was: what was wrapped in it is an error.
+-- A rotation that is rolled back has made no version: a key that was wrapped with it is an error.
 BEGIN;
 SELECT is(key_vault.kek_rotate('b'), 2, 'rotated');
 SELECT key_vault.rewrap(key) AS lost, key AS kept FROM key WHERE label = 'b' AND n = 7 \gset
@@ -123,14 +124,14 @@ SELECT is(key_vault.kek_rotate('b'), 2, 'rotated again in the same transaction')
 SELECT is(key_vault.key_status(:'lost', '\x260B1234'), 'KEK unknown', 'the version that was rolled back is not the one that has its number now');
 COMMIT;
 
--- Destroyed and rolled back: nothing is lost.
+-- A destruction that is rolled back loses nothing.
 BEGIN;
 SELECT key_vault.kek_destroy('a', 1, force => true) \g /dev/null
 SELECT throws_ok('SELECT right_payloads(''a'')', 'KV003', 'KEK label "a" version 1 is destroyed', 'destroyed: an error at once');
 ROLLBACK;
 SELECT is(right_payloads('a'), 50::bigint, 'rolled back: all are right');
 
--- Changed by hand, as a subscription does it: triggers that are not ALWAYS do not fire.
+-- Rows changed by hand, in the way of a subscription: only triggers that are ENABLE ALWAYS fire.
 SET session_replication_role = replica;
 UPDATE key_vault.kek SET state = 'suspended', suspended_from = 'deactivated' WHERE label = 'a' AND version = 1;
 SELECT throws_ok('SELECT right_payloads(''a'')', 'KV002', NULL, 'a row that was replicated is seen');
@@ -142,7 +143,7 @@ UPDATE key_vault.kek SET state = 'deactivated', suspended_from = NULL WHERE labe
 RESET session_replication_role;
 SELECT is(right_payloads('a') + right_payloads('b'), 100::bigint, 'and undone');
 
--- The extension dropped and made anew: no key of before opens with what is there then.
+-- The extension is dropped and made anew: no key from before opens with a KEK that is made after.
 BEGIN;
 CREATE TEMP TABLE saved AS SELECT n, key::text, frm_payload FROM key WHERE label = 'a';
 SET LOCAL key_vault.allow_drop = on;
@@ -154,7 +155,7 @@ SELECT is(count(*) FILTER (WHERE key_vault.key_status(key::key_vault.wrapped_key
 ROLLBACK;
 SELECT is(right_payloads('a') + right_payloads('b'), 100::bigint, 'rolled back: all are right');
 
--- Half of them rewrapped, then the session ends.
+-- Half of the keys are rewrapped, then the session ends.
 UPDATE key SET key = key_vault.rewrap(key) WHERE label = 'a' AND n <= 25;
 SELECT is(array_agg(DISTINCT key_vault.kek_version(key) ORDER BY key_vault.kek_version(key)), ARRAY[1, 2], 'keys of label a are under two versions') FROM key WHERE label = 'a';
 SELECT is(right_payloads('a') + right_payloads('b'), 100::bigint, 'all right with half of label a rewrapped');

@@ -1,9 +1,9 @@
 --
 -- A storage for the messages of The Things Stack and ChirpStack.
 --
--- The two messages, their KEK, and what their payloads are, are examples of the
--- stacks' formats (demo/messages); further payloads are made with pgcrypto's AES,
--- from the block A_i of LoRaWAN L2 1.0.4, section 4.3.3.
+-- The two messages, their KEK and the plaintexts of their payloads are examples in the formats of the two network
+-- servers (demo/messages).  Other payloads are made with pgcrypto's AES, from the block A_i of LoRaWAN L2 1.0.4,
+-- section 4.3.3.
 --
 \set ECHO none
 \set QUIET 1
@@ -32,19 +32,19 @@ CREATE FUNCTION pg_temp.cs() RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$SELECT '
  "deviceInfo":{"tenantId":"52f14cd4-c6f1-4fbd-8f87-4025e1d49242","applicationId":"17c82e96-be03-4f38-aef3-f83d48582d97","deviceName":"dev1","devEui":"0102030405060708"},
  "devAddr":"01fa8b2c","adr":true,"dr":5,"fCnt":1042,"fPort":2,"confirmed":false,"data":"BqiSEvuAbQ==","object":null,
  "joinServerContext":{"sessionKeyId":"","appSKey":{"kekLabel":"app1-kek","aesKey":"7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}},"regionConfigId":"eu868"}'::jsonb$$;
--- The Things Stack's message, with things changed in its uplink_message.
+-- The Things Stack's message, with changes in its uplink_message
 CREATE FUNCTION pg_temp.tts(changes jsonb, VARIADIC without text[] DEFAULT '{}') RETURNS jsonb LANGUAGE sql IMMUTABLE AS
 $$SELECT jsonb_set(pg_temp.tts(), '{uplink_message}', ((pg_temp.tts() -> 'uplink_message') || changes) - without)$$;
 CREATE FUNCTION pg_temp.tts_join(session_key_id text, app_s_key jsonb, at text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS
 $$SELECT pg_temp.tts() - 'uplink_message' || jsonb_build_object('received_at', at, 'join_accept',
     jsonb_strip_nulls(jsonb_build_object('session_key_id', session_key_id, 'app_s_key', app_s_key, 'received_at', at)))$$;
--- Its time, some minutes on.
+-- The time of that message, so many minutes later
 CREATE FUNCTION pg_temp.at(minutes integer) RETURNS jsonb LANGUAGE sql IMMUTABLE AS
 $$SELECT jsonb_build_object('received_at', format('2024-05-01T%s:%s:00.24Z', 12 + minutes / 60, lpad((minutes % 60)::text, 2, '0')))$$;
 
 CREATE FUNCTION pg_temp.reversed(bytes bytea) RETURNS bytea LANGUAGE sql IMMUTABLE AS
 $$SELECT string_agg(substr(bytes, i, 1), ''::bytea ORDER BY i DESC) FROM generate_series(1, length(bytes)) i$$;
--- An uplink's FRMPayload of up to 16 bytes.
+-- Encrypts or decrypts an uplink's FRMPayload of up to 16 bytes.
 CREATE FUNCTION pg_temp.crypt(key bytea, dev_addr bytea, f_cnt bigint, payload bytea) RETURNS bytea LANGUAGE plpgsql AS $$
 DECLARE
     stream bytea := encrypt('\x010000000000'::bytea || pg_temp.reversed(dev_addr) || pg_temp.reversed(substr(int8send(f_cnt), 5))
@@ -59,7 +59,7 @@ $$;
 SELECT is(pg_temp.crypt('\xec925802ae430ca77fd3dd73cb2cc588', '\x260B1234', 65538, '\x0167010e02684a'), decode('LhFe2aRcmQ==', 'base64'), 'the oracle knows the example');
 
 --
--- The examples, each by the function and by the table
+-- The examples, each stored by the function ingest() and by the table inbox
 --
 SELECT is(lorawan.ingest(pg_temp.tts()), 'uplink', 'The Things Stack''s uplink');
 SELECT results_eq('SELECT received_at, application_id, device_id, dev_eui, dev_addr, session_key_id, f_cnt, f_port::integer, payload, status FROM lorawan.uplink_decrypted',
@@ -74,7 +74,7 @@ SELECT results_eq('SELECT dev_addr, key_vault.kek_label(app_s_key), key_vault.bo
     $$VALUES ('\x01fa8b2c'::bytea, 'lorawan', '\x01fa8b2c'::bytea, NULL, NULL::bytea), ('\x260b1234', 'lorawan', '\x260b1234', NULL, NULL)$$,
     'keys are under the KEK at rest, bound to their DevAddr; nothing is left of the envelopes');
 
--- Delivered again: the same, later, by another way
+-- Messages that are delivered again: unchanged, later, and in the form of another integration
 SELECT is(lorawan.ingest(pg_temp.tts()), 'duplicate', 'a repeated delivery');
 SELECT is(lorawan.ingest(jsonb_build_object('result', pg_temp.tts())), 'duplicate', 'the same from the Storage Integration API');
 SELECT is(lorawan.ingest(pg_temp.tts() || '{"received_at": "2024-05-01T13:00:00Z", "correlation_ids": ["as:up:02"]}'), 'duplicate', 'the same, by the application server an hour later');
@@ -84,7 +84,7 @@ SELECT is(lorawan.ingest(pg_temp.tts('{"frm_payload": "AAAA"}')), 'rejected', 'a
 SELECT is(reason, 'another uplink of device 0004a30b001c0530 with f_cnt 65538 of that time is stored', 'but kept') FROM lorawan.rejected;
 TRUNCATE lorawan.rejected CASCADE;
 
--- Raw messages on request
+-- Whole messages are kept on request.
 SELECT is(count(message), 0::bigint, 'messages are not kept whole') FROM lorawan.uplink;
 CALL key_vault.create_storage('lorawan', keep_messages => true);
 SELECT lorawan.ingest(pg_temp.tts(pg_temp.at(1) || '{"f_cnt": 65539}')) \g /dev/null
@@ -103,7 +103,7 @@ SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(20), 'frm_payload', 'f_port')), 
 SELECT results_eq('SELECT f_port::integer, payload, status FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:20:00.24Z''', $$VALUES (0, ''::bytea, 'decrypted')$$, 'is an empty payload');
 SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(21), 'f_port')), 'uplink', 'FPort 0 with a payload');
 SELECT results_eq('SELECT payload, status FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:21:00.24Z''', $$VALUES (NULL::bytea, 'network payload')$$, 'is not for the AppSKey');
-SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(22), 'app_s_key')), 'uplink', 'without app_s_key');
+SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(22) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAABw=="}', 'app_s_key', 'last_a_f_cnt_down')), 'uplink', 'without app_s_key');
 SELECT results_eq('SELECT payload, status FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:22:00.24Z''', $$VALUES (decode('LhFe2aRcmQ==', 'base64'), 'plain')$$, 'the payload is plain');
 SELECT is(lorawan.ingest(pg_temp.cs() || '{"time": "2024-05-01T12:22:00Z", "joinServerContext": null}'), 'uplink', 'ChirpStack without a context');
 SELECT results_eq('SELECT payload, status FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:22Z''', $$VALUES (decode('BqiSEvuAbQ==', 'base64'), 'plain')$$, 'likewise');
@@ -112,9 +112,17 @@ SELECT is(status, 'plain', 'likewise') FROM lorawan.uplink_decrypted WHERE recei
 SELECT is(lorawan.ingest(pg_temp.cs() || '{"time": "2024-05-01T12:23:00Z", "data": "", "fPort": 0, "fCnt": 0}'), 'uplink', 'ChirpStack''s empty payload');
 SELECT results_eq('SELECT f_cnt, payload FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:23Z''', $$VALUES (0::bigint, ''::bytea)$$, 'and zeros');
 
+-- ChirpStack 4.0 leaves out fields that are 0, false or empty.
+SELECT is(lorawan.ingest(pg_temp.cs() - '{fCnt,confirmed,object}'::text[] || '{"rxInfo": [{"rssi": -52}], "txInfo": {"frequency": 868100000}}' || jsonb_build_object('time', '2024-05-01T12:25:00Z', 'data', encode(pg_temp.crypt('\xec925802ae430ca77fd3dd73cb2cc588', '\x01fa8b2c', 0, 'zero'), 'base64'))), 'uplink', 'ChirpStack without fCnt');
+SELECT results_eq('SELECT f_cnt, payload FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:25Z''', $$VALUES (0::bigint, 'zero'::bytea)$$, 'means 0');
+SELECT is(lorawan.ingest(pg_temp.cs() - '{fCnt,fPort,data,confirmed,object}'::text[] || '{"time": "2024-05-01T12:26:00Z", "rxInfo": [{"rssi": -52}], "txInfo": {"frequency": 868100000}}'), 'uplink', 'nor port and payload: what a gateway received is no join');
+SELECT is(lorawan.ingest((pg_temp.cs() - '{data,fCnt,fPort,devAddr,joinServerContext}'::text[]) || '{"time": "2024-05-01T12:27:00Z", "queueItemId": "q0", "fCntDown": 3}'), 'downlink', 'an ack event without "acknowledged"');
+SELECT results_eq('SELECT event, f_cnt FROM lorawan.downlink', $$VALUES ('nack', 3::bigint)$$, 'is a nack');
+TRUNCATE lorawan.downlink;
+
 --
--- Sessions: an uplink belongs to the one that it names.  The envelope of the
--- second one is another device's; the example says what it makes of this payload.
+-- Sessions: an uplink belongs to the session that it names.  The envelope of the second session is another device's,
+-- so this payload decrypts to other bytes, which the example lists.
 --
 SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(30) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAAAg==", "app_s_key": {"kek_label": "app1-kek", "encrypted_key": "CqqU11IcP6+Y5bzIjRjnPF0PMsjTD6gA"}}')), 'uplink', 'an uplink of a later session of the device');
 SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(31), 'nothing')), 'uplink', 'and one of the earlier, late');
@@ -130,7 +138,7 @@ SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(33)) || '{"end_device_ids": {"de
 SELECT is(reason, 'session 0187c2d1b6a0f3e4475869aabbccddee of device 0004a30b001c0530 has DevAddr 260b1234, not 260b9999', 'neither') FROM lorawan.rejected ORDER BY id DESC LIMIT 1;
 TRUNCATE lorawan.rejected CASCADE;
 
--- Joins, in order and not
+-- Joins that come in order, and joins that come late
 SELECT is(lorawan.ingest(pg_temp.tts_join('AYfC0bag8+RHWGmqu8zd7g==', '{"kek_label": "app1-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}', '2024-05-01T11:00:00Z')), 'join', 'a join after its uplinks');
 SELECT is(started_at, '2024-05-01 11:00Z', 'the session began with it') FROM lorawan.session WHERE session_key_id = '\x0187c2d1b6a0f3e4475869aabbccddee';
 SELECT is(lorawan.ingest(pg_temp.tts_join('AYfC0bag8+RHWGmqu8zd7g==', '{"kek_label": "app1-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}', '2024-05-01T11:30:00Z')), 'join', 'the same again, with a later time');
@@ -167,16 +175,23 @@ CREATE TEMP TABLE unusable (n serial, message jsonb, sqlstate text, reason text)
 INSERT INTO unusable (message, sqlstate, reason) VALUES
     ('{}', '0A000', 'no message of The Things Stack or ChirpStack'),
     ('{"uplink_message": {}}', '0A000', 'no message of The Things Stack or ChirpStack'),
+    ('{"applicationID": "1", "devEUI": "AQIDBAUGBwg=", "fCnt": 1, "fPort": 2, "data": "AQ=="}', '0A000', 'no message of The Things Stack or ChirpStack 4: this looks like ChirpStack v3'),
+    ('{"app_id": "a", "dev_id": "d", "hardware_serial": "0102030405060708", "port": 1, "counter": 2, "payload_raw": "AQ=="}', '0A000', 'no message of The Things Stack or ChirpStack 4: this looks like The Things Network v2'),
+    ('{"DevEUI_uplink": {"DevEUI": "0102030405060708", "FPort": 1, "payload_hex": "00"}}', '0A000', 'no message of The Things Stack or ChirpStack 4: this looks like Actility ThingPark'),
+    ('{"WirelessDeviceId": "x", "PayloadData": "AQ==", "WirelessMetadata": {"LoRaWAN": {}}}', '0A000', 'no message of The Things Stack or ChirpStack 4: this looks like AWS IoT Core for LoRaWAN'),
+    ('{"cmd": "rx", "EUI": "0102030405060708", "fcnt": 1, "port": 2, "data": "00"}', '0A000', 'no message of The Things Stack or ChirpStack 4: this looks like Loriot'),
     (pg_temp.tts() - 'uplink_message' || '{"location_solved": {}}', '0A000', 'no uplink, join or downlink event of The Things Stack'),
     (pg_temp.cs() - '{data,fCnt,devAddr}'::text[] || '{"margin": 7, "batteryLevel": 50}', '0A000', 'no uplink, join or downlink event of ChirpStack'),
     (jsonb_set(pg_temp.tts(), '{end_device_ids}', '"dev1"'), '22023', 'end_device_ids.dev_eui is missing'),
     (pg_temp.tts() #- '{end_device_ids,dev_eui}', '22023', 'end_device_ids.dev_eui is missing'),
     (pg_temp.tts() #- '{end_device_ids,dev_addr}', '22023', 'end_device_ids.dev_addr is missing'),
     (pg_temp.tts() #- '{end_device_ids,application_ids}', '22023', 'end_device_ids.application_ids.application_id is missing'),
-    (pg_temp.tts('{}', 'received_at') - 'received_at', '22023', 'received_at is missing'),
     (pg_temp.tts('{"received_at": "infinity"}'), '22023', 'uplink_message.received_at is not a time as in RFC 3339'),
     (pg_temp.tts('{"received_at": "2024-05-01T12:00:00"}'), '22023', 'uplink_message.received_at is not a time as in RFC 3339'),
     (pg_temp.tts('{"received_at": "2024-13-01T12:00:00Z"}'), '22008', 'date/time field value out of range: "2024-13-01T12:00:00Z"'),
+    (pg_temp.tts('{"received_at": "2023-02-29T12:00:00Z"}'), '22008', 'date/time field value out of range: "2023-02-29T12:00:00Z"'),
+    (pg_temp.tts('{"received_at": "2024-05-01T12:00:00+24:00"}'), '22023', 'uplink_message.received_at is not a time as in RFC 3339'),
+    (pg_temp.tts('{"received_at": "2024-05-01T12:00:00.Z"}'), '22023', 'uplink_message.received_at is not a time as in RFC 3339'),
     (pg_temp.tts('{"received_at": 1714564800}'), '22023', 'uplink_message.received_at is not a time as in RFC 3339'),
     (pg_temp.tts('{"f_cnt": -1}'), '22023', 'uplink_message.f_cnt is not an integer from 0 to 4294967295'),
     (pg_temp.tts('{"f_cnt": 4294967296}'), '22023', 'uplink_message.f_cnt is not an integer from 0 to 4294967295'),
@@ -192,7 +207,7 @@ INSERT INTO unusable (message, sqlstate, reason) VALUES
     (pg_temp.tts() - 'uplink_message' || '{"join_accept": "AYfC0bag8+RHWGmqu8zd7g=="}', '22023', 'join_accept is not an object'),
     (pg_temp.tts() - 'uplink_message' || '{"downlink_sent": []}', '22023', 'downlink_sent is not an object'),
     (pg_temp.tts() - 'uplink_message' || '{"downlink_queue_invalidated": {"downlinks": ["x"]}}', '22023', 'downlink of downlink_queue_invalidated is not an object'),
-    (pg_temp.tts() - 'uplink_message' || '{"downlink_queue_invalidated": {"downlinks": "x"}}', '22023', 'cannot extract elements from a scalar'),
+    (pg_temp.tts() - 'uplink_message' || '{"downlink_queue_invalidated": {"downlinks": "x"}}', '22023', 'downlink_queue_invalidated.downlinks is not an array'),
     (pg_temp.cs() || '{"joinServerContext": "x"}', '22023', 'joinServerContext is not an object'),
     (pg_temp.cs() || '{"joinServerContext": {"appSKey": true}}', '22023', 'joinServerContext.appSKey is not an object'),
     (pg_temp.cs() || '{"joinServerContext": {"appSKey": {"kekLabel": "app1-kek", "aesKey": ""}}}', '22023', 'joinServerContext.appSKey.aesKey is missing'),
@@ -208,23 +223,25 @@ INSERT INTO unusable (message, sqlstate, reason) VALUES
     (pg_temp.cs() - 'devAddr', '22023', 'devAddr is missing'),
     (pg_temp.cs() || '{"devAddr": "01fa8b2"}', '22023', 'devAddr is not hexadecimal'),
     (pg_temp.cs() || '{"devAddr": "01fa8b2c00"}', '22023', 'devAddr has 5 bytes, not 4'),
-    (pg_temp.cs() - 'fCnt', '22023', 'fCnt is missing'),
-    (pg_temp.cs() - 'time', '22023', 'time is missing'),
+    (jsonb_set(pg_temp.tts(), '{uplink_message,app_s_key,kek_label}', to_jsonb(repeat('x', 256))), '22023', 'uplink_message.app_s_key.kek_label has 256 bytes, more than 255'),
     (pg_temp.cs() || '{"data": {"a": 1}}', '22023', 'data is not a string');
 SELECT is(lorawan.ingest(message), 'rejected', 'unusable: ' || reason) FROM unusable ORDER BY n;
 SELECT results_eq('SELECT r.sqlstate, r.reason FROM lorawan.rejected r ORDER BY id', 'SELECT sqlstate, reason FROM unusable ORDER BY n', 'each with its reason');
 SELECT results_eq('SELECT message::text FROM lorawan.rejected WHERE id NOT IN (SELECT rejected_id FROM lorawan.rejected_key) ORDER BY id',
     'SELECT message::text FROM unusable WHERE reason NOT LIKE ''%holds no key%'' ORDER BY n', 'kept as it came');
-SELECT is(count(*), 46::bigint, 'kept, all of them') FROM lorawan.rejected;
+SELECT is(count(*), 52::bigint, 'kept, all of them') FROM lorawan.rejected;
 SELECT is(lorawan.ingest(message), 'rejected', 'delivered again') FROM unusable WHERE n = 1;
-SELECT results_eq('SELECT count(*), max(tries) FROM lorawan.rejected', 'VALUES (46::bigint, 2)', 'is kept once');
-SELECT results_eq('SELECT * FROM lorawan.replay_rejected()', 'VALUES (0::bigint, 0::bigint, 46::bigint)', 'trying again does not help these');
+SELECT results_eq('SELECT count(*), max(tries) FROM lorawan.rejected', 'VALUES (52::bigint, 2)', 'is kept once');
+CREATE TEMP TABLE places AS SELECT id, ctid::text AS place FROM lorawan.rejected;
+SELECT results_eq('SELECT * FROM lorawan.replay_rejected()', 'VALUES (0::bigint, 0::bigint, 52::bigint)', 'trying again does not help these');
+SELECT results_eq('SELECT count(*), max(tries) FROM lorawan.rejected', 'VALUES (52::bigint, 2)', 'nor is it written down');
+SELECT results_eq('SELECT id, ctid::text FROM lorawan.rejected ORDER BY id', 'SELECT id, place FROM places ORDER BY id', 'no row is written anew');
 TRUNCATE lorawan.rejected CASCADE;
 
--- Lines that are no JSON, whole, and wrapped: there may be a key in them.
+-- Lines that are not JSON are wrapped as a whole, since there may be a key in them.
 INSERT INTO lorawan.inbox VALUES ('{"app_s_key": {"key": "000102030405060708090A0B0C0D0E0F"'), ('not JSON'), (''), (E'\t\r'), (NULL), ('"000102030405060708090A0B0C0D0E0F"'), ('["a"]'), ('null'),
     (repeat('[', 20000)), (repeat('x', 4096)), (repeat('ä', 5000));
-SELECT results_eq('SELECT sqlstate, reason, message IS NULL, count(*) FROM lorawan.rejected GROUP BY 1, 2, 3', $$VALUES ('22P02', 'line is not a JSON object', true, 8::bigint)$$, 'lines that are no JSON objects');
+SELECT results_eq('SELECT sqlstate, reason, message IS NULL, count(*) FROM lorawan.rejected GROUP BY 1, 2, 3 ORDER BY 4 DESC', $$VALUES ('22P02', 'line is not a JSON object', true, 7::bigint), ('22P02', 'line is nested too deep', true, 1)$$, 'lines that are no JSON objects');
 SELECT is(array_agg(line ORDER BY rejected_id),
     ARRAY['{"app_s_key": {"key": "000102030405060708090A0B0C0D0E0F"', 'not JSON', '"000102030405060708090A0B0C0D0E0F"', '["a"]', 'null', repeat('[', 20000), repeat('x', 4096), repeat('ä', 5000)],
     'can be read by who may unwrap')
@@ -237,7 +254,7 @@ SELECT results_eq('SELECT * FROM lorawan.replay_rejected()', 'VALUES (0::bigint,
 TRUNCATE lorawan.rejected CASCADE;
 
 --
--- Plaintext keys: wrapped before anything is written, wherever they are.
+-- Plaintext keys, wherever they stand, are wrapped before anything is written.
 --
 \ir storage_places.psql
 CALL key_vault.create_storage('lorawan', keep_messages => true);
@@ -255,7 +272,7 @@ SELECT is(lorawan.ingest(pg_temp.cs() || '{"time": "2024-05-01T14:00:00Z", "join
 SELECT is(status, 'plain', 'its payload is plain') FROM lorawan.uplink_decrypted WHERE received_at = '2024-05-01 14:00Z';
 SELECT is_empty($$SELECT pg_temp.places('\xec925802ae430ca77fd3dd73cb2cc588')$$, 'the key is nowhere, not in the messages that were kept either');
 SELECT is(message #> '{uplink_message,app_s_key}', '{"wrapped_key": 1}', 'where a number is in its place') FROM lorawan.uplink WHERE received_at = '2024-05-01 12:01:00.24Z';
--- In messages that are rejected, in places and forms that are not known
+-- Keys in messages that are rejected, in places and forms that no network server uses
 CREATE TEMP TABLE secret (n serial, message jsonb);
 INSERT INTO secret (message) VALUES
     (pg_temp.tts('{"f_cnt": -1, "app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}')),
@@ -279,11 +296,11 @@ SELECT is_empty($$SELECT pg_temp.places('\xec925802ae430ca77fd3dd73cb2cc588')$$,
 SELECT is(count(DISTINCT rejected_id), (SELECT count(*) FROM secret), 'but wrapped') FROM lorawan.rejected_key;
 SELECT is(sum(keys), (SELECT count(*) FROM lorawan.rejected_key)::numeric, 'and counted as hanging on the KEK') FROM key_vault.kek_usage('lorawan') WHERE relation = 'lorawan.rejected_key'::regclass;
 SELECT is(bool_and(key_vault.unwrap(key) = '\xec925802ae430ca77fd3dd73cb2cc588' OR upper(encode(key_vault.unwrap(key), 'escape')) ~ 'EC925802|7JJYAQ5D' OR key_vault.unwrap(key) IN ('"AAAA"', '"7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"')), true, 'the keys themselves') FROM lorawan.rejected_key;
--- What a message says of itself as if it had been wrapped here
+-- A message that claims that its keys were wrapped here
 TRUNCATE lorawan.rejected CASCADE;
 SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(7) || '{"app_s_key": {"wrapped_key": 1}}')), 'rejected', 'a number of a key that is none');
 SELECT is(reason, 'uplink_message.app_s_key holds no key of 16 bytes and no wrapped one', 'is not taken for one') FROM lorawan.rejected;
--- Where it cannot be wrapped, the statement fails and nothing is written.
+-- If a plaintext key cannot be wrapped, the statement fails and nothing is written.
 TRUNCATE lorawan.rejected CASCADE;
 SELECT key_vault.kek_suspend('lorawan', 1) \g /dev/null
 SELECT throws_ok(format('SELECT lorawan.ingest(%L)', pg_temp.tts(pg_temp.at(8) || '{"app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}')), 'KV007', 'KEK label "lorawan" has no active version', 'a plaintext key that cannot be wrapped');
@@ -298,14 +315,14 @@ SELECT is(status, 'decrypted', 'it is decrypted') FROM lorawan.uplink_decrypted 
 SELECT is_empty('SELECT * FROM lorawan.rejected', 'and nothing is left');
 CALL key_vault.create_storage('lorawan', keep_messages => false);
 
--- A rejected message with a plaintext key is stored once its cause is mended.
+-- A rejected message with a plaintext key is stored once the cause of the rejection is mended.
 SELECT lorawan.ingest(jsonb_set(pg_temp.tts(pg_temp.at(40) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAABw==", "app_s_key": {"kek_label": "lost", "key": "EC925802AE430CA77FD3DD73CB2CC588"}}'), '{end_device_ids,dev_eui}', '""')) \g /dev/null
 UPDATE lorawan.rejected SET message = jsonb_set(message, '{end_device_ids,dev_eui}', '"0004A30B001C0530"');
 SELECT key_vault.kek_rotate('lorawan') \g /dev/null
 UPDATE lorawan.rejected_key SET key = key_vault.rewrap(key);
 SELECT results_eq('SELECT * FROM lorawan.replay_rejected()', 'VALUES (0::bigint, 1::bigint, 0::bigint)', 'a message with a plaintext key, mended, and rewrapped meanwhile');
 SELECT results_eq('SELECT payload, status FROM lorawan.uplink_decrypted WHERE received_at = ''2024-05-01 12:40:00.24Z'' AND application_id = ''app1''', $$VALUES ('\x0167010e02684a'::bytea, 'decrypted')$$, 'is decrypted');
--- After a rotation the keys of known sessions come again under the new version.
+-- After a rotation, the keys of known sessions that come again are wrapped under the new version.
 SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(41))), 'uplink', 'the same envelope');
 SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(42) || '{"app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}')), 'uplink', 'the same key in another way');
 SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(43) || '{"app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC589"}}')), 'rejected', 'another key');
@@ -313,7 +330,7 @@ SELECT is(count(*), 2::bigint, 'after a rotation') FROM lorawan.uplink_decrypted
 TRUNCATE lorawan.rejected CASCADE;
 
 --
--- An unknown KEK label: stored encrypted, with the envelope; read once the KEK is there.
+-- An unknown KEK label: the uplink is stored encrypted, with the envelope, and can be read once the KEK is there.
 --
 SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(50) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAACA==", "app_s_key": {"kek_label": "new-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}')), 'uplink', 'an unknown KEK label');
 SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(51) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAACA==", "app_s_key": {"kek_label": "new-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}')), 'uplink', 'and again');
@@ -323,7 +340,7 @@ SELECT results_eq('SELECT payload, status FROM lorawan.uplink_decrypted WHERE re
 SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(52) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAACA==", "app_s_key": {"kek_label": "new-kek", "encrypted_key": "CqqU11IcP6+Y5bzIjRjnPF0PMsjTD6gA"}}')), 'rejected', 'another envelope of the session, meanwhile');
 SELECT is(lorawan.ingest(pg_temp.tts(pg_temp.at(53) || '{"app_s_key": {"kek_label": "new-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}')), 'rejected', 'an unknown label for a session that has a key');
 SELECT is(lorawan.ingest(pg_temp.tts_join('AAAAAAAAAAAAAAAAAAAACQ==', '{"kek_label": "new-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}', '2024-05-01T11:00:00Z')), 'join', 'a join with it');
--- This KEK's key check value is that of another label's; the label is what counts.
+-- This KEK has the same key check value as the KEK of another label.  The label decides which KEK is used.
 SELECT key_vault.kek_import('new-kek', '\x000102030405060708090a0b0c0d0e0f') \g /dev/null
 PREPARE waiting AS SELECT payload, status FROM lorawan.uplink_decrypted WHERE received_at BETWEEN '2024-05-01 12:50Z' AND '2024-05-01 12:52Z';
 SELECT results_eq('waiting', $$VALUES ('\x0167010e02684a'::bytea, 'decrypted'), ('\x0167010e02684a', 'decrypted')$$, 'the KEK is imported, and they are read');
@@ -331,7 +348,7 @@ SELECT key_vault.kek_suspend('new-kek', 1) \g /dev/null
 SELECT results_eq('waiting', $$VALUES (NULL::bytea, 'envelope not opened'), (NULL, 'envelope not opened')$$, 'the KEK is suspended');
 SELECT key_vault.kek_resume('new-kek', 1), key_vault.kek_rotate('new-kek') \g /dev/null
 SELECT results_eq('waiting', $$VALUES ('\x0167010e02684a'::bytea, 'decrypted'), ('\x0167010e02684a', 'decrypted')$$, 'and rotated: with the version that fits');
--- By those who may decrypt under it; for others they are as before.
+-- Only roles that may decrypt under the label of the envelope can read the uplinks meanwhile.
 CREATE ROLE waiting_reader;
 GRANT USAGE ON SCHEMA lorawan TO waiting_reader;
 GRANT SELECT ON ALL TABLES IN SCHEMA lorawan TO waiting_reader;
@@ -346,13 +363,13 @@ RESET ROLE;
 SELECT results_eq('SELECT * FROM lorawan.replay_rejected()', 'VALUES (2::bigint, 1::bigint, 1::bigint)', 'replay_rejected() opens the envelopes');
 SELECT is(array_agg(payload), array_fill('\x0167010e02684a'::bytea, ARRAY[3]), 'and the uplinks are decrypted') FROM lorawan.uplink_decrypted WHERE received_at BETWEEN '2024-05-01 12:50Z' AND '2024-05-01 12:54Z';
 SELECT is(reason, 'session 00000000000000000000000000000008 of device 0004a30b001c0530 has another key', 'what had another key stays rejected') FROM lorawan.rejected;
--- The next message opens it, too.
+-- The next message of the session also opens its envelope.
 SELECT lorawan.ingest(pg_temp.tts(pg_temp.at(55) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAACg==", "app_s_key": {"kek_label": "newer-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}')) \g /dev/null
 SELECT key_vault.kek_import('newer-kek', '\x000102030405060708090a0b0c0d0e0f') \g /dev/null
 SELECT lorawan.ingest(pg_temp.tts(pg_temp.at(56) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAACg==", "app_s_key": {"kek_label": "newer-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}')) \g /dev/null
 SELECT is(array_agg(payload), array_fill('\x0167010e02684a'::bytea, ARRAY[2]), 'the next uplink of a session brings its key') FROM lorawan.uplink_decrypted WHERE received_at BETWEEN '2024-05-01 12:55Z' AND '2024-05-01 12:57Z';
 SELECT is(key_vault.kek_label(app_s_key), 'lorawan', 'under the KEK at rest') FROM lorawan.session WHERE session_key_id = '\x0000000000000000000000000000000a';
--- A key of the wrong KEK
+-- An envelope that the imported KEK does not open
 SELECT lorawan.ingest(pg_temp.tts(pg_temp.at(58) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAACw==", "app_s_key": {"kek_label": "wrong-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}')) \g /dev/null
 SELECT key_vault.kek_import('wrong-kek', '\x000102030405060708090a0b0c0d0e00') \g /dev/null
 SELECT is(opened, 0::bigint, 'an envelope that does not open') FROM lorawan.replay_rejected();
@@ -368,7 +385,7 @@ SELECT key_vault.kek_destroy('lorawan', 1, true), key_vault.kek_destroy('lorawan
 SELECT is(array_agg(DISTINCT status COLLATE "C"), '{"KEK destroyed","KEK unknown","envelope not opened",plain}', 'a destroyed KEK') FROM lorawan.uplink_decrypted;
 
 --
--- In another storage: what would be lost or mixed up without an error
+-- Another storage, for messages that could be lost or mixed up without an error
 --
 SELECT key_vault.kek_create('edges'), key_vault.kek_create('edges app1'), key_vault.kek_create('edges cs') \g /dev/null
 CALL key_vault.create_storage('edges');
@@ -386,13 +403,19 @@ SELECT is(array_agg(edges.ingest(pg_temp.cs() || jsonb_build_object('time', t, '
 SELECT results_eq('SELECT DISTINCT received_at FROM edges.uplink', $$VALUES ('2024-05-01 12:00:00.25Z'::timestamptz)$$, 'are the same time');
 TRUNCATE edges.uplink;
 
--- Stored once, without a session key id as well; what differs in anything that says how
--- to read it is another uplink.
+-- The times are read as PostgreSQL itself reads them: edges of the calendar, of the clock and of rounding.
+CREATE TEMP TABLE edge_time (t text);
+INSERT INTO edge_time VALUES ('0001-01-01T00:00:00Z'), ('1980-01-06T00:00:18.5Z'), ('2024-02-29T23:59:59.9999995Z'), ('2020-02-29T00:00:00.0000005Z'), ('2014-12-31T23:59:59Z'), ('2015-01-01T00:00:00+14:00'), ('2024-12-31T23:59:60Z'),
+    ('9999-12-31T23:59:59.999999Z'), ('2024-05-01T00:00:00.123456789+15:59'), ('2024-05-01T00:00:00.1-15:59'), ('2019-12-31T23:59:59.000001Z');
+SELECT results_eq('SELECT e.received_at FROM edge_time, key_vault.storage_events(pg_temp.cs() || jsonb_build_object(''time'', t)) e', 'SELECT CASE WHEN t >= ''2015'' THEN t::timestamptz END FROM edge_time', 'edges of times');
+
+-- An uplink without a session key id is stored once, too.  An uplink that differs in anything that says how to read
+-- it is another uplink.
 SELECT is(edges.ingest(pg_temp.cs() - 'joinServerContext'), 'uplink', 'an uplink without a session key id');
 SELECT is(edges.ingest(pg_temp.cs() - 'joinServerContext'), 'duplicate', 'again');
 SELECT is(edges.ingest(pg_temp.tts()), 'uplink', 'an uplink');
 SELECT is(edges.ingest(message), 'rejected', 'at the same time and counter, but ' || what)
-  FROM (VALUES (1, 'of another port', pg_temp.tts('{"f_port": 3}')), (2, 'in the clear', pg_temp.tts('{}', 'app_s_key')),
+  FROM (VALUES (1, 'of another port', pg_temp.tts('{"f_port": 3}')), (2, 'in the clear', pg_temp.tts('{"decoded_payload": {}}', 'app_s_key', 'last_a_f_cnt_down')),
                (3, 'of another DevAddr', jsonb_set(pg_temp.cs() - 'joinServerContext', '{devAddr}', '"01fa8b2d"'))) v (n, what, message) ORDER BY n;
 SELECT is(count(*), 2::bigint, 'nothing is stored twice') FROM edges.uplink;
 SELECT results_eq('SELECT reason, count(*) FROM edges.rejected GROUP BY 1 ORDER BY reason COLLATE "C"',
@@ -407,8 +430,8 @@ SELECT is(edges.ingest(pg_temp.tts() - 'uplink_message' || '{"downlink_queued": 
 SELECT results_eq('SELECT reason, count(*) FROM edges.rejected GROUP BY 1', $$VALUES ('another downlink of device 0004a30b001c0530 with f_cnt 0 of that time is stored', 2::bigint)$$, 'they are not dropped');
 TRUNCATE edges.session, edges.rejected CASCADE;
 
--- Where ChirpStack gives no session key id, each envelope is a session: that of the join
--- and of its uplinks the same one.  The second key is another device's, as above.
+-- Where ChirpStack gives no session key id, each envelope means a session of its own, the same one for the join and
+-- its uplinks.  The second key is another device's, as above.
 CREATE FUNCTION pg_temp.cs_of(encrypted_key text, at text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS
 $$SELECT jsonb_set(pg_temp.cs(), '{joinServerContext,appSKey,aesKey}', to_jsonb(encrypted_key)) || jsonb_build_object('time', at)$$;
 SELECT is(array_agg(edges.ingest(pg_temp.cs_of(k, format('2024-05-01T12:0%s:00Z', n)))), '{uplink,uplink,uplink}', 'uplinks of two sessions without an id')
@@ -428,14 +451,14 @@ SELECT is(edges.ingest(pg_temp.tts('{"session_key_id": "AAAAAAAAAAAAAAAAAAAAAg==
 SELECT results_eq('SELECT payload FROM edges.uplink_decrypted WHERE device_id = ''dev1'' ORDER BY session_key_id', $$VALUES ('\xd3acabad76d801'::bytea), ('\x0167010e02684a')$$, 'is no duplicate');
 TRUNCATE edges.uplink, edges.session;
 
--- Another DevAddr for a session, in a message from before its first
+-- Another DevAddr for a session, in a message that is earlier than the first one of the session
 SELECT edges.ingest(pg_temp.tts()) \g /dev/null
 SELECT is(edges.ingest(jsonb_set(pg_temp.tts('{"received_at": "2024-05-01T11:00:00Z"}'), '{end_device_ids,dev_addr}', '"260B9999"')), 'rejected', 'an earlier message with another DevAddr');
 SELECT results_eq('SELECT dev_addr, started_at FROM edges.session WHERE dev_eui = ''\x0004A30B001C0530''', $$VALUES ('\x260B1234'::bytea, '2024-05-01 12:00:00.24Z'::timestamptz)$$, 'does not change the session');
 SELECT is(status, 'decrypted', 'nor its uplinks') FROM edges.uplink_decrypted;
 TRUNCATE edges.uplink, edges.session, edges.rejected CASCADE;
 
--- Several plaintext keys in a message, the session's not the first: each stays what it is.
+-- Several plaintext keys in a message, of which the session's is not the first: each is kept in its place.
 CREATE FUNCTION pg_temp.with_keys(changes jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
 SELECT pg_temp.tts('{"app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}' || changes)
        || '{"a": {"f_nwk_s_int_key": {"key": "00000000000000000000000000000001"}}, "z": {"s_nwk_s_int_key": {"key": "00000000000000000000000000000002"}}}'$$;
@@ -451,8 +474,8 @@ SELECT is(stored, 1::bigint, 'one is mended') FROM edges.replay_rejected();
 SELECT results_eq('SELECT payload, status FROM edges.uplink_decrypted', $$VALUES ('\x0167010e02684a'::bytea, 'decrypted'), ('\x0167010e02684a', 'decrypted')$$, 'and both are decrypted');
 TRUNCATE edges.uplink, edges.session, edges.rejected CASCADE;
 
--- KEK labels of applications: new keys come under them, also those of before that come
--- late; they are bound to their DevAddr in each case.
+-- An application with a KEK label of its own: its keys come under that label, also the keys of earlier sessions that
+-- come late.  They are bound to their DevAddr in each case.
 SELECT is(edges.ingest(pg_temp.tts('{"app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}')), 'uplink', 'a session under the common label');
 SELECT is(edges.ingest(pg_temp.tts(pg_temp.at(1) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAADQ==", "app_s_key": {"kek_label": "late", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}')), 'uplink', 'one whose KEK is not there yet');
 SELECT is(edges.ingest(jsonb_set(pg_temp.tts(pg_temp.at(2) || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAADg==", "app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}'), '{end_device_ids,dev_eui}', '""')), 'rejected', 'one that is rejected');
@@ -468,14 +491,14 @@ SELECT results_eq('SELECT key_vault.kek_label(app_s_key), key_vault.bound_dev_ad
 SELECT is(array_agg(payload), array_fill('\x0167010e02684a'::bytea, ARRAY[5]), 'and all are decrypted') FROM edges.uplink_decrypted;
 TRUNCATE edges.uplink, edges.session, edges.application;
 
--- Lines that are no JSON, at the borders of the pieces that they are wrapped in
+-- Lines that are not JSON, with lengths around those of the pieces in which they are wrapped
 INSERT INTO edges.inbox SELECT repeat('x', size - 1) || 'y' FROM unnest('{1,4095,4096,4097,8192,8193}'::integer[]) size;
 SELECT results_eq('SELECT r.digest = sha256(l.line), get_byte(l.line, octet_length(l.line) - 1) = ascii(''y''), octet_length(l.line) FROM edges.rejected r, LATERAL (SELECT string_agg(key_vault.unwrap(k.key), '''' ORDER BY k.n) AS line FROM edges.rejected_key k WHERE k.rejected_id = r.id) l ORDER BY r.id',
     'SELECT true, true, size FROM unnest(''{1,4095,4096,4097,8192,8193}''::integer[]) size', 'lines of any length are kept to the last byte');
 TRUNCATE edges.rejected CASCADE;
 
--- What is no fault of the message is an error, for the sender to send it again; what
--- may be one is kept.  The classes are those of PostgreSQL's appendix "Error Codes".
+-- If the message is not at fault, the error is passed on, so that the sender sends the message again; if it may be at
+-- fault, the message is kept as rejected.  The classes are those of PostgreSQL's appendix "Error Codes".
 CREATE FUNCTION pg_temp.fail() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'failed' USING ERRCODE = current_setting('test.sqlstate'); END$$;
 CREATE TRIGGER fail BEFORE INSERT ON edges.uplink FOR EACH ROW EXECUTE FUNCTION pg_temp.fail();
 CREATE FUNCTION pg_temp.ingest_failing(state text) RETURNS text LANGUAGE plpgsql AS $$

@@ -1,6 +1,6 @@
 --
--- The incident drill.  For an hour a faulty decryptor upstream writes garbage;
--- a storage has the same messages as they came, and reads the hour back right.
+-- The incident drill.  For an hour a faulty decryptor, outside of key_vault, writes garbage; a storage has the same
+-- messages as they came, and reads the hour back right.
 --
 \set ECHO none
 \set QUIET 1
@@ -13,8 +13,8 @@ LOAD 'key_vault';
 SELECT key_vault.kek_create('transport'), key_vault.kek_create('lorawan') \g /dev/null
 CALL key_vault.create_storage('lorawan');
 
--- Ten devices under one KEK send every ten minutes from 13:00 to 16:00.  Devices 3
--- and 7 join anew at 14:30; what each sent is kept to compare.
+-- Ten devices under one KEK send every ten minutes from 13:00 to 16:00.  Devices 3 and 7 join anew at 14:30.  The
+-- plaintexts are kept to compare with.
 CREATE TABLE session_key AS
 SELECT n, part, int8send(n) AS dev_eui, int4send(x'260B0000'::integer + 16 * part + n) AS dev_addr, int8send(100 * n + part) AS session_key_id,
        key_vault.generate_key('transport') AS key
@@ -30,8 +30,8 @@ SELECT at, n, jsonb_build_object('end_device_ids', jsonb_build_object('device_id
         'app_s_key', jsonb_build_object('kek_label', (e).kek_label, 'encrypted_key', encode((e).encrypted_key, 'base64')))) AS body
   FROM sent, LATERAL (SELECT key_vault.export_envelope(key, 'transport') AS e) x;
 
--- The upstream: its cache of unwrapped keys has the KEK label for its key, and is on
--- from 14:00 to 15:00.
+-- The faulty decryptor: it finds unwrapped keys in its cache by the KEK label alone, and the cache is on from 14:00
+-- to 15:00.
 CREATE TABLE upstream (dev_eui bytea, at timestamptz, payload bytea);
 CREATE FUNCTION upstream_decrypts() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -54,7 +54,7 @@ SELECT results_eq('SELECT date_trunc(''hour'', at AT TIME ZONE ''UTC''), count(*
     $$VALUES ('2023-02-10 14:00'::timestamp, 54::bigint)$$, 'upstream, an hour of nine devices is garbage, without an error');
 SELECT is(count(*), 180::bigint, 'while all rows are there') FROM upstream;
 
--- The storage: the same messages, in no order, some of them twice.
+-- The storage gets the same messages, in no order, and some of them twice.
 INSERT INTO lorawan.inbox SELECT body::text FROM message ORDER BY md5(body::text);
 INSERT INTO lorawan.inbox SELECT body::text FROM message WHERE n = 4 ORDER BY at DESC;
 SELECT results_eq('SELECT status, count(*) FROM lorawan.uplink_decrypted GROUP BY 1', $$VALUES ('decrypted', 180::bigint)$$, 'the storage has each uplink once');
@@ -65,7 +65,7 @@ SELECT results_eq('SELECT count(*) FROM lorawan.uplink_decrypted d JOIN sent s O
 UPDATE upstream u SET payload = d.payload FROM lorawan.uplink_decrypted d WHERE d.dev_eui = u.dev_eui AND d.received_at = u.at AND u.payload IS DISTINCT FROM d.payload;
 SELECT is(count(*), 180::bigint, 'with which upstream is repaired') FROM upstream u JOIN sent s USING (dev_eui, at) WHERE u.payload = s.payload;
 
--- Had the fault given out another device's envelopes: no key of the storage becomes wrong.
+-- If the fault had also given out other devices' envelopes, no key of the storage would become wrong.
 CREATE TEMP TABLE faulty AS
 SELECT jsonb_set(jsonb_set(body, '{uplink_message,app_s_key}', (SELECT body #> '{uplink_message,app_s_key}' FROM message WHERE n = 1 LIMIT 1)),
                  '{uplink_message,received_at}', '"2023-02-10T17:00:00Z"') AS body FROM message WHERE n > 1 AND at < '2023-02-10 13:10Z';

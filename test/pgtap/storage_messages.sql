@@ -1,11 +1,10 @@
 --
--- A storage and messages that nobody sends on purpose: keys in odd places,
--- very deep and very large JSON, what PostgreSQL cannot store, further members
--- of The Things Stack's and ChirpStack's messages.
+-- A storage and messages that nobody sends on purpose: keys in odd places, very deep and very large JSON, text that
+-- PostgreSQL cannot store, more members of The Things Stack's and ChirpStack's messages.
 --
--- The uplinks are demo/messages' example, whose payload under its key is 0167010e02684a,
--- and frames under its key of other counters, from python3-cryptography's AES in
--- ECB mode over the block A_1 of LoRaWAN L2 1.0.4, section 4.3.3.
+-- The uplinks are the example in demo/messages, whose payload under its key is 0167010e02684a, and frames with other
+-- counters under the same key, made with python3-cryptography's AES in ECB mode over the block A_1 of LoRaWAN L2
+-- 1.0.4, section 4.3.3.
 --
 \set ECHO none
 \set QUIET 1
@@ -41,7 +40,7 @@ SELECT '{"deduplicationId":"3ac7e3c4-4401-4b8d-9386-a5c902f9202d",
 \ir storage_places.psql
 
 --
--- What the stacks add to an uplink, as in their documentation
+-- Members that the network servers add to an uplink, as their documentation shows them
 --
 SELECT is(lorawan.ingest(pg_temp.tts(0, '{"confirmed": true, "consumed_airtime": "0.056576s", "packet_error_rate": 0.1, "last_battery_percentage": {"f_cnt": 2, "value": 93.5}, "version_ids": {"brand_id": "the-things-products", "model_id": "the-things-uno"},
     "locations": {"user": {"latitude": 37.97, "longitude": 23.72, "altitude": 10, "source": "SOURCE_REGISTRY"}}, "network_ids": {"net_id": "000013", "ns_id": "EC656E0000000181", "tenant_id": "t", "cluster_id": "eu1"},
@@ -61,7 +60,7 @@ SELECT results_eq('SELECT payload, status FROM lorawan.uplink_decrypted ORDER BY
     $$VALUES ('\x0167010e02684a'::bytea, 'decrypted'), ('\x0167010e02684a', 'plain'), ('\x0167010e02684a', 'decrypted')$$, 'the uplinks are read');
 TRUNCATE lorawan.rejected CASCADE;
 
--- A join brings the downlinks that waited for the session before it.
+-- A join message also lists the downlinks that waited for the session before it.
 CREATE FUNCTION pg_temp.tts_join(changes jsonb) RETURNS jsonb LANGUAGE sql AS $$
 SELECT pg_temp.tts(2) - 'uplink_message' || jsonb_build_object('join_accept', '{"session_key_id": "AAAAAAAAAAAAAAAAAAAACQ==", "received_at": "2024-05-01T00:02:00Z", "pending_session": true, "app_s_key": {"kek_label": "app1-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}'::jsonb || changes) $$;
 SELECT is(lorawan.ingest(pg_temp.tts_join('{"invalidated_downlinks": null}')), 'join', 'a join');
@@ -75,14 +74,14 @@ SELECT is(reason, 'downlink of join_accept.invalidated_downlinks is not an objec
 SELECT is(lorawan.ingest(pg_temp.tts(2) - 'uplink_message' || '{"downlink_queue_invalidated": {"downlinks": null, "last_f_cnt_down": 9}}'), 'downlink', 'null for an empty queue');
 TRUNCATE lorawan.rejected CASCADE;
 
--- The Storage Integration API's object is one of its own.
+-- The Storage Integration API wraps the message in an object of its own.
 SELECT is(lorawan.ingest(pg_temp.tts(3, '{}', '{"result": {"ok": true}}')), 'uplink', 'an uplink that has a member "result"');
 SELECT is(message -> 'result', '{"ok": true}', 'is not taken for it') FROM lorawan.uplink WHERE received_at = '2024-05-01 00:03:00.123457Z';
 SELECT is(lorawan.ingest(jsonb_build_object('result', pg_temp.tts(4), 'more', 1)), 'rejected', 'an object "result" and something else');
 SELECT is(message, jsonb_build_object('result', pg_temp.tts(4), 'more', 1), 'is kept whole') FROM lorawan.rejected;
 TRUNCATE lorawan.rejected CASCADE;
 
--- Counters: what is no number is none, and not 0.
+-- A counter that is not a number is no counter: it is not taken for 0.
 SELECT is(lorawan.ingest(pg_temp.tts(5, '{"f_cnt": ""}')), 'rejected', 'an empty string as counter');
 SELECT is(lorawan.ingest(pg_temp.cs(5, '{"fCnt": ""}')), 'rejected', 'of ChirpStack');
 SELECT is(array_agg(reason ORDER BY id), '{uplink_message.f_cnt is not an integer from 0 to 4294967295,fCnt is not an integer from 0 to 4294967295}', 'is not 0') FROM lorawan.rejected;
@@ -93,7 +92,7 @@ SELECT results_eq($$SELECT f_cnt, payload FROM lorawan.uplink_decrypted WHERE re
     $$VALUES (65537::bigint, 'text'::bytea), (65538, 'text'), (0, 'text')$$, 'are counters');
 
 --
--- Keys in odd places: whatever a name ending in "key" has for its value
+-- Keys in odd places: every value whose name ends in "key" may be one
 --
 SELECT is(lorawan.ingest(pg_temp.tts(20, '{"app_s_key": {"value": "A1B2C3D4E5F60718293A4B5C6D7E8F90"}}')), 'rejected', 'a key in a member of an envelope');
 SELECT is(reason, 'uplink_message.app_s_key holds no key of 16 bytes and no wrapped one', 'that none knows') FROM lorawan.rejected;
@@ -110,7 +109,7 @@ SELECT is(lorawan.ingest(pg_temp.tts(26, '{"app_s_key": {"kekLabel": "app1-kek",
 SELECT is(reason, 'uplink_message.app_s_key.kek_label is missing', 'and its reason') FROM lorawan.rejected;
 TRUNCATE lorawan.rejected CASCADE;
 
--- Whatever session_replication_role is: the inbox stays empty.
+-- The inbox stays empty whatever session_replication_role is.
 SET session_replication_role = replica;
 INSERT INTO lorawan.inbox VALUES (pg_temp.tts(27, '{"app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}')::text);
 RESET session_replication_role;
@@ -121,8 +120,10 @@ SELECT is(payload, '\x0167010e02684a', 'but to the storage') FROM lorawan.uplink
 -- Deep and large
 --
 SELECT is(lorawan.ingest(regexp_replace(pg_temp.tts(30)::text, '}$', ',"x":' || repeat('[', 2000) || repeat(']', 2000) || '}')), 'uplink', 'very deep JSON');
-SELECT is(lorawan.ingest(regexp_replace(pg_temp.tts(31)::text, '}$', ',"x":' || repeat('{"a":', 2000) || '{"app_key":"A1B2C3D4E5F60718293A4B5C6D7E8F90"}' || repeat('}', 2000) || '}')), 'rejected', 'too deep to look for keys in it');
-SELECT is(reason, 'message is not looked through for keys: stack depth limit exceeded', 'is not an error each time that it comes') FROM lorawan.rejected;
+SELECT is(lorawan.ingest(regexp_replace(pg_temp.tts(30, '{"f_cnt": 65537, "frm_payload": "Vzf60Q=="}')::text, '}$', ',"x":' || repeat('{"a":', 2000) || '{"app_key":"A1B2C3D4E5F60718293A4B5C6D7E8F90"}' || repeat('}', 2000) || '}')), 'uplink', 'with a key at its depth');
+SELECT is_empty($$SELECT pg_temp.places('\xA1B2C3D4E5F60718293A4B5C6D7E8F90')$$, 'which is wrapped');
+SELECT is(lorawan.ingest(regexp_replace(pg_temp.tts(31)::text, '}$', ',"x":' || repeat('{"a":', 5000) || '{"app_key":"A1B2C3D4E5F60718293A4B5C6D7E8F90"}' || repeat('}', 5000) || '}')), 'rejected', 'too deep to look for keys in it');
+SELECT is(reason, 'line is nested too deep', 'is not an error each time that it comes') FROM lorawan.rejected;
 SELECT is_empty($$SELECT pg_temp.places('\xA1B2C3D4E5F60718293A4B5C6D7E8F90')$$, 'but wrapped whole');
 SELECT is(convert_from(string_agg(key_vault.unwrap(key), '' ORDER BY n), 'UTF8')::jsonb #>> '{uplink_message,frm_payload}', 'LhFe2aRcmQ==', 'for who may unwrap') FROM lorawan.rejected_key;
 TRUNCATE lorawan.rejected CASCADE;
@@ -130,7 +131,8 @@ SELECT is(lorawan.ingest(pg_temp.tts(32, '{}', (SELECT jsonb_object_agg(i || '_k
 SELECT is(reason, 'message is not looked through for keys: message has more than 1000 keys', 'likewise') FROM lorawan.rejected;
 SELECT is_empty($$SELECT pg_temp.places('\xA1B2C3D4E5F60718293A4B5C6D7E8F90')$$, 'wrapped whole');
 TRUNCATE lorawan.rejected CASCADE;
--- A megabyte in which one key is: some seconds would be a minute for four of it.
+-- One key in a megabyte of JSON.  The limit shows a time that grows with the square of the length: 4 MB would take a
+-- minute.
 SET statement_timeout = '30s';
 SELECT is(lorawan.ingest(pg_temp.tts(33, '{}', jsonb_build_object('list', (SELECT jsonb_agg(jsonb_build_object('a', i)) FROM generate_series(1, 60000) i) || '[{"app_key": "A1B2C3D4E5F60718293A4B5C6D7E8F90"}]'))), 'uplink', 'a megabyte of objects in a list, one with a key');
 SELECT is(lorawan.ingest(pg_temp.tts(34, '{}', (SELECT jsonb_object_agg('member ' || i, i) FROM generate_series(1, 60000) i) || '{"app_key": "A1B2C3D4E5F60718293A4B5C6D7E8F90"}')), 'uplink', 'a megabyte of members');
@@ -139,10 +141,20 @@ SELECT is_empty($$SELECT pg_temp.places('\xA1B2C3D4E5F60718293A4B5C6D7E8F90')$$,
 SELECT is(jsonb_array_length(message -> 'list'), 60001, 'and all else is kept') FROM lorawan.uplink WHERE received_at = '2024-05-01 00:33:00.123457Z';
 
 --
--- What PostgreSQL cannot store
+-- Text that PostgreSQL cannot store
 --
+-- Such characters become U+FFFD, or a question mark in an encoding that does not have U+FFFD.
+SELECT getdatabaseencoding() AS encoding, CASE getdatabaseencoding() WHEN 'UTF8' THEN '\ufffd' ELSE '?' END AS nul \gset
 SELECT is(lorawan.ingest(replace(pg_temp.tts(40, '{"decoded_payload": {"text": "a\\u0000", "nul": "NULNUL\\NUL"}}')::text, 'NUL', '\u0000')), 'uplink', '\u0000, as a payload formatter may write it');
-SELECT is(message #> '{uplink_message,decoded_payload}', '{"nul": "\ufffd\ufffd\\\ufffd", "text": "a\\u0000"}', 'is U+FFFD, and what only looks like it stays') FROM lorawan.uplink WHERE received_at = '2024-05-01 00:40:00.123457Z';
+SELECT is(message #> '{uplink_message,decoded_payload}', replace('{"nul": "NULNUL\\NUL", "text": "a\\u0000"}', 'NUL', :'nul')::jsonb, 'is U+FFFD, and what only looks like it stays') FROM lorawan.uplink WHERE received_at = '2024-05-01 00:40:00.123457Z';
+SELECT is(lorawan.ingest(replace(pg_temp.tts(42, '{"decoded_payload": {"text": "CJK"}}')::text, 'CJK', '\u4e2d')), CASE :'encoding' WHEN 'UTF8' THEN 'uplink' ELSE 'rejected' END, 'a character that not every encoding has');
+SELECT is((SELECT max(reason) FROM lorawan.rejected WHERE reason LIKE '%encoding%'), CASE WHEN :'encoding' <> 'UTF8' THEN format('line has characters that a database of encoding %s cannot have', :'encoding') END, 'is rejected in one of those that have not');
+DELETE FROM lorawan.rejected WHERE reason LIKE '%encoding%';
+-- Bytes that are not UTF-8, which a database with the encoding SQL_ASCII accepts
+SELECT CASE :'encoding' WHEN 'SQL_ASCII' THEN chr(233) ELSE 'e' END AS high \gset
+SELECT is(lorawan.ingest(replace(pg_temp.tts(43, '{"decoded_payload": {"text": "HIGH"}}')::text, 'HIGH', :'high')), 'uplink', 'a byte that is no UTF-8');
+SELECT is(lorawan.ingest('no JSON ' || :'high'), 'rejected', 'in a line that is no JSON');
+DELETE FROM lorawan.rejected WHERE message IS NULL AND id = (SELECT max(id) FROM lorawan.rejected);
 SELECT is(payload, '\x0167010e02684a', 'the uplink is decrypted') FROM lorawan.uplink_decrypted WHERE received_at = '2024-05-01 00:40:00.123457Z';
 SELECT is(lorawan.ingest('{"a": "\u0000", "b": "\ud800"}'), 'rejected', 'half of a surrogate pair beside it');
 SELECT is(reason, 'line is not a JSON object', 'is no JSON') FROM lorawan.rejected;
@@ -179,15 +191,49 @@ DELETE FROM lorawan.application;
 SELECT results_eq('SELECT * FROM lorawan.replay_rejected()', 'VALUES (2::bigint, 0::bigint, 0::bigint)', 'until that is mended');
 SELECT is(array_agg(payload), array_fill('\x0167010e02684a'::bytea, ARRAY[4]), 'then all are decrypted') FROM lorawan.uplink_decrypted WHERE received_at BETWEEN '2024-05-01 00:50Z' AND '2024-05-01 00:54Z';
 
+SELECT lorawan.ingest(jsonb_set(pg_temp.tts(54, jsonb_build_object('f_cnt', n)), '{end_device_ids,dev_eui}', '""')) FROM generate_series(1, 2) n \g /dev/null
+UPDATE lorawan.rejected SET message = jsonb_set(message, '{end_device_ids,dev_eui}', '"0004A30B001C0530"');
+SELECT results_eq('SELECT stored, rejected FROM lorawan.replay_rejected(ARRAY[(SELECT max(id) FROM lorawan.rejected)])', 'VALUES (1::bigint, 0::bigint)', 'one message by its id');
+SELECT results_eq('SELECT stored, rejected FROM lorawan.replay_rejected(NULL::bigint[])', 'VALUES (0::bigint, 0::bigint)', 'no id is no message');
+SELECT is(count(*), 1::bigint, 'the other stays') FROM lorawan.rejected;
+DELETE FROM lorawan.rejected;
+DELETE FROM lorawan.uplink WHERE received_at = '2024-05-01 00:54:00.123457Z';
+
 --
--- A partition that was detached and is still there does not end maintenance for ever.
+-- A partition that was detached but not dropped does not end maintenance for ever.
 --
+UPDATE lorawan.uplink SET stored_at = received_at;
 CALL key_vault.maintain_storage('lorawan');
 ALTER TABLE lorawan.uplink DETACH PARTITION lorawan.uplink_20240501;
 SELECT lorawan.ingest(pg_temp.tts(60)), lorawan.ingest(pg_temp.tts(61, '{"received_at": "2023-05-01T12:00:00Z"}')) \g /dev/null
-SELECT lives_ok($$CALL key_vault.maintain_storage('lorawan')$$, 'what comes late for a partition that was detached');
+UPDATE lorawan.uplink SET stored_at = received_at;
+SELECT lives_ok($$CALL key_vault.maintain_storage('lorawan')$$, 'rows in the default partition of the time of one that was detached');
 SELECT results_eq('SELECT tableoid::regclass::text, received_at FROM lorawan.uplink ORDER BY received_at',
     $$VALUES ('lorawan.uplink_20230501', '2023-05-01 12:00Z'::timestamptz), ('lorawan.uplink_default', '2024-05-01 01:00:00.123457Z')$$, 'stays in the default partition, and the rest is maintained');
+
+-- Many objects side by side do not count as depth.
+SELECT is(lorawan.ingest((pg_temp.cs(62, jsonb_build_object('object', (SELECT jsonb_agg('{}'::jsonb) FROM generate_series(1, 10000)))))::text), 'uplink', 'an uplink with a list of 10,000 objects');
+
+-- A message that fails each time with an error that points to the server: its sender can have it put into rejected.
+CREATE FUNCTION pg_temp.fail() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+    IF NEW.f_cnt = 70000 THEN RAISE 'always' USING ERRCODE = 'object_not_in_prerequisite_state'; END IF;
+    RETURN NEW;
+END$$;
+CREATE TRIGGER fail BEFORE INSERT ON lorawan.uplink FOR EACH ROW EXECUTE FUNCTION pg_temp.fail();
+DELETE FROM lorawan.rejected;
+SELECT throws_ok($$SELECT lorawan.ingest(pg_temp.tts(63, '{"f_cnt": 70000}'))$$, '55000', 'always', 'a message that fails for ever is an error');
+SET LOCAL key_vault.reject_reason = 'it fails';
+SELECT is(lorawan.ingest(pg_temp.tts(63, '{"f_cnt": 70000}')), 'rejected', 'its sender gives a reason to reject it');
+INSERT INTO lorawan.inbox VALUES (pg_temp.tts(63, '{"f_cnt": 70001}')::text), ('no JSON');
+SELECT lorawan.ingest(pg_temp.tts(63, '{"f_cnt": 70002, "app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}')) \g /dev/null
+RESET key_vault.reject_reason;
+SELECT results_eq('SELECT sqlstate, reason, message IS NULL, (SELECT count(*) FROM lorawan.rejected_key WHERE rejected_id = id) FROM lorawan.rejected ORDER BY id',
+    $$VALUES ('P0001', 'it fails', false, 0::bigint), ('P0001', 'it fails', false, 0), ('22P02', 'line is not a JSON object', true, 1), ('P0001', 'it fails', false, 1)$$,
+    'whatever it is, it is kept, with its keys wrapped');
+SELECT is_empty('SELECT FROM lorawan.uplink WHERE f_cnt >= 70000', 'and not stored');
+DROP TRIGGER fail ON lorawan.uplink;
+SELECT results_eq('SELECT stored, rejected FROM lorawan.replay_rejected()', 'VALUES (3::bigint, 0::bigint)', 'once the cause is mended, all are stored');
+SELECT results_eq('SELECT f_cnt FROM lorawan.uplink WHERE f_cnt >= 70000 ORDER BY 1', 'VALUES (70000::bigint), (70001), (70002)', 'each once');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,8 +1,8 @@
 --
--- All storages share one code, which names their tables without a schema: whose tables are meant is right
--- whatever the session did before, whatever it is set to, and whatever others have put in its way.
+-- All storages share one code, which names their tables without a schema.  The code finds the right tables whatever
+-- the session did before, whatever its settings are, and whatever objects others have put in the way.
 --
--- The uplinks are demo/messages' example, whose payload under its key is 0167010e02684a.
+-- The uplinks are the example in demo/messages, whose payload under its key is 0167010e02684a.
 --
 \set ECHO none
 \set QUIET 1
@@ -30,7 +30,7 @@ SELECT concat_ws(' ', 'a', (SELECT count(*) FROM a.uplink), (SELECT count(messag
                       'b', (SELECT count(*) FROM b.uplink), (SELECT count(message) FROM b.uplink), (SELECT count(*) FROM b.session), (SELECT count(*) FROM b.rejected))
 $$;
 
--- In turn, in one session: each has its own rows and settings.
+-- Two storages are used in turn in one session: each has its own rows and settings.
 SELECT is(a.ingest(uplink(0)), 'uplink', 'one storage');
 SELECT is(b.ingest(uplink(0)), 'uplink', 'the other');
 SELECT is(a.ingest(uplink(0)), 'duplicate', 'the first again');
@@ -38,14 +38,14 @@ SELECT is(b.ingest(uplink(1)), 'uplink', 'the other again');
 SELECT is(a.ingest(uplink(2, '{"f_cnt": -1}')), 'rejected', 'rejected by one');
 SELECT is(counts(), 'a 1 1 1 1 b 2 0 1 0', 'each row is where it belongs');
 SELECT is(key_vault.kek_label(app_s_key), 'b', 'each key under the label of its storage') FROM b.session;
--- In one statement, row by row, by function and by table
+-- Both storages in one statement, row by row, by function and by table
 SELECT is(array_agg(a.ingest(uplink(i)) || b.ingest(uplink(i)) || a.ingest(uplink(i)::text)), array_fill('uplinkuplinkduplicate'::text, ARRAY[10]), 'both in each row of a statement') FROM generate_series(10, 19) i;
 INSERT INTO a.inbox SELECT uplink(i)::text FROM generate_series(20, 24) i;
 INSERT INTO b.inbox SELECT uplink(i)::text FROM generate_series(20, 24) i;
 SELECT is(counts(), 'a 16 16 1 1 b 17 0 1 0', 'are not mixed up');
 UPDATE a.rejected SET message = uplink(3);
 SELECT results_eq('SELECT a.*, b.* FROM a.replay_rejected() a, b.replay_rejected() b', 'VALUES (0::bigint, 1::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint)', 'nor when messages are tried again');
--- One within the other: a trigger of the one hands each uplink on to the other.
+-- One storage within the other: a trigger of the one hands each uplink on to the other.
 CREATE FUNCTION public.hand_on() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.application_id := b.ingest(NEW.message);
@@ -58,19 +58,19 @@ SELECT is(array_agg(a.ingest(uplink(i))), array_fill('uplink'::text, ARRAY[3]), 
 SELECT is(counts(), 'a 20 20 1 0 b 20 0 1 1', 'keeps both apart');
 SELECT is(array_agg(DISTINCT application_id), '{uplink}', 'to the end of the outer one') FROM a.uplink WHERE received_at >= '2024-05-01 00:30Z';
 DROP TRIGGER hand_on ON a.uplink;
--- A storage of another version of tables, as a later version of the extension may have
+-- A storage whose tables have another version, as a later version of the extension may make
 ALTER TABLE b.session ADD COLUMN more integer DEFAULT 7;
 ALTER TABLE b.rejected ADD COLUMN more integer DEFAULT 7;
 ALTER TABLE b.storage_settings ADD COLUMN more integer DEFAULT 7;
 ALTER TABLE b.session ALTER dev_addr TYPE bytea USING dev_addr || '';
 SELECT is(array_agg(a.ingest(uplink(i, '{"session_key_id": "AAAAAAAAAAAAAAAAAAAAAg=="}')) || b.ingest(uplink(i, '{"session_key_id": "AAAAAAAAAAAAAAAAAAAAAg=="}'))), array_fill('uplinkuplink'::text, ARRAY[3]), 'tables that have more columns') FROM generate_series(40, 42) i;
--- One that is dropped and made again
+-- A storage that is dropped and made again
 DROP SCHEMA b CASCADE;
 SELECT throws_ok('SELECT b.ingest(uplink(0))', '3F000', 'schema "b" does not exist', 'a storage that is dropped');
 CALL key_vault.create_storage('b');
 SELECT is(b.ingest(uplink(0)), 'uplink', 'and made again, in a session that knew the one before');
 
--- What the session has before the storage in its search_path, temporary tables among it
+-- Objects that come before the storage in the session's search_path, temporary tables among them
 CREATE TEMP TABLE session (dev_eui bytea);
 CREATE TEMP TABLE uplink (dev_eui bytea);
 CREATE TEMP TABLE storage_settings (kek_label text);
@@ -93,7 +93,7 @@ SELECT is((SELECT count(*) FROM pg_temp.session) + (SELECT count(*) FROM pg_temp
 SELECT is(count(*), 5::bigint, 'but to it') FROM a.uplink WHERE received_at BETWEEN '2024-05-01 00:50Z' AND '2024-05-01 00:55Z';
 DROP TABLE pg_temp.session, pg_temp.uplink, pg_temp.storage_settings, pg_temp.rejected, pg_temp.device, pg_temp.results;
 
--- A role that may execute ingest() and write to the tables, and no more
+-- A role that may execute ingest() and write to the tables, but nothing else
 GRANT USAGE ON SCHEMA a TO kv_caller;
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA a TO kv_caller;
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA a FROM PUBLIC;
@@ -105,7 +105,8 @@ SELECT is(a.ingest(uplink(101, '{"f_cnt": -1}')), 'rejected', 'also what is reje
 SELECT throws_ok('SELECT a.ingest(''x''::text)', '42501', 'permission denied for function ingest', 'has no other');
 SELECT throws_ok('SELECT * FROM a.replay_rejected()', '42501', 'permission denied for function replay_rejected', 'none at all');
 SELECT throws_ok('SELECT b.ingest(uplink(0))', '42501', 'permission denied for schema b', 'nor another storage');
--- Called without the storage's own function, the code works on what is in the search_path, with the caller's rights.
+-- If the code is called without the storage's own function, it works on the tables in the search_path, with the
+-- caller's rights.
 SET search_path = b, public;
 SELECT throws_ok('SELECT key_vault_internal.storage_ingest(public.uplink(0))', '42P01', NULL, 'the shared code by itself gives nobody rights');
 RESET search_path;

@@ -1,8 +1,8 @@
 --
--- Whose a storage is: nobody else may create objects in its schema, its owner alone brings it up to date; and what
--- storages() tells of it.
+-- The owner of a storage: nobody else may create objects in its schema, and only the owner updates it.  And what
+-- storages() tells about a storage.
 --
--- The uplinks are demo/messages' example.
+-- The uplinks are the example in demo/messages.
 --
 \set ECHO none
 \set QUIET 1
@@ -76,7 +76,7 @@ RESET ROLE;
 SELECT throws_ok($$CALL key_vault.update_storage('shared')$$, '42501', 'must be owner of storage "shared"', 'a superuser, who would own what is made');
 SELECT throws_ok($$CALL key_vault.update_storage('nowhere')$$, '42704', 'schema "nowhere" is no storage', 'no storage');
 SELECT throws_ok('CALL key_vault.update_storage(NULL)', '22004', 'schema of a storage must not be NULL', 'nor is NULL');
--- The owner of the database creates in its schema "public", which belongs to pg_database_owner.
+-- The schema "public" belongs to pg_database_owner, so the owner of the database may create objects in it.
 SELECT lives_ok($$CALL key_vault.create_storage('public', kek_label => 'a')$$, 'in schema public, for the owner of the database');
 SELECT is(public.ingest(uplink(0)), 'uplink', 'which works');
 
@@ -100,7 +100,7 @@ CALL key_vault.update_storage('renamed');
 SELECT is(renamed.ingest(uplink(200)), 'uplink', 'until it is updated');
 SELECT is(has_function_privilege('kv_owners_caller', 'renamed.ingest(jsonb)', 'EXECUTE'), true, 'with its grants');
 SELECT is(has_function_privilege('kv_owners_caller', 'renamed.ingest(text)', 'EXECUTE'), false, 'and no others');
--- A table of that name whose rows would run code of its owner is not read.
+-- A table storage_settings that is not a storage's, and whose rows would run code of its owner, is not read.
 CREATE SCHEMA trap AUTHORIZATION kv_owners_owner;
 SET ROLE kv_owners_owner;
 CREATE TABLE trap.session (app_s_key key_vault.wrapped_key);
@@ -113,6 +113,9 @@ GRANT USAGE ON SCHEMA trap TO PUBLIC;
 GRANT SELECT ON trap.storage_settings TO PUBLIC;
 SET ROLE kv_owners_other;
 SELECT is(version, NULL, 'nor is a table read whose policies would run') FROM key_vault.storages() WHERE schema = 'trap';
+SET ROLE kv_owners_caller;
+SELECT results_eq('SELECT version, to_do FROM key_vault.storages() WHERE schema = ''renamed''', 'VALUES (NULL::text, NULL::text)', 'USAGE on the schema is not enough');
+SELECT throws_ok($$CALL key_vault.maintain_storage('renamed', keep => '1 day')$$, '42501', 'must be owner of storage "renamed"', 'nor for maintenance');
 SET ROLE kv_owners_owner;
 ALTER TABLE trap.storage_settings DISABLE ROW LEVEL SECURITY;
 RESET ROLE;

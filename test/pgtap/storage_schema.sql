@@ -1,6 +1,6 @@
 --
--- Storages as objects of a database: several, owned by who makes them, made
--- again, under hostile names and search paths; their partitions.
+-- Storages as objects of a database: several storages, each owned by the role that made it; made again; under hostile
+-- names and search paths; their partitions.
 --
 \set ECHO none
 \set QUIET 1
@@ -19,7 +19,7 @@ $$SELECT format('{"end_device_ids":{"device_id":"dev1","application_ids":{"appli
  "uplink_message":{"session_key_id":"AYfC0bag8+RHWGmqu8zd7g==","f_port":2,"f_cnt":%s,"frm_payload":"LhFe2aRcmQ==","received_at":"%s",
  "app_s_key":{"kek_label":"app1-kek","encrypted_key":"7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}}', application, f_cnt, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::jsonb$$;
 
--- Made by who is no superuser, and by nobody else's leave
+-- A role that is no superuser makes a storage, and needs no privilege but on its schema.
 DROP ROLE IF EXISTS kv_storage_owner, kv_storage_ingester;
 CREATE ROLE kv_storage_owner;
 CREATE ROLE kv_storage_ingester;
@@ -35,7 +35,7 @@ SELECT is_empty($$SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'lo
 SELECT is_empty($$SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'lorawan'::regnamespace AND (prosecdef OR proconfig <> '{"search_path=lorawan, pg_temp"}')$$, 'functions run as who calls them, and look names up in pg_catalog, the schema and nowhere else');
 SELECT is(kek_label, 'lorawan', 'the KEK label is the schema''s name, if none is given') FROM lorawan.storage_settings;
 
--- What an ingester needs, and no more
+-- The privileges that an ingester needs
 SET ROLE kv_storage_ingester;
 SELECT throws_ok(format('SELECT lorawan.ingest(%L)', pg_temp.uplink('2024-05-01 12:00Z')), '42501', 'permission denied for schema lorawan', 'somebody''s messages are not taken');
 RESET ROLE;
@@ -52,16 +52,18 @@ SELECT is(stored, 0::bigint, 'a superuser tries them with the owner''s privilege
 SET ROLE kv_storage_ingester;
 SELECT is(stored, 1::bigint, 'until it is granted, and they are tried again') FROM lorawan.replay_rejected();
 SELECT is(lorawan.ingest(pg_temp.uplink('2024-05-01 12:00Z', 65539)), 'uplink', 'the ingester stores');
-SELECT throws_ok('SELECT payload FROM lorawan.uplink_decrypted', '42501', 'permission denied for KEK label "lorawan"', 'and does not decrypt');
+SELECT results_eq('SELECT payload, status FROM lorawan.uplink_decrypted', $$VALUES (NULL::bytea, 'not permitted'), (NULL, 'not permitted')$$, 'and does not decrypt');
 RESET ROLE;
 
--- Once more: nothing changes.
+-- A second create_storage() changes nothing.  The uplinks get the time of their day as the time of storing, as if no
+-- partition had been there for them on that day.
+UPDATE lorawan.uplink SET stored_at = received_at;
 CREATE TEMP TABLE before AS SELECT oid, relname::text, relkind FROM pg_class WHERE relnamespace = 'lorawan'::regnamespace;
 SET ROLE kv_storage_owner;
 CALL key_vault.create_storage('lorawan');
 RESET ROLE;
 SELECT set_has('SELECT oid, relname::text FROM pg_class WHERE relnamespace = ''lorawan''::regnamespace', 'SELECT oid, relname FROM before', 'made again, all that was there is there');
-SELECT set_eq('SELECT relname::text FROM pg_class WHERE relnamespace = ''lorawan''::regnamespace EXCEPT SELECT relname FROM before', '{uplink_20240501,uplink_20240501_dev_eui_received_at_f_cnt_session_key_id_idx,uplink_20240501_received_at_idx}'::text[], 'and a partition for what came meanwhile');
+SELECT set_eq('SELECT relname::text FROM pg_class WHERE relnamespace = ''lorawan''::regnamespace EXCEPT SELECT relname FROM before', '{uplink_20240501,uplink_20240501_device_idx,uplink_20240501_received_at_idx}'::text[], 'and a partition for what came meanwhile');
 SELECT is(count(*), 2::bigint, 'with its rows') FROM lorawan.uplink;
 SELECT throws_ok($$CALL key_vault.create_storage('lorawan', kek_label => 'other')$$, '42501', 'must be owner of storage "lorawan"', 'not by a superuser either, who would own what is made');
 SET ROLE kv_storage_owner;
@@ -72,7 +74,7 @@ CALL key_vault.create_storage('lorawan', kek_label => 'lorawan', keep_messages =
 SELECT throws_ok($$CALL key_vault.create_storage('lorawan', partition_interval => 'month')$$, '55000', 'storage "lorawan" has partitions of a day each', 'but for the interval');
 RESET ROLE;
 
--- Another schema, of an odd name, and hostile things in the search path
+-- Another schema, with an odd name, and hostile objects in the search path
 CREATE SCHEMA hostile;
 CREATE FUNCTION hostile.trap(text, text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'trapped'; END$$;
 CREATE FUNCTION hostile.trap(bytea, bytea) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'trapped'; END$$;
@@ -92,6 +94,7 @@ CALL key_vault.create_storage('Odd "schema"');
 CREATE TEMP TABLE result AS SELECT "Odd ""schema""".ingest(pg_temp.uplink('2024-05-01 12:00Z')) AS ingest;
 INSERT INTO "Odd ""schema""".inbox VALUES (pg_temp.uplink('2024-05-01 12:01Z')::text);
 CREATE TEMP TABLE statuses AS SELECT status, payload FROM "Odd ""schema""".uplink_decrypted;
+UPDATE "Odd ""schema""".uplink SET stored_at = received_at;
 CALL key_vault.maintain_storage('Odd "schema"', keep => '1 day');
 SELECT * FROM "Odd ""schema""".replay_rejected() \g /dev/null
 RESET search_path;
@@ -101,11 +104,11 @@ SELECT results_eq('SELECT status, payload FROM statuses', $$VALUES ('decrypted',
 SELECT is(count(*), 0::bigint, 'and is maintained') FROM "Odd ""schema""".uplink;
 SELECT is(count(*), 2::bigint, 'the other storage is untouched') FROM lorawan.uplink;
 
--- What is there already is not taken over.
+-- create_storage() does not take over objects that are there already.
 CREATE SCHEMA mine;
 CREATE TABLE mine.session (id integer);
 CREATE FUNCTION mine.ingest(jsonb) RETURNS text LANGUAGE sql AS 'SELECT 1::text';
-SELECT throws_ok($$CALL key_vault.create_storage('mine')$$, '42710', 'schema "mine" has names already that a storage would have', 'tables of somebody''s own');
+SELECT throws_ok($$CALL key_vault.create_storage('mine')$$, '42710', 'schema "mine" already has objects with names that a storage needs', 'tables of somebody''s own');
 SELECT hasnt_table('mine', 'uplink', 'nothing is made there');
 SELECT throws_ok($$CALL key_vault.create_storage('new', partition_interval => 'hour')$$, '22023', 'invalid partition interval "hour"', 'an interval that is none');
 SELECT throws_ok($$CALL key_vault.create_storage(NULL)$$, '22004', 'schema of a storage must not be NULL', 'no schema');
@@ -121,17 +124,20 @@ SET ROLE kv_storage_owner;
 CALL key_vault.create_storage('fresh', kek_label => 'lorawan');
 RESET ROLE;
 SELECT fresh.ingest(pg_temp.uplink('2024-05-01 12:00Z')), fresh.ingest(pg_temp.uplink('2024-05-01 12:00Z', 65539)) \g /dev/null
+UPDATE fresh.uplink SET stored_at = received_at;
 CREATE FUNCTION pg_temp.partitions(parent regclass) RETURNS SETOF text LANGUAGE sql SET TimeZone = 'UTC' SET DateStyle = 'ISO' AS
 $$SELECT regexp_replace(inhrelid::regclass::text || ' ' || pg_get_expr(relpartbound, c.oid), '( 00:00:00\+00)|FOR VALUES |\S*\.', '', 'g') FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE inhparent = parent ORDER BY inhrelid::regclass::text COLLATE "C"$$;
 CREATE FUNCTION pg_temp.day(n integer) RETURNS text LANGUAGE sql AS $$SELECT to_char((now() AT TIME ZONE 'UTC')::date + n, 'YYYY-MM-DD')$$;
 SELECT results_eq($$SELECT pg_temp.partitions('fresh.uplink')$$,
     $$SELECT format('uplink_%s FROM (''%s'') TO (''%s'')', replace(pg_temp.day(n), '-', ''), pg_temp.day(n), pg_temp.day(n + 1)) FROM generate_series(0, 7) n UNION ALL SELECT 'uplink_default DEFAULT'$$, 'today and seven days ahead, in UTC');
 SELECT is(count(*), 9::bigint, 'also of downlinks') FROM pg_temp.partitions('fresh.downlink');
-SELECT is(count(*), 2::bigint, 'what came for other times is in the default partition') FROM fresh.uplink_default;
+SELECT is(count(*), 2::bigint, 'what was stored when there was no partition for it is in the default partition') FROM fresh.uplink_default;
 SELECT fresh.ingest(pg_temp.uplink(now())) \g /dev/null
 SELECT is(tableoid::regclass::text, 'fresh.uplink_' || replace(pg_temp.day(0), '-', ''), 'what comes now, in that of today') FROM fresh.uplink WHERE received_at = now();
--- At the borders, and far in the future
-SELECT fresh.ingest(pg_temp.uplink('2024-05-01 23:59:59.999999Z')), fresh.ingest(pg_temp.uplink('2024-05-02 00:00Z')), fresh.ingest(pg_temp.uplink('2199-01-01 00:00Z')) \g /dev/null
+-- Times at the borders of partitions, and far in the future
+SELECT fresh.ingest(pg_temp.uplink('2024-05-01 23:59:59.999999Z')), fresh.ingest(pg_temp.uplink('2024-05-02 00:00Z')), fresh.ingest(pg_temp.uplink('2024-05-02 00:00Z', 1)) \g /dev/null
+UPDATE fresh.uplink SET received_at = '2199-01-01 00:00Z' WHERE f_cnt = 1;
+UPDATE fresh.uplink SET stored_at = received_at;
 CREATE TEMP TABLE uplinks AS SELECT * FROM fresh.uplink;
 CALL key_vault.maintain_storage('fresh', ahead => 8);
 SELECT results_eq($$SELECT pg_temp.partitions('fresh.uplink')$$,
@@ -147,13 +153,16 @@ CALL key_vault.maintain_storage('fresh', keep => now() - '2024-05-02 12:00Z');
 SELECT results_eq('SELECT count(*), min(received_at) FROM fresh.uplink', $$VALUES (3::bigint, '2024-05-02 00:00Z'::timestamptz)$$, 'old partitions are dropped, not those that are partly young');
 SELECT is(count(*), 1::bigint, 'sessions are kept') FROM fresh.session;
 INSERT INTO fresh.inbox VALUES (pg_temp.uplink('2024-05-01 12:00Z')::text), (pg_temp.uplink('2024-05-03 00:00Z')::text), (pg_temp.uplink('2024-05-04 12:00Z')::text);
+UPDATE fresh.uplink SET stored_at = received_at;
 CALL key_vault.maintain_storage('fresh', keep => now() - '2024-05-02 12:00Z');
 SELECT results_eq('SELECT received_at, tableoid::regclass::text FROM fresh.uplink WHERE received_at < ''2025-01-01'' ORDER BY 1',
-    $$VALUES ('2024-05-02 00:00Z'::timestamptz, 'fresh.uplink_20240502'), ('2024-05-03 00:00Z', 'fresh.uplink_20240503'), ('2024-05-04 12:00Z', 'fresh.uplink_20240504')$$, 'what comes that is too old is not kept either, what is young enough is');
--- Weeks and months
+    $$VALUES ('2024-05-02 00:00Z'::timestamptz, 'fresh.uplink_20240502'), ('2024-05-03 00:00Z', 'fresh.uplink_20240503'), ('2024-05-04 12:00Z', 'fresh.uplink_20240504')$$, 'what is too old in the default partition is not kept either, what is young enough is');
+-- Partitions of weeks and months
 CALL key_vault.create_storage('weekly', kek_label => 'lorawan', partition_interval => 'week');
 CALL key_vault.create_storage('monthly', kek_label => 'lorawan', partition_interval => 'month');
 SELECT weekly.ingest(pg_temp.uplink('2024-05-01 12:00Z')), monthly.ingest(pg_temp.uplink('2024-02-29 12:00Z')) \g /dev/null
+UPDATE weekly.uplink SET stored_at = received_at;
+UPDATE monthly.uplink SET stored_at = received_at;
 CALL key_vault.maintain_storage('weekly', 2);
 CALL key_vault.maintain_storage('monthly', 2);
 SELECT results_eq($$SELECT pg_temp.partitions('weekly.uplink') LIMIT 1$$, $$VALUES ('uplink_20240429 FROM (''2024-04-29'') TO (''2024-05-06'')')$$, 'a week');

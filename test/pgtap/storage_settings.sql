@@ -1,10 +1,10 @@
 --
--- A storage of an odd name, made and used in a session whose settings change how literals, times and bytes are
--- read and written: rows and keys are the same as ever.
+-- A storage with an odd name, made and used in a session whose settings change how literals, times and bytes are read
+-- and written.  Its rows and keys must be the same as without these settings.
 --
--- The uplinks are demo/messages' example, whose payload under its key is 0167010e02684a.  The session key id of
--- ChirpStack's is made of its envelope: the first 16 bytes of SHA-256 over the KEK label, a zero byte, the wrapped
--- key and the DevAddr; computed with Python's hashlib.
+-- The uplinks are the example in demo/messages, whose payload under its key is 0167010e02684a.  The session key id of
+-- ChirpStack's session is made from its envelope: the first 16 bytes of SHA-256 over the KEK label, a zero byte, the
+-- wrapped key and the DevAddr.  It was computed with Python's hashlib.
 --
 \set ECHO none
 \set QUIET 1
@@ -45,6 +45,7 @@ SELECT is(:"storage".ingest(uplink(1)::text), 'uplink', 'by the other function')
 SELECT is(:"storage".ingest(E'{"a": "x\\u0000y", ' || substr(uplink(2)::text, 2)), 'uplink', 'with a character that text cannot have');
 SELECT is(:"storage".ingest(uplink(3, '{"session_key_id": "AAAAAAAAAAAAAAAAAAAAAg==", "app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}')), 'uplink', 'with a key in the clear');
 SELECT is(:"storage".ingest('{"deduplicationId":"3ac7e3c4-4401-4b8d-9386-a5c902f9202d","time":"2024-05-01T12:00:00+02:00","deviceInfo":{"applicationId":"app1","devEui":"0102030405060708"},"devAddr":"01fa8b2c","fCnt":1042,"fPort":2,"data":"BqiSEvuAbQ==","joinServerContext":{"sessionKeyId":"","appSKey":{"kekLabel":"app1-kek","aesKey":"7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}}'::jsonb), 'uplink', 'of ChirpStack');
+UPDATE :"storage".uplink SET stored_at = received_at;
 CALL key_vault.maintain_storage(:'storage');
 SELECT is(array_agg(DISTINCT tableoid::regclass::text LIKE '%uplink_20240501%'), '{true}', 'lie in the partition of their day') FROM :"storage".uplink;
 SELECT is(count(*), 5::bigint, 'and are read') FROM :"storage".uplink_decrypted WHERE payload = decode('0167010e02684a', 'hex');
@@ -52,7 +53,12 @@ SELECT is(array_agg(DISTINCT encode(session_key_id, 'hex') ORDER BY encode(sessi
   FROM :"storage".session;
 CALL key_vault.maintain_storage(:'storage', keep => '1 day');
 SELECT is(count(*), 0::bigint, 'old partitions are dropped') FROM :"storage".uplink;
-SELECT results_eq('SELECT version, to_do FROM key_vault.storages() WHERE schema LIKE ''Odd%''', 'VALUES (''1.1''::text, NULL::text)', 'nothing is to be done for it');
+CALL key_vault.create_storage('plain', kek_label => 'a');
+SET quote_all_identifiers = off;
+CALL key_vault.create_storage('plain off', kek_label => 'a');
+SELECT results_eq('SELECT version, to_do FROM key_vault.storages()', 'SELECT ''1.1''::text, NULL::text FROM generate_series(1, 3)', 'nothing is to be done for them, by whatever setting they were made');
+SET quote_all_identifiers = on;
+SELECT results_eq('SELECT version, to_do FROM key_vault.storages()', 'SELECT ''1.1''::text, NULL::text FROM generate_series(1, 3)', 'and looked at');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -15,7 +15,11 @@ CALL key_vault.create_storage('My Storage', kek_label => 'check');
 -- Findings that are right as they are, and why.
 CREATE TABLE accepted (function regprocedure, finding text, reason text);
 INSERT INTO accepted VALUES
-    ('key_vault.kek_usage(text)', 'name of parameter "column" is reserved keyword', 'users know it under this name');
+    ('key_vault.kek_usage(text)', 'name of parameter "column" is reserved keyword', 'users know it under this name'),
+    ('key_vault.check_keys()', 'name of parameter "column" is reserved keyword', 'as kek_usage() calls it'),
+    ('key_vault_internal.storage_make_partition(regclass,name,timestamptz,timestamptz,regclass)', 'text type variable is not sanitized', 'names of columns, by quote_ident()'),
+    ('key_vault_internal.storage_drop_old(regclass,regclass,name,timestamptz,text)', 'routine is marked as VOLATILE, should be STABLE', 'writes by EXECUTE'),
+    ('key_vault_internal.storage_move_session(name,bytea,bytea,text)', 'routine is marked as VOLATILE, should be STABLE', 'writes by EXECUTE');
 
 -- All there are: the extension's, and the storage's own.
 CREATE VIEW functions AS
@@ -43,10 +47,10 @@ ALTER FUNCTION findings(regprocedure, regclass) SET search_path = "My Storage", 
 SELECT result(count(f) = 0, function::text) || coalesce(string_agg(E'\n# ' || f, ''), '')
   FROM functions LEFT JOIN LATERAL findings(function, relation) f ON true
  GROUP BY function ORDER BY function::text COLLATE "C";
-SELECT result(count(*) >= 35, count(*) || ' functions were looked at') FROM functions;
+SELECT result(count(*) >= 25, count(*) || ' functions were looked at') FROM functions;
 
 -- None is accepted that is not there any more.
-SELECT result(EXISTS (SELECT FROM plpgsql_check_function_tb(function, security_warnings => true) f WHERE f.message LIKE finding),
+SELECT result(EXISTS (SELECT FROM plpgsql_check_function_tb(function, security_warnings => true, performance_warnings => true) f WHERE f.message LIKE finding),
               'accepted: ' || function || ': ' || finding) FROM accepted;
 
 -- That it finds what is wrong: each of these is one thing that PostgreSQL lets pass when a function is made.
@@ -55,15 +59,15 @@ SELECT result(EXISTS (SELECT FROM findings(function::regprocedure) f WHERE f LIK
 $$;
 BEGIN;
 ALTER TABLE "My Storage".uplink DROP COLUMN f_port CASCADE;
-SELECT fault('a column that is not there', 'key_vault_internal.storage_store(jsonb,key_vault.wrapped_key[])', '%column "f_port" of relation "uplink" does not exist%');
+SELECT fault('a column that is not there', 'key_vault_internal.storage_store(jsonb,key_vault.wrapped_key[])', '%column u.f_port does not exist%');
 ROLLBACK;
 BEGIN;
 ALTER TABLE "My Storage".rejected RENAME TO other;
-SELECT fault('a table that is not there', 'key_vault_internal.storage_try_rejected()', '%relation "rejected" does not exist%');
+SELECT fault('a table that is not there', 'key_vault_internal.storage_try_rejected(bigint[])', '%relation "rejected" does not exist%');
 ROLLBACK;
 BEGIN;
-ALTER FUNCTION key_vault_internal.storage_seal(text, text) RENAME TO other;
-SELECT fault('a function that is not there', 'key_vault_internal.storage_reject_line(text,text)', '%function key_vault_internal.storage_seal(text, text) does not exist%');
+ALTER FUNCTION key_vault_internal.storage_text_bytes(text) RENAME TO other;
+SELECT fault('a function that is not there', 'key_vault_internal.storage_put_session(key_vault.storage_event,key_vault.wrapped_key,text)', '%function key_vault_internal.storage_text_bytes(text) does not exist%');
 ROLLBACK;
 CREATE FUNCTION faulty(argument text) RETURNS integer LANGUAGE plpgsql STABLE AS $$
 DECLARE

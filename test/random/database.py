@@ -1,4 +1,4 @@
-"""The server: fresh databases, sessions, and the answers they give."""
+"""The server: fresh databases, sessions, and the answers that statements get."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from oracle import FLOOR_LABEL, FLOOR_PRIVILEGE, GROUP, OUTSIDER, ROLES
 from steps import PREPARE_SQL, RECONNECT, UNDONE_SQL, Mismatch, Nested
 
-# Long enough for whatever is not blocked; what is blocked stays so.
+# Long enough for every statement that is not blocked; a blocked one stays blocked.
 LOCK_TIMEOUT = "60ms"
 
 OPTIONS = " ".join(f"-c {setting}" for setting in (
@@ -20,7 +20,7 @@ OPTIONS = " ".join(f"-c {setting}" for setting in (
 
 
 class Server:
-    """Makes the roles and a template database; drops them in the end."""
+    """Makes the roles and a template database, and drops them at the end."""
 
     def __init__(self):
         self.prefix = f"key_vault_random_{os.getpid()}"
@@ -43,7 +43,7 @@ class Server:
         for role in ROLES:
             if role != OUTSIDER:
                 run("SELECT key_vault.kek_grant(%s, %s::regrole, %s)", (FLOOR_LABEL, self.role(role), FLOOR_PRIVILEGE))
-        # It would lock the tables out of turn.
+        # autovacuum would lock the tables at moments that the steps do not know of.
         for table in ("kek", "kek_privilege"):
             run(f"ALTER TABLE key_vault.{table} SET (autovacuum_enabled = false, toast.autovacuum_enabled = false)")
         connection.close()
@@ -52,7 +52,7 @@ class Server:
         return f"{self.prefix}_{name}"
 
     def fresh_database(self):
-        """The roles, which all databases share, start anew too."""
+        """Makes the roles anew too, since all databases share them."""
         self.number += 1
         name = f"{self.prefix}_{self.number}"
         with Maintenance() as run:
@@ -82,7 +82,7 @@ class Server:
 
 
 class Maintenance:
-    """Statements in the database postgres; waits for a server that has crashed."""
+    """Runs statements in the database postgres; after a crash it waits for the server."""
 
     def __enter__(self):
         for attempt in range(300):
@@ -147,7 +147,7 @@ class Client:
         return runner(self.connection)(sql, params)
 
     def render(self, sql, params):
-        """With the names of this run in it, and the parameters."""
+        """The statement with the names of this run in it, and its parameters."""
         sql = re.sub(r"\{role:(\w+)\}", lambda m: self.server.role(m[1]), sql)
         sql = re.sub(r"\{gid:(\w+)\}", lambda m: f"{self.database}_{m[1]}", sql)
         params = tuple(self.render(*p) if isinstance(p, Nested) else p for p in params)

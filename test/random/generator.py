@@ -1,16 +1,16 @@
-"""Makes up random steps: mostly such as succeed, mostly on keys used before."""
+"""Makes up random steps.  Most of them succeed, and most use keys that were used before."""
 
 import steps
 from oracle import FLOOR_LABEL, GROUP, OUTSIDER, PRIVILEGES, ROLES, Failure
 
 LABELS = ("north", "south", "east", "west")
-# Made and sometimes rolled back; otherwise they do not exist.
+# Labels that are made during a run, sometimes in a transaction that is rolled back.
 LATE_LABELS = ("late", "later")
 DEV_ADDRS = ("260b1234", "260b1235", "00000001")
-# Imported again and again, so that labels come to share a KEK.
+# The same materials are imported again and again, so that labels come to share a KEK.
 MATERIALS = (bytes(range(32)).hex(), bytes(range(16)).hex())
 KEYS_IN_USE = 20
-# Mostly the group: what is had by membership comes and goes in more ways.
+# Most grants are to the group, since a privilege by membership comes and goes in more ways.
 GRANTEES = (*ROLES, GROUP, GROUP, GROUP)
 MAX_SAVEPOINTS = 3
 MAX_PREPARED = 2
@@ -51,7 +51,7 @@ class Generator:
         if made is None:
             return None
         step = {"s": s, **made}
-        # An error ends a transaction, so most of them are not wanted there.
+        # An error ends a transaction, so steps that fail are made up less often within one.
         if self.session.levels and made["op"] != "forge" and self.rng.random() < 0.8:
             plan = steps.plan(self.world, step)
             if plan is None or plan.want is not None:
@@ -69,7 +69,7 @@ class Generator:
 
     def label(self):
         if self.rng.random() < 0.3:
-            # One with a version that others do not see yet.
+            # A label with a version that other sessions do not see yet.
             new = [k.label for i, k in self.view.vault.keks.items() if i not in self.world.vault.keks]
             if new:
                 return self.rng.choice(new)
@@ -182,7 +182,7 @@ class Generator:
         key = self.key()
         return {"op": "bind", "key": key, "dev_addr": self.dev_addr(key), "as": self.name("k")}
 
-    # One session at a time may change KEKs and grants: another waits, and gives up.
+    # Only one session at a time can change KEKs and grants: another one waits, and gives up.
     def if_unlocked(self, step):
         if self.world.is_locked(self.session, "vault") and self.rng.random() > 0.05:
             return None
@@ -205,7 +205,7 @@ class Generator:
                 "privilege": self.rng.choice(PRIVILEGES + ("decrypt",) * 6)}
         if self.rng.random() < 0.4:
             made["how"] = "revoke"
-            # The outsider is to be left with nothing now and then.
+            # Now and then the outsider loses its last privilege.
             granted = sorted(g for g in self.view.vault.grants
                              if g[0] != FLOOR_LABEL and g[1] in (made["role"], OUTSIDER))
             if granted:

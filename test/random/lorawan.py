@@ -1,4 +1,4 @@
-"""What the extension computes, computed by other means."""
+"""The results of the extension's functions, computed by other means."""
 
 from cryptography.hazmat.primitives import cmac, keywrap
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes

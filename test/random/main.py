@@ -1,4 +1,4 @@
-"""See run."""
+"""The program that test/random/run describes and starts."""
 
 import argparse
 import json
@@ -17,12 +17,12 @@ from generator import Generator
 from oracle import World
 from steps import Mismatch
 
-# So many steps make labels and keys, before the random ones.
+# This many steps make labels and keys, before the random steps.
 OPENING = 24
 
 
 class Failed(Exception):
-    """A step's answer was wrong; how is what a shorter script must fail with too."""
+    """A step's answer was wrong.  A shorter script must fail with the same "how"."""
 
     def __init__(self, step, sql, mismatch):
         super().__init__(str(mismatch))
@@ -30,7 +30,7 @@ class Failed(Exception):
 
 
 class Run:
-    """Sessions on a fresh database, and the world as the oracle has it."""
+    """Sessions on a fresh database, and the oracle's picture of it."""
 
     def __init__(self, server, n_sessions):
         self.server = server
@@ -42,7 +42,7 @@ class Run:
         self.clients = [database.Client(server, self.name, self.cache) for _ in range(n_sessions)]
 
     def take(self, step):
-        """False when it does not apply."""
+        """Takes a step; returns False if the step is not possible now."""
         plan = steps.plan(self.world, step)
         if plan is None:
             return False
@@ -63,12 +63,12 @@ class Run:
         except Mismatch as mismatch:
             raise Failed(step, sql, mismatch) from None
         except (psycopg2.Error, ValueError, TypeError, IndexError) as error:
-            # An answer of the wrong form, or one that cannot be followed up.
+            # The answer has the wrong form, or the oracle cannot go on from it.
             raise Failed(step, sql, Mismatch("a sound answer", repr(error), type(error).__name__)) from error
         return True
 
     def close(self):
-        """Drops everything; the caches' own complaints are failures as well."""
+        """Drops everything.  Errors that the caches have counted are failures as well."""
         try:
             for client in self.clients:
                 client.close()
@@ -79,7 +79,7 @@ class Run:
 
 
 def failure_of(server, script, n_sessions):
-    """The Failed that the steps end with, and those of them that were taken; or None."""
+    """Runs the steps; returns the Failed that they end with and the steps that were taken, or None."""
     run = Run(server, n_sessions)
     try:
         for step in script:
@@ -95,7 +95,7 @@ def failure_of(server, script, n_sessions):
 
 
 def leave_out(items, works):
-    """Of the items those that it does not work without: halves first, single ones last."""
+    """The items that are needed for the failure.  Tries to leave out halves first, and single items last."""
     size = max(1, len(items) // 2)
     while size > 0:
         before, start = len(items), 0
@@ -105,7 +105,7 @@ def leave_out(items, works):
                 items = shorter
             else:
                 start += size
-        # Once more with single ones, as long as that helps.
+        # Single items are tried again as long as one more can be left out.
         if size > 1 or len(items) == before:
             size //= 2
     return items
@@ -113,13 +113,13 @@ def leave_out(items, works):
 
 def shrink(server, script, how, n_sessions, seconds):
     """
-    Leaves out what the failure does not need: all but the end; then each kind of
-    step; then single steps; then rows of those with many.
+    Leaves out steps that the failure does not need: first all but the last ones, then
+    each kind of step, then single steps, then rows of steps that have many.
     """
     deadline = time.monotonic() + seconds
 
     def fails(candidate):
-        """Whether it fails in the same way; the last step is always the one."""
+        """Whether the steps fail in the same way; the step that fails is always the last one."""
         if time.monotonic() > deadline:
             return False
         found = failure_of(server, candidate, n_sessions)
@@ -149,7 +149,7 @@ def shrink(server, script, how, n_sessions, seconds):
 
 
 def print_script(server, script, n_sessions, file, header):
-    """The steps as JSON, each under its SQL as it is in one run of them."""
+    """The steps as JSON, each after its SQL in one of the runs."""
     run = Run(server, n_sessions)
     try:
         for line in header:
@@ -200,7 +200,7 @@ def report(server, script, failed, n_sessions, seconds, header):
 
 
 def test(server, options):
-    """True when all went well."""
+    """Returns True if no answer was wrong."""
     if options.replay:
         n_sessions, script = read_script(options.replay)
         header = [f"from {options.replay}"]
@@ -252,7 +252,7 @@ def main():
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(10 ** 9)
 
-    # So that databases and roles are dropped.
+    # A signal becomes an exception, so that databases and roles are dropped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     server = database.Server()
     passed = False

@@ -1,12 +1,12 @@
-"""What every statement must answer.
+"""The answer that every statement must get.
 
-The oracle keeps what is committed, and of each session what it changed and has
-not committed.  Every answer follows from that: the bytes, or the SQLSTATE.
+The oracle knows the committed state, and for each session the changes that it has
+not committed.  Every answer follows from these: the bytes, or the SQLSTATE.
 
-A transaction that changes KEKs or grants holds a lock on them to its end, so at
-most one has changes; the test keeps the same rule for role memberships.  A
-session with changes therefore has its own copy of what it changed, one for each
-level of savepoints.
+A transaction that changes KEKs or grants holds a lock on them until its end, so at
+most one transaction has changes; the test keeps the same rule for role memberships.
+So a session with changes has its own copy of what it changed, one for each level of
+savepoints.
 """
 
 from collections import namedtuple
@@ -36,9 +36,9 @@ STATUS = {
 
 ROLES = ("a", "b", "c", "g")
 GROUP = "g"
-# Has no privilege but those the test grants, so that it may lose EXECUTE too.
+# This role has only the privileges that the test grants, so at times it has none.
 OUTSIDER = "c"
-# Of a label that the test does not touch; all roles but the outsider hold it.
+# All roles but the outsider hold this privilege on a label that the steps do not touch.
 FLOOR_LABEL = "floor"
 FLOOR_PRIVILEGE = "derive"
 
@@ -46,7 +46,7 @@ PRIVILEGES = ("wrap", "unwrap", "decrypt", "derive", "rewrap", "admin")
 OPENS_KEYS = {"unwrap", "decrypt", "derive", "rewrap"}
 
 Kek = namedtuple("Kek", "label version state suspended_from material")
-# A wrapped key: its parts; what it opens to, if intact; what is known of the KEK.
+# A wrapped key: its parts, the key in it if it is intact, and the material of its KEK.
 Key = namedtuple("Key", "text algorithm kek_id wrapped plain dev_addr material intact forged")
 
 
@@ -59,14 +59,14 @@ class Failure(Exception):
 
 
 class Vault:
-    """The tables of KEKs and of grants, at one time."""
+    """The tables of KEKs and of grants, as they are at one time."""
 
     def __init__(self, keks=(), grants=()):
         self.keks = dict(keks)
         self.grants = frozenset(grants)
 
     def versions(self, label):
-        """Of a label, newest first: (kek_id, Kek)."""
+        """The versions of a label, newest first, as (kek_id, Kek)."""
         return sorted(((i, k) for i, k in self.keks.items() if k.label == label),
                       key=lambda item: -item[1].version)
 
@@ -86,7 +86,7 @@ class Vault:
 
 
 class Roles:
-    """Who is a member of the group, and who is a superuser."""
+    """Which roles are members of the group, and which are superusers."""
 
     def __init__(self, members=(), superusers=()):
         self.members = frozenset(members)
@@ -100,7 +100,7 @@ class Roles:
 
 
 class Level:
-    """A transaction or a savepoint: what was changed in it, and what was before."""
+    """A transaction or a savepoint: its changes, and the state before it."""
 
     def __init__(self, role):
         self.role_before = role
@@ -117,7 +117,7 @@ class Session:
 
 
 class View:
-    """What a statement of a session sees, and as which role."""
+    """The state that a statement of a session sees, and its role."""
 
     def __init__(self, vault, roles, role):
         self.vault, self.roles, self.role = vault, roles, role
@@ -138,7 +138,7 @@ class View:
         if not self.held(label) & set(privileges):
             raise Failure(DENIED)
 
-    # What src/vault/vault.c says of a look-up.
+    # The rules of a look-up, as in src/vault/vault.c.
 
     def open(self, key, privileges):
         """The key's bytes."""
@@ -177,7 +177,7 @@ class View:
             raise Failure(KEY_LENGTH)
         return lorawan.key_check_value(plain)
 
-    # What src/vault/wrapping.c says.
+    # The rules of wrapping, as in src/vault/wrapping.c.
 
     def wrapping_kek(self, label, privilege):
         active = self.vault.active(label)
@@ -206,7 +206,7 @@ class View:
             raise Failure(KEY_LENGTH)
         return kek
 
-    # What src/admin/kek_admin.c says.  Each returns the new Vault.
+    # The rules of administration, as in src/admin/kek_admin.c.  Each function returns the new Vault.
 
     def version(self, label, version):
         for kek_id, kek in self.vault.versions(label):
@@ -220,7 +220,8 @@ class View:
             raise Failure(DUPLICATE)
         if how == "rotate" and not versions:
             raise Failure(KEK_UNKNOWN)
-        if material is not None and any(k.material == material for _, k in versions):
+        # One that was destroyed may come back as a new version.
+        if material is not None and any(k.material == material and k.state != "destroyed" for _, k in versions):
             raise Failure(DUPLICATE)
         return versions[0][1].version + 1 if versions else 1
 
@@ -254,7 +255,7 @@ class View:
 
 
 class World:
-    """Everything: what is committed, prepared, and done by each session."""
+    """The whole state: committed, prepared, and the changes of each session."""
 
     def __init__(self, n_sessions):
         self.vault = Vault(grants=[(FLOOR_LABEL, r, FLOOR_PRIVILEGE) for r in ROLES if r != OUTSIDER])
@@ -265,7 +266,7 @@ class World:
 
     @staticmethod
     def own_changes(session):
-        """The session's own vault and roles, None where it changed nothing."""
+        """The session's own vault and roles; each is None if the session has not changed it."""
         vault = roles = None
         for level in session.levels:
             vault = level.vault or vault
@@ -282,7 +283,7 @@ class World:
         return (any(self.own_changes(other)[which] is not None for other in self.sessions if other is not session)
                 or any(changes[which] is not None for changes in self.prepared.values()))
 
-    # What a transaction does to it.
+    # Commands of transactions
 
     def commit_changes(self, vault, roles):
         if vault is not None:
@@ -303,7 +304,7 @@ class World:
         session.begun_repeatable_read = repeatable_read
 
     def fail(self, session):
-        """A statement raised an error: the innermost level is undone at once."""
+        """After an error in a statement: the innermost level is undone at once."""
         if session.levels:
             session.failed = True
             session.levels[-1].vault = session.levels[-1].roles = None

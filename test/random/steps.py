@@ -1,8 +1,8 @@
-"""The kinds of steps: their SQL, and what the oracle has to say of them.
+"""The kinds of steps: their SQL, and the oracle's answer to each.
 
-A step is a JSON object, {"s": session, "op": kind, ...}, with all in it but what
-the server makes up; keys go by names, and KEK versions by how far back from the
-newest they are.  So a step still means something after others were left out.
+A step is a JSON object, {"s": session, "op": kind, ...}.  It contains everything but
+the values that the server makes up: keys have names, and a KEK version is given by its
+distance from the newest.  So a step still means something after others were left out.
 """
 
 from collections import namedtuple
@@ -12,11 +12,11 @@ from oracle import ABORTED, GROUP, OUTSIDER, Failure, Key, View
 
 KEY = "%s::key_vault.wrapped_key"
 
-# A parameter that is a statement itself.
+# A parameter that is itself a statement
 Nested = namedtuple("Nested", "sql params")
 
 
-# Payloads, keys and check values, all found to be right.
+# Counts of the payloads, keys and key check values that were right
 values_compared = 0
 
 
@@ -53,7 +53,7 @@ def same(wanted, got):
 
 
 def always(done):
-    """A decide() for what cannot fail."""
+    """A decide() for a step that cannot fail."""
     return lambda: done
 
 
@@ -71,7 +71,7 @@ def one_value(wanted):
 
 DIRECTIONS = {"up": (lorawan.UPLINK, "uplink"), "down": (lorawan.DOWNLINK, "downlink")}
 
-# Prepared in every session, with a generic plan.
+# These statements are prepared in every session, with a generic plan.
 PREPARE_SQL = [
     f"PREPARE {name} (key_vault.wrapped_key, bytea, bigint, bytea) AS "
     f"SELECT key_vault.lorawan_decrypt_{name}($1, $2, $3, $4)" for _, name in DIRECTIONS.values()]
@@ -80,7 +80,7 @@ Use = namedtuple("Use", "expression params wanted")     # wanted(view) raises or
 
 
 def use_of(world, step):
-    """None when the key is not there."""
+    """Returns None if there is no such key."""
     key = world.keys.get(step["key"])
     if key is None:
         return None
@@ -115,7 +115,7 @@ def op_use(world, session, view, step):
 
 
 def op_many(world, session, view, step):
-    """Many keys within one statement."""
+    """Uses many keys within one statement."""
     direction, name = DIRECTIONS[step["dir"]]
     rows = [(world.keys[key], bytes.fromhex(dev_addr), f_cnt, bytes.fromhex(payload))
             for key, dev_addr, f_cnt, payload in step["rows"] if key in world.keys]
@@ -133,7 +133,7 @@ def op_many(world, session, view, step):
 
 
 def forged(view, key, step):
-    """A wrapped key as somebody might make it out of another one, or None."""
+    """A wrapped key that an attacker might make out of another one, or None."""
     kind = step["kind"]
     if kind == "flip":
         wrapped = bytearray(key.wrapped)
@@ -152,7 +152,7 @@ def forged(view, key, step):
         if step["back"] >= len(versions) or versions[step["back"]][0] == key.kek_id:
             return None
         kek_id, kek = versions[step["back"]]
-        # It opens when the same material was imported twice.
+        # The changed key opens if both KEKs were imported from the same material.
         key = key._replace(kek_id=kek_id, intact=key.material is not None and key.material == kek.material)
     elif key.algorithm == "aes-kw-bound":
         key = key._replace(algorithm="aes-kw", plain=lorawan.context(key.dev_addr) + key.plain, dev_addr=None)
@@ -184,7 +184,7 @@ def op_describe(world, session, view, step):
 
 
 # ----------------------------------------------------------------------------
-# What makes wrapped keys
+# Statements that make wrapped keys
 # ----------------------------------------------------------------------------
 
 def new_key(world, step, kek, key, dev_addr):
@@ -212,7 +212,7 @@ def op_wrap(world, session, view, step):
 
 
 def op_generate(world, session, view, step):
-    """Not where it would succeed, and the key could not be seen."""
+    """Not possible if the statement would succeed, since the test could not see the new key."""
     label, length = step["label"], step["length"]
     if "unwrap" not in view.held(label) and "wrap" in view.held(label):
         return None
@@ -254,7 +254,7 @@ def op_bind(world, session, view, step):
 # ----------------------------------------------------------------------------
 
 class Waits(Exception):
-    """The step would perhaps wait for another transaction."""
+    """Raised if the step might wait for another transaction."""
 
 
 def begin_administration(world, session, view, label):
@@ -346,7 +346,7 @@ def op_keks(world, session, view, step):
 
 
 def op_member(world, session, view, step):
-    """Into the group or out of it; by the superuser only, as the next."""
+    """Puts a role into the group or takes it out; only the superuser does this step and the next."""
     if session.role is not None or world.is_locked(session, "roles"):
         return None
     role, joins = step["role"], step["joins"]
@@ -369,7 +369,7 @@ def op_superuser(world, session, view, step):
 # ----------------------------------------------------------------------------
 
 def op_both(world, session, view, step):
-    """The change takes effect for what comes after it in the statement."""
+    """The change takes effect for the parts of the statement that come after it."""
     use = use_of(world, step["use"])
     if use is None:
         return None
@@ -387,7 +387,7 @@ def op_both(world, session, view, step):
     return Plan(f"SELECT {change.expression}, {use.expression}", change.params + use.params, decide)
 
 
-# The change, a use after it, an error that undoes it, the use again.
+# The change, a use after it, an error that undoes the change, and the use again
 UNDONE_SQL = """
 CREATE FUNCTION undone(change text, use text, OUT during text, OUT after text) LANGUAGE plpgsql AS $$
 BEGIN
@@ -460,7 +460,7 @@ def op_transaction(world, session, view, step):
 
 
 def op_finish_prepared(world, session, view, step):
-    """By the superuser, outside a transaction."""
+    """Only the superuser takes this step, outside of a transaction."""
     if session.levels or session.role is not None or step["gid"] not in world.prepared:
         return None
     return Plan(f"{'COMMIT' if step['commit'] else 'ROLLBACK'} PREPARED '{{gid:{step['gid']}}}'", (),
@@ -498,15 +498,15 @@ def op_reconnect(world, session, view, step):
 
 OPS = {name[3:]: function for name, function in list(globals().items()) if name.startswith("op_")}
 
-# An old snapshot may not write, and does not show the table as it is.
+# These steps are not taken with an old snapshot, which must not write, and does not show the present table.
 NOT_REPEATABLE_READ = {"state", "new_version", "grant", "both", "undone", "keks"}
 NOT_BY_OUTSIDER = {"both", "undone"}
 
 
 def plan(world, step):
     """
-    A step as things are now; None when it does not apply, which is when it
-    names what is not there, would wait for a lock, or has no one answer.
+    The step in the present state.  None if it is not possible: it names something
+    that is not there, would wait for a lock, or has more than one right answer.
     """
     session = world.sessions[step["s"]]
     view = world.view(session)

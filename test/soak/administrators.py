@@ -1,7 +1,7 @@
-"""Sessions that administer: KEKs, privileges, the root key, the storage; and the killer.
+"""Sessions that administer KEKs, privileges, the root key and the storage; and a session that ends others.
 
-Whoever withdraws something tells the situation, before it is sent and after it was answered, and
-takes it back whatever happens to his session.
+A session that withdraws something tells the situation so, before the statement is sent and after it is
+answered, and undoes the withdrawal whatever happens to the session.
 """
 
 import os
@@ -31,7 +31,7 @@ class Administrator(Session):
 
 
 class Rotator(Administrator):
-    """Rotates, rolls back, and in place of a KEK that became known puts another at once."""
+    """Rotates, rolls back rotations, and compromises KEKs, with a new version at once."""
 
     def explained(self, sqlstate, start, end):
         # Between the reload and root_key_rotate() the new root key seals nothing yet.
@@ -79,10 +79,10 @@ class Destroyer(Administrator):
     steps_back = True
 
     def explained(self, sqlstate, start, end):
-        # It steps back before others have to: a lock that it cannot have, a deadlock.
+        # This session gives up first when it cannot have a lock or meets a deadlock.
         return super().explained(sqlstate, start, end) or sqlstate in ("KV008", "55P03", "40P01")
 
-    # Only of labels at rest: what is wrapped with a transport KEK is on its way, and not here.
+    # Only KEKs at rest are destroyed: keys under a transport KEK may be on their way, where nobody counts them.
     def step(self):
         rows = self.sql("SELECT label, version FROM key_vault.keks "
                         "WHERE state IN ('deactivated', 'compromised', 'suspended') AND label = ANY (%s) ORDER BY random() LIMIT 1",
@@ -91,7 +91,7 @@ class Destroyer(Administrator):
         if not rows:
             return
         label, version = rows[0]
-        # What is scheduled may be destroyed at once, by whoever calls kek_destroy_due() next.
+        # A KEK that is scheduled may be destroyed at once, by the next session that calls kek_destroy_due().
         whats = [("destroyed", label, version)]
         self.soak.situation.begins(whats[0])
         try:
@@ -113,7 +113,7 @@ class Destroyer(Administrator):
 
 
 class Scheduler(Administrator):
-    """Has KEKs destroyed later than any test takes, and takes that back."""
+    """Schedules the destruction of KEKs for a time after the test, and cancels it."""
 
     def step(self):
         rows = self.sql("SELECT label, version, destroy_at IS NULL FROM key_vault.keks WHERE state = 'deactivated' "
@@ -154,7 +154,7 @@ class Suspender(Administrator):
                     raise
             if suspended:
                 situation.ends(what)
-            # Not suspended, after all, or destroyed meanwhile, as no key needed it.
+            # The KEK was not suspended after all, or it was destroyed meanwhile, since no key needed it.
             self.must("SELECT key_vault.kek_resume(%s, %s)", (label, version), done=("55000", "KV003"))
             situation.ended(what)
         self.pause(0.02, 0.4)
@@ -184,8 +184,8 @@ class Granter(Administrator):
 
 
 class RootRotator(Session):
-    """A new root key is put behind the old one first; when no statement runs any more that began before
-    that, it goes to the front.  So each running statement has the one that seals in its list."""
+    """Rotates the root key.  The new one first comes after the old one in the list.  When every statement that began
+    before has ended, it comes to the front.  So the list of each running statement has the root key that seals."""
 
     def step(self):
         old = self.soak.root_key
@@ -216,7 +216,7 @@ class RootRotator(Session):
                 connection.close()
                 return
             except psycopg2.Error:
-                # The server starts anew, or does not: then the others tell.
+                # The server recovers; if it does not, other sessions report that.
                 time.sleep(0.1)
 
 
@@ -234,7 +234,7 @@ class Maintainer(Session):
 
 
 class Replayer(Session):
-    """Imports, one after the other, the KEKs of envelopes that came before them, and replays."""
+    """Imports, one after the other, KEKs whose envelopes have already come, and has the envelopes opened."""
 
     role = "ingester"
 
@@ -243,7 +243,7 @@ class Replayer(Session):
         self.imported = 0
 
     def explained(self, sqlstate, start, end):
-        # It writes the rows of many devices in one transaction.
+        # replay_rejected() writes the rows of many devices in one transaction.
         return self.withdrawn(sqlstate, start, end) or sqlstate == "40P01"
 
     def step(self):
@@ -269,8 +269,8 @@ class Replayer(Session):
 
 
 class Killer(threading.Thread):
-    """Cancels statements and ends sessions; in the long form now and then kills one, and with it
-    all: the server starts anew."""
+    """Cancels statements and ends sessions.  In the long form it also kills a session now and then,
+    which ends all sessions, and the server recovers."""
 
     def __init__(self, soak):
         super().__init__(name="killer", daemon=True)
@@ -306,11 +306,11 @@ class Killer(threading.Thread):
             connection.close()
 
     def crash(self, pid):
-        """Until the server is up again, whatever is asked may go unanswered."""
+        """Waits until the server is up again; until then statements may fail."""
         self.soak.situation.begins(("crashed",))
         os.kill(pid, signal.SIGKILL)
         self.soak.counts.add("kill -9")
-        # First it must have noticed.
+        # First the server must have noticed the kill.
         self.soak.wait_until_crashed()
         while True:
             try:

@@ -1,14 +1,15 @@
-"""Kills every process of the server with SIGKILL, at moments that nothing chooses, while it takes in messages, rotates,
-rewraps, rotates the root key and destroys; starts it again, and looks in fresh sessions:
-what was committed is there, no key is lost, every payload decrypts, rewrap_all() goes on
+"""Kills every process of the server with SIGKILL, at random moments, while sessions store messages, rotate KEKs,
+rewrap keys, rotate the root key and destroy KEKs.  Then it starts the server again, and looks in new sessions:
+all committed rows are there, no key is lost, every payload decrypts, and rewrap_all() goes on
 where it was and finishes.
 
     crash_loop.py --minutes N --root-key FILE --log FILE --data DIRECTORY [--seed N]
 
-The server is as for soak.py; pg_ctl is in the path.  It is left running.
+The server is as for soak.py, and it is left running; pg_ctl is in the path.
 """
 
 import argparse
+import ctypes
 import os
 import random
 import re
@@ -30,7 +31,7 @@ BIG = 20000
 
 
 class BigRewrapper(Session):
-    """Rewraps a table in many batches, so that it is killed between two, or within one."""
+    """Rewraps a table in many batches, so that the kill comes between two batches or within one."""
 
     role = "keeper"
 
@@ -64,8 +65,21 @@ def children(postmaster):
     return found
 
 
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans():
+    """From now on, processes of the server become children of this process when their parent dies, so that it can
+    reap them.  A new postmaster still sees a process that nobody has reaped, and not every system's init reaps."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
 def is_there(pid):
-    """Also while nobody has taken its status: a new postmaster would see it."""
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass
     try:
         os.kill(pid, 0)
         return True
@@ -83,7 +97,7 @@ class CrashLoop(Soak):
     def kill_all(self):
         with open(os.path.join(self.data, "postmaster.pid"), encoding="ascii") as file:
             postmaster = int(file.readline())
-        # Stopped, it makes no more of them.
+        # The postmaster is stopped, so that it makes no more processes.
         os.kill(postmaster, signal.SIGSTOP)
         pids = children(postmaster)
         for pid in pids + [postmaster]:
@@ -94,9 +108,12 @@ class CrashLoop(Soak):
         while any(is_there(pid) for pid in pids + [postmaster]):
             time.sleep(0.01)
 
-    def start_server(self):
-        subprocess.run(["pg_ctl", "-D", self.data, "-l", self.log, "-w", "-t", str(PATIENCE), "start"],
+    def pg_ctl(self, *arguments):
+        subprocess.run(["pg_ctl", "-D", self.data, "-w", "-t", str(PATIENCE), *arguments],
                        check=True, stdout=subprocess.DEVNULL)
+
+    def start_server(self):
+        self.pg_ctl("-l", self.log, "start")
 
     def work_and_crash(self):
         self.over.clear()
@@ -111,7 +128,7 @@ class CrashLoop(Soak):
         answered, schedules = list(self.answered), dict(self.schedules)
         self.over.set()
         self.kill_all()
-        # What was answered by then; the sessions know it from before the kill.
+        # The answers that sessions got before the kill
         stored = stored.union(*(s.there for s in sessions if isinstance(s, writers.Holder)))
         self.start_server()
         deadline = time.monotonic() + PATIENCE
@@ -121,7 +138,7 @@ class CrashLoop(Soak):
             session.join(max(0, deadline - time.monotonic()))
         self.situation.ended(("crashed",))
         when = f"crash {self.round}: "
-        # Between the copy of the list and the kill more may have been committed: at least these.
+        # At least these: more may have been committed between the copy of the list and the kill.
         self.check(when, acknowledged, stored, answered, schedules)
         self.senders_go_on.set()
         for session in sessions:
@@ -130,8 +147,8 @@ class CrashLoop(Soak):
         ok(not stuck, f"{when}the sessions go on and end", self.hanging(stuck))
 
     def stopped_runs(self):
-        """The tables that rewrap_all() was stopped in, and that it is to go on in: those of labels
-        that have not been rotated since."""
+        """The tables in which rewrap_all() was stopped and must go on: those of labels that have not
+        been rotated since."""
         connection = connect()
         self.stopped = rows(connection, """
             SELECT s.label, s.relation::regclass::text, (s.next_row::text::point)[0]::bigint FROM key_vault.rewrap_state s
@@ -181,6 +198,9 @@ class CrashLoop(Soak):
 
     def run(self):
         self.rng = random.Random(f"{self.seed} crashes")
+        adopt_orphans()
+        self.pg_ctl("-m", "fast", "stop")
+        self.start_server()
         set_up(self.truth)
         connection = connect()
         rows(connection, "SELECT key_vault.kek_create('big')")

@@ -1,5 +1,5 @@
 """The database that the programs of this directory work on: KEKs, a storage, a user's own table
-of keys, and roles that have what their work takes and no more."""
+of keys, and roles that have exactly the privileges that their work needs."""
 
 import os
 
@@ -37,8 +37,8 @@ def write_root_key(directory, name):
 
 
 def set_root_keys(connection, paths):
-    """Sets the list, and returns when what begins from now on has it: a new session reads what the
-    postmaster has read, and by then the others have been told."""
+    """Sets the list, and returns when every statement that begins from now on has it: a new session gets the list
+    that the postmaster has read, and by then the postmaster has signalled the other sessions."""
     value = ", ".join(f"file:{path}" for path in paths)
     rows(connection, f"ALTER SYSTEM SET key_vault.root_key = '{value}'")
     rows(connection, "SELECT pg_reload_conf()")

@@ -1,4 +1,4 @@
-"""What must hold when all is over, looked at in fresh sessions."""
+"""The checks at the end of a run, made in new sessions."""
 
 import collections
 
@@ -57,13 +57,13 @@ def check_stored_keys(truth, there, unsure, when=""):
     missing = there - set(found)
     more = set(found) - there - (unsure or set())
     if unsure is None:
-        # A session that was just ended may have written more than it was told.
+        # A session that was ended may have committed a change without getting the answer.
         more = set()
     ok(not missing and not more, f"{when}they are those that were committed: {len(found)}", few(missing), few(more))
 
 
 def check_made_tables(truth, when=""):
-    """The tables that transactions made while KEKs were destroyed: each key opens.  They are dropped."""
+    """In the tables that transactions made while KEKs were destroyed, each key opens.  Then they are dropped."""
     connection = connect()
     lost = []
     n = 0
@@ -81,7 +81,7 @@ def check_made_tables(truth, when=""):
 
 
 def check_usage(when=""):
-    """kek_usage() against a count of the keys' text forms."""
+    """Compares kek_usage() with a count of the keys by their text forms."""
     connection = connect()
     # kv1:ALGORITHM:KEK_ID:HEX
     columns = rows(connection, "SELECT c.oid::regclass::text, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "
@@ -100,7 +100,8 @@ def check_usage(when=""):
 
 
 def rewrap_and_destroy(labels, when=""):
-    """What an administrator does in the end: nothing is left under old versions, some of which then go."""
+    """Does what an administrator does at the end: rewraps all keys, so that none is left under an old version, and
+    destroys some of the old versions."""
     connection = connect()
     for label in labels:
         rows(connection, "CALL key_vault.rewrap_all(%s)", (label,))

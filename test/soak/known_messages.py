@@ -1,10 +1,10 @@
-"""Uplinks whose keys and payloads are known, for tests in other languages: a line of JSON each.
+"""Prints uplinks whose keys and payloads are known, one line of JSON each, for tests in other languages.
 
     known_messages.py SESSIONS UPLINKS [SAME]
 
-Each has session_key and payload (16 random bytes), both in hexadecimal digits, dev_addr, f_cnt, frm_payload, the key
-envelope under a KEK that is in the first line, and the message of a network server.  With SAME
-all uplinks of a session have one payload, as those of a sensor whose value does not change.
+Each line has session_key and payload (16 random bytes), both in hexadecimal digits, dev_addr, f_cnt, frm_payload, the key
+envelope under a KEK, which is in the first line, and the message of a network server.  With SAME,
+all uplinks of a session have the same payload, like those of a sensor whose value does not change.
 """
 
 import json

@@ -1,10 +1,10 @@
-"""Sessions that read: the views, the strict function, the status, in each mode of the cache.
-Each row is held against what the test knows."""
+"""Sessions that read: the views, the function that raises errors, and the status, in each mode of the cache.
+Each row is compared with what the test knows."""
 
 from database import ANALYSTS
 from session import Session
 
-# How many rows are read: of a device, of a sixteenth of all, of all.
+# Conditions for the rows that are read: those of one device, a sixteenth of all rows, a quarter of all rows
 SOME = ("dev_eui = (SELECT d.dev_eui FROM lorawan.device d ORDER BY random() LIMIT 1)",
         "f_cnt %% 16 = {0}", "f_cnt %% 4 = {0} %% 4")
 
@@ -40,13 +40,14 @@ class Reader(Session):
         if not (readable
                 or status == "KEK suspended" and may_be("suspended", start, end, *known[:1])
                 or status == "KEK destroyed" and may_be("destroyed", start, end, *known)
+                or status == "not permitted" and may_be("revoked", start, end, *known[:1])
                 or status in ("KEK unknown", "envelope not opened") and may_be("unknown", start, end)):
             soak.fault("unexplained status", f"{where}: {status}")
         if known and (readable or payload is not None):
             self.check_use(kek, start, end, where)
 
     def check_use(self, kek, start, end, where):
-        """Nothing that was withdrawn before the statement began is used."""
+        """Checks that the statement used nothing that was withdrawn before it began."""
         must_be = self.soak.situation.must_be
         if must_be(("suspended", *kek), start, end) or must_be(("revoked", kek[0]), start, end):
             self.soak.fault("used though withdrawn", f"{where}")
@@ -79,7 +80,7 @@ class LatestReader(Reader):
 
 
 class SnapshotReader(Reader):
-    """Reads twice in one snapshot: the same uplinks, though partitions are made and keys move meanwhile."""
+    """Reads twice in one snapshot, and must get the same uplinks, although partitions are made and keys move meanwhile."""
 
     def step(self):
         start = self.soak.situation.now()

@@ -1,4 +1,4 @@
-"""TAP for the programs of this directory: the Perl test that starts one counts its lines."""
+"""Prints TAP lines for the programs of this directory; the Perl test that starts a program counts its lines."""
 
 import threading
 
@@ -15,9 +15,9 @@ def note(text):
         _say(f"# {line}")
 
 
-def ok(passed, name, *notes, todo=None):
-    """One test; the notes are printed where it fails.  todo says what is to be mended first."""
-    _say(f"{'ok' if passed else 'not ok'} - {name}" + (f" # TODO {todo}" if todo else ""))
+def ok(passed, name, *notes):
+    """One test; its notes are printed if it fails."""
+    _say(f"{'ok' if passed else 'not ok'} - {name}")
     if not passed:
         for text in notes:
             note(text)

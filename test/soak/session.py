@@ -1,5 +1,5 @@
-"""A session of the soak: a thread with a connection of its own, whose errors are
-each explained by the situation, or are faults."""
+"""A session of the soak: a thread with a connection of its own.  Each of its errors must be
+explained by the situation, and is a fault otherwise."""
 
 import collections
 import random
@@ -11,12 +11,12 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from database import connect
 
-# What a server that starts anew tells.
+# The codes of errors that a server gives which has been killed and is starting again
 CRASH = {"57P02", "57P03", "lost"}
 
 
 class Refused(Exception):
-    """A statement ended with an error that is explained, or has been put down as a fault."""
+    """A statement ended with an error that is explained, or that has been recorded as a fault."""
 
     def __init__(self, sqlstate, lost):
         super().__init__(sqlstate)
@@ -27,8 +27,8 @@ class Refused(Exception):
 class Session(threading.Thread):
     role = None
     settings = ""
-    # Whether a deadlock over tables may end its statement: others should not pay for what
-    # locks out writers.
+    # Whether a deadlock over tables may end a statement of this session.  Only sessions that lock out
+    # writers should be ended by such a deadlock.
     steps_back = False
 
     def __init__(self, soak, number):
@@ -41,7 +41,7 @@ class Session(threading.Thread):
         self.statement = None
         self.connected = soak.situation.now()
 
-    # What it does until the soak is over, and what it sets right then.
+    # The work of the session until the soak is over, and the repairs that it makes then
     def step(self):
         raise NotImplementedError
 
@@ -62,7 +62,7 @@ class Session(threading.Thread):
             self.disconnect()
 
     def pause(self, least, most):
-        """Leaves the others some time; ends early with the soak."""
+        """Waits, to leave other sessions some time; ends early if the soak ends."""
         self.soak.over.wait(self.rng.uniform(least, most))
 
     # Errors that this kind of session may get: SQLSTATE to a function of the statement's
@@ -71,7 +71,7 @@ class Session(threading.Thread):
         return False
 
     def withdrawn(self, sqlstate, start, end):
-        """The errors of whoever uses keys."""
+        """The errors that a session which uses keys may get."""
         may_be = self.soak.situation.may_be
         return (sqlstate == "KV002" and may_be("suspended", start, end)
                 or sqlstate == "KV003" and may_be("destroyed", start, end)
@@ -101,7 +101,7 @@ class Session(threading.Thread):
                 cursor.execute(self.settings)
 
     def sql(self, sql, arguments=None, copy=None):
-        """The rows of a statement, or Refused; a transaction that it was in is rolled back then."""
+        """The rows of a statement.  Raises Refused after an error, when it has rolled back the transaction."""
         start = self.soak.situation.now()
         self.statement = sql
         try:
@@ -135,7 +135,7 @@ class Session(threading.Thread):
 
     @staticmethod
     def _code_of(error):
-        """Of an error that has no SQLSTATE: those of connections have none."""
+        """A code for an error that has no SQLSTATE, such as one of a connection."""
         for text in ("starting up", "recovery mode", "shutting down", "not yet accepting"):
             if text in str(error):
                 return "57P03"
@@ -149,7 +149,7 @@ class Session(threading.Thread):
             self.disconnect()
 
     def must(self, sql, arguments=None, done=()):
-        """Until it has been done; done has the SQLSTATEs that say that it was before."""
+        """Repeats a statement until it has been done; "done" lists the SQLSTATEs that say that it was done before."""
         while True:
             try:
                 return self.sql(sql, arguments)
@@ -162,7 +162,7 @@ class Session(threading.Thread):
 
 
 class Counts(collections.Counter):
-    """Counts of several threads."""
+    """Counters that several threads share"""
 
     def __init__(self):
         super().__init__()

@@ -1,10 +1,10 @@
-"""When was what withdrawn: what explains an error, and what demands one.
+"""Records when each KEK, privilege and so on was withdrawn, which explains an error or demands one.
 
-The moments are those of the client.  Something withdrawn is so *possibly* from
-before the withdrawal is sent until after its end was answered, and *certainly*
-from after the withdrawal was answered until before its end is sent.  A statement
-that lies within a certain time must not use what is withdrawn; an error or
-status of another that meets no possible time has no explanation.
+The times are the client's.  A thing is *possibly* withdrawn from before the
+withdrawal is sent until after its end is answered, and *certainly* withdrawn
+from after the withdrawal is answered until before its end is sent.  A statement
+that runs wholly within a certain time must not use the thing.  An error of a statement
+that meets no possible time is not explained.
 """
 
 import threading
@@ -38,13 +38,13 @@ class Situation:
 
     def ended(self, what):
         with self.lock:
-            # Two sessions may be at the same thing, each with a time of its own.
+            # Two sessions may withdraw the same thing, each for a time of its own.
             newest = [times for times in self.possible[what] if times[1] == FOREVER][-1]
             newest[1] = self.now()
 
     def may_be(self, kind, start, end, *rest):
-        """Whether something of the kind possibly was withdrawn at a moment of [start, end]; rest
-        narrows it down, as far as it is given."""
+        """Whether something of this kind was possibly withdrawn at some moment of [start, end].  The
+        arguments in rest, if given, say more exactly what."""
         with self.lock:
             return any(a <= end and start <= b
                        for what, intervals in self.possible.items()
@@ -52,6 +52,6 @@ class Situation:
                        for a, b in intervals)
 
     def must_be(self, what, start, end):
-        """Whether it certainly was withdrawn all along."""
+        """Whether it was certainly withdrawn during all of [start, end]."""
         with self.lock:
             return any(a <= start and end <= b for a, b in self.certain.get(what, ()))

@@ -1,4 +1,4 @@
-"""What devices send, and what is known of it.
+"""The messages that devices send, and what the test knows of them.
 
 Every session key and every payload follows from the seed, the session and the
 counter: a row that is read can be checked without a record of what was sent.
@@ -22,7 +22,7 @@ TRANSPORT = "transport"
 
 
 class Truth:
-    """Keys and payloads, as the seed has them."""
+    """Keys and payloads, which follow from the seed"""
 
     def __init__(self, seed):
         self.seed = str(seed).encode()
@@ -37,18 +37,18 @@ class Truth:
         return self._bytes(b"session", session_key_id)[:16]
 
     def stored_key(self, number):
-        """A key of a user's own table: of 16, 24 or 32 bytes."""
+        """A key for a user's own table, of 16, 24 or 32 bytes"""
         return self._bytes(b"stored", str(number).encode())[:16 + 8 * (number % 3)]
 
     def payload(self, sender, f_cnt):
-        """sender: the session key id; where the network decrypted, the DevEUI."""
+        """The argument sender is the session key id, or the DevEUI if the network server has decrypted the payload."""
         digest = self._bytes(b"payload", sender, str(f_cnt).encode())
         return (digest + digest[::-1])[:1 + digest[0] % 51]
 
 
 def crypt(key, dev_addr, f_cnt, data):
-    """FRMPayload of an uplink, either way: LoRaWAN L2 1.0.4, section 4.3.3.
-    dev_addr is big-endian as displayed; the blocks have it little-endian."""
+    """Encrypts or decrypts the FRMPayload of an uplink: LoRaWAN L2 1.0.4, section 4.3.3.
+    dev_addr is big-endian, as displayed; in the blocks it is little-endian."""
     blocks = b"".join(struct.pack("<B4xB4sIxB", 1, 0, dev_addr[::-1], f_cnt, i + 1)
                       for i in range((len(data) + 15) // 16))
     stream = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update(blocks)
@@ -60,7 +60,7 @@ def base64_text(data):
 
 
 class Message:
-    """text is JSON; sender and f_cnt are what the payload is known by."""
+    """A message: its text is JSON, and its payload is found by sender and f_cnt."""
 
     def __init__(self, text, dev_eui, session_key_id, f_cnt):
         self.text = text
@@ -68,8 +68,8 @@ class Message:
 
 
 class Device:
-    """A device of one of the stacks; next() is its next uplink.  It joins anew
-    every now and then, with new keys and a new DevAddr."""
+    """A device of one of the two network servers; next() makes its next uplink.  Now and then the device
+    joins anew, with new keys and a new DevAddr."""
 
     def __init__(self, truth, number, stack):
         self.truth = truth
@@ -77,7 +77,7 @@ class Device:
         self.stack = stack
         self.eui = struct.pack(">Q", 0x0004A30B00000000 + number)
         self.application = f"app{number % len(LABELS)}"
-        # Of messages that have no session key id to be told apart by.
+        # For messages that have no session key id, by which they could be told apart
         self.plain_f_cnt = 0
         self.join()
 
@@ -89,8 +89,8 @@ class Device:
         self.left = rng.randrange(5, 60)
         self.key = self.truth.session_key(self.session_key_id)
         kind = rng.random()
-        # Some envelopes have a label that the database comes to know late.  A key in the clear,
-        # without a label, is wrapped while it is taken in.
+        # The KEK of some envelopes is imported late.  A key in the clear, which has no
+        # label, is wrapped when its message is stored.
         if kind < 0.15:
             self.envelope = (None, None)
         else:
@@ -98,14 +98,14 @@ class Device:
             self.envelope = (label, aes_key_wrap(self.truth.kek(label), self.key))
 
     def next(self, plain=False):
-        """plain: the network decrypted it, and sends no key along."""
+        """If plain is true, the network server has decrypted the payload, and sends no key."""
         if self.left == 0:
             self.join()
         self.left -= 1
         self.f_cnt += 1
         self.plain_f_cnt += plain
         f_cnt = self.plain_f_cnt if plain else self.f_cnt
-        # Some come late: of days that have no partition yet.
+        # Some messages come late, from days that have no partition yet.
         age = self.rng.randrange(3600, 4 * 86400) if self.rng.random() < 0.05 else 0
         time = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=age)
         time = time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,7 +1,7 @@
-"""Sessions that write: ingestion, and a user's own table of keys.
+"""Sessions that write: they store messages, or keep keys in a user's own table.
 
-A message counts as acknowledged when its statement, or the COMMIT after it, was answered; one that got an error is sent
-again, as a sender would.  What was rolled back on purpose is remembered, too.
+A message counts as acknowledged when its statement, or the COMMIT after it, was answered.  After an error a message is sent
+again, as a sender would do.  The test also remembers the messages that were rolled back on purpose.
 """
 
 import io
@@ -22,17 +22,17 @@ class Ingester(Session):
         self.again = []
 
     def explained(self, sqlstate, start, end):
-        # The label at rest has no active version: a plaintext key cannot be wrapped, and the
-        # sender is told.  Comparing a plaintext key takes the KEK of the session's.
+        # If the label at rest has no active version, a plaintext key cannot be wrapped, and the
+        # sender gets an error.  To compare a plaintext key, the KEK of the session's key is needed.
         return (sqlstate in ("KV002", "KV007") and self.soak.situation.may_be("suspended", start, end)
                 or sqlstate == "40P01" and self.several)
 
-    # Whether its transactions write the rows of several devices, in whatever order: two may
-    # wait for each other.
+    # Whether transactions of this session write the rows of several devices, in any order: then two of
+    # them may wait for each other.
     several = False
 
     def messages(self, n):
-        """n messages: those to be sent again, some that others sent, and new ones."""
+        """n messages: those that must be sent again, some that other sessions have sent, and new ones."""
         found, self.again = self.again[:n], self.again[n:]
         while len(found) < n:
             if self.soak.sent and self.rng.random() < 0.05:
@@ -59,7 +59,7 @@ class Ingester(Session):
         self.acknowledge(messages)
 
     def last_step(self):
-        """The sender goes on trying until all is taken."""
+        """Sends again and again, until all messages are stored."""
         self.soak.senders_go_on.wait()
         while self.again:
             try:
@@ -73,7 +73,7 @@ class Ingester(Session):
     def deliver(self, messages):
         for message in messages:
             if self.rng.random() < 0.01:
-                # A line that is no JSON: kept, wrapped whole.
+                # A line that is not JSON, which the storage wraps as a whole and keeps.
                 line = message.text[:-self.rng.randrange(1, 40)]
                 if self.sql("SELECT lorawan.ingest(%s::text)", (line,))[0][0] != "rejected":
                     self.soak.fault("wrong outcome", f"{self.name}: a cut line is not rejected")
@@ -97,7 +97,7 @@ class CopyIngester(Ingester):
 
 
 class TransactionIngester(Ingester):
-    """Some messages a transaction, with errors in savepoints, and some rolled back."""
+    """Stores several messages in each transaction, with errors in savepoints, and rolls some back."""
 
     several = True
 
@@ -126,8 +126,8 @@ class TransactionIngester(Ingester):
 
 
 class Holder(Session):
-    """Keeps keys in a table of its own, each known by its number: wraps, rewraps, moves them between
-    labels, deletes, rolls back, and looks whether they are what they were."""
+    """Keeps keys in a table of its own.  The bytes of each key follow from its number.  It wraps, rewraps, moves keys
+    between labels, deletes, rolls back, and checks that the keys have not changed."""
 
     role = "holder"
 
@@ -194,8 +194,8 @@ class Holder(Session):
         self.unsure -= ids
 
     def table(self):
-        """A table that nobody else sees until it is committed; meanwhile KEKs are rotated and
-        keys rewrapped, and the KEK that this one was wrapped with may seem to be of no more use."""
+        """Makes a table with a key, which no other session sees until it is committed.  Meanwhile KEKs are rotated and
+        keys rewrapped, and it may seem that no key needs the KEK of this key any more."""
         if self.tables == 3:
             return
         self.tables += 1

@@ -19,7 +19,8 @@ $primary->safe_psql('postgres', q{
     INSERT INTO device VALUES (1, key_vault.wrap('\x000102030405060708090a0b0c0d0e0f', 'net'));
 });
 
-# Slow enough for rotations in the middle; each brings a key that needs the new version.
+# The backup is slow enough for rotations to fall in the middle of it.  Each rotation adds a key that needs the
+# new version.
 my $path = "$ENV{TESTDIR}/backup";
 my $backup = IPC::Run::start(
     [

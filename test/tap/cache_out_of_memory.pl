@@ -1,8 +1,8 @@
-# The key cache where there is no memory for its table to grow: each key is right, those in the cache stay there, and
-# it grows again once there is memory.
+# The key cache when there is no memory for its table to grow: each key is still right, the keys in the cache
+# stay there, and the table grows again once there is memory.
 #
-# The library is a copy in which the cache's own allocations fail while a file exists: all, or the second of the
-# two that the cache makes each time it grows.
+# The test uses a copy of the library in which the cache's own allocations fail while a file exists: all of
+# them, or the second of the two that the cache makes each time its table grows.
 
 use strict;
 use warnings;
@@ -24,7 +24,7 @@ if (my $why = why_source_does_not_build("$FindBin::Bin/../.."))
 my $no_memory = "$ENV{TESTDIR}/no_memory";
 my $first_is_there = "$ENV{TESTDIR}/first_is_there";
 my $library   = build_changed('failing', 'src/vault/key_cache.c',
-    [ qr/^(typedef struct CacheBucket)$/m, sub { <<"END" . $1 } ]);
+    [ qr/^(int\t+key_cache_mode = KEY_CACHE_ON;)$/m, sub { <<"END" . $1 } ]);
 #include <unistd.h>
 static void *
 alloc_if_allowed(MemoryContext context, Size size, int flags)
@@ -54,7 +54,7 @@ use_library($node, 'postgres', $library);
 
 my $session;
 
-# How many of the first devices' payloads come out right; or the error.
+# How many payloads of the first devices come out right, or the error
 sub right
 {
     my ($devices) = @_;

@@ -1,9 +1,10 @@
-# kill -9, of the backend and of the whole server, at each step of what changes KEKs: create, rotate, destroy,
-# rewrap and the rotation of the root key.  Afterwards it either was not or is done, every key opens
-# that is not destroyed on purpose, the audit log tells the same as the KEKs, and it can be done again.
+# kill -9, of the backend and of the whole server, at each step of the operations that change KEKs: create,
+# rotate, destroy, rewrap and the rotation of the root key.  Afterwards the operation is either done or not done
+# at all, every key opens whose KEK was not destroyed on purpose, the audit log agrees with the KEKs, and the
+# operation can be called again.
 #
-# A trigger holds the operation where it is to be killed: before or after it writes a
-# row, or at its commit, when all is written.
+# A trigger holds the operation at the step where it is to be killed: before or after it writes a row, or at its
+# commit, when all is written.
 
 use strict;
 use warnings;
@@ -33,7 +34,7 @@ $node->safe_psql('postgres', q{
 });
 foreach my $table (qw(key_vault.kek key_vault.audit_log key_vault.rewrap_state public.device))
 {
-    # Named so that it is the last of its kind.
+    # PostgreSQL fires triggers in the order of their names, so these are the last ones.
     $node->safe_psql('postgres', qq{
         CREATE TRIGGER zzz_before BEFORE INSERT OR UPDATE ON $table FOR EACH ROW EXECUTE FUNCTION hold('before');
         CREATE TRIGGER zzz_after AFTER INSERT OR UPDATE ON $table FOR EACH ROW EXECUTE FUNCTION hold('after');
@@ -48,7 +49,7 @@ sub sql
     $node->safe_psql('postgres', "SET client_min_messages = error; $sql");
 }
 
-# KEKs, and what hangs on them, as they stand.
+# The KEKs and the keys under them, as they are now
 sub state_of_things
 {
     return sql(q{
@@ -100,7 +101,7 @@ sub kill_server
     $node->start;
 }
 
-# Kills an operation where the step says, in one of two ways.
+# Kills an operation at a step, either its backend or the whole server.
 sub kill_at
 {
     my ($operation, $step, $row, $whole_server) = @_;
@@ -125,7 +126,8 @@ sub kill_at
     }
 }
 
-# Operations: how the scene is set, what is killed, where, and what is seen when it went through.
+# For each operation: how the test prepares it, its SQL, the steps at which it is killed, and what can be seen
+# once it is done
 sub fresh
 {
     sql(q{TRUNCATE device;
@@ -135,7 +137,7 @@ sub fresh
           FROM generate_series(1, 40) n});
 }
 
-# One more root key at the head of the list.
+# Puts one more root key at the head of the list.
 my @root_keys = ("$ENV{TESTDIR}/root.key");
 sub prepend_root_key
 {
@@ -174,7 +176,7 @@ my %operations = (
         row   => '{"n": 20}',
         done  => [ q{SELECT min(key_vault.kek_version(key)) FROM device WHERE key_vault.kek_label(key) = 'a'}, 2 ],
     },
-    # What its batches committed stays: 5 keys of the 20, when it is killed in the second.
+    # Batches that were committed stay: 5 keys of the 20 are rewrapped when the second batch is killed.
     rewrap_all => {
         before => q{SELECT key_vault.kek_rotate('a')},
         sql    => q{CALL key_vault.rewrap_all('a', batch_size => 5)},
@@ -191,7 +193,7 @@ my %operations = (
         before => \&prepend_root_key,
         sql   => q{SELECT key_vault.root_key_rotate()},
         steps => [ 'before UPDATE kek', 'after UPDATE kek', 'after INSERT audit_log', 'at commit of UPDATE kek' ],
-        # The second of two, so that one is sealed anew already.
+        # The row of the second KEK, so that the first one has already been sealed anew.
         row   => '{"label": "b"}',
         done  => [ q{SELECT count(DISTINCT k.root_key_id), bool_and(l.details ->> 'to' = encode(k.root_key_id, 'hex'))
                        FROM key_vault.keks k JOIN key_vault.audit_log l ON l.event = 'resealed' AND (l.label, l.version) = (k.label, k.version)},
@@ -232,7 +234,7 @@ foreach my $name (sort keys %operations)
         }
     }
 
-    # What was answered stays.
+    # Once the operation has returned, a crash does not undo it.
     my $after = state_of_things();
     kill_server();
     is(state_of_things(), $after, "$name, server killed after it: it is done");

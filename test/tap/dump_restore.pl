@@ -1,6 +1,6 @@
-# Dumps and restores: with the same root key everything is readable, whatever the order; with another
-# root key there is one error, which names both, and nothing is lost; and what pg_dump -n and -t leave out
-# can be brought later, by a dump of the KEKs alone.
+# Dumps and restores.  With the same root key everything is readable, in whatever order it is restored.  With
+# another root key there is one error, which names both root keys, and nothing is lost.  The KEKs that pg_dump
+# -n and -t leave out can be restored later, from a dump of the KEKs alone.
 
 use strict;
 use warnings;
@@ -45,7 +45,7 @@ $source->safe_psql('lorawan', q{
     DROP ROLE passing;
 });
 
-# Everything, as far as it should be the same on the other side.
+# Everything that should be the same after a restore
 my $keys = q{
     SELECT count(*), md5(string_agg(key_vault.unwrap(net_key)::text || key_vault.unwrap(app_key)::text, ',' ORDER BY n)),
            (SELECT md5(string_agg(key_vault.unwrap(k)::text, ',' ORDER BY k)) FROM z_part, unnest(keys) k)
@@ -122,7 +122,7 @@ is(in_db($same, 'plain', q{SELECT key_vault.has_kek_privilege('net', 'decrypt'),
     't|f', 'and has its privileges');
 is(in_db($same, 'plain', q{SELECT key_vault.kek_rotate('net')}), 3, 'it rotates on');
 
-# pg_restore --clean would drop KEKs that came since: it goes on when it is told to.
+# pg_restore --clean would drop KEKs that were made after the dump, so it needs permission by PGOPTIONS.
 like(restore($same, 'plain', $custom, '--clean', '--if-exists'), qr/cannot drop table key_vault\.kek: .*HINT: .*PGOPTIONS/s, 'pg_restore --clean is refused');
 is(in_db($same, 'plain', q{SELECT max(version) FROM key_vault.keks WHERE label = 'net'}), 3, 'and the KEKs are there');
 {
@@ -132,7 +132,7 @@ is(in_db($same, 'plain', q{SELECT max(version) FROM key_vault.keks WHERE label =
 is(in_db($same, 'plain', $keys),  $all_keys,  'every key is as it was');
 is(in_db($same, 'plain', $vault), $all_vault, 'so are the KEKs');
 
-# In whatever order: the keys before the KEKs, backwards, and side by side.
+# A restore works in any order: keys before KEKs, all entries backwards, and several entries in parallel.
 
 sub entries
 {
@@ -179,7 +179,7 @@ $other->start;
 $other->safe_psql('postgres', $roles[0]);
 new_database($other, 'lorawan');
 
-# Nothing in the dump needs a key to be opened, but the view's content.
+# Only the content of the materialized view needs an opened key to be restored.
 my @no_view = split /\n/, `pg_restore -l '$custom'`;
 open my $file, '>', "$ENV{TESTDIR}/no_view" or die $!;
 print $file "$_\n" foreach grep { !/ MATERIALIZED VIEW DATA / } @no_view;
@@ -187,7 +187,7 @@ close $file;
 is(restore($other, 'lorawan', $custom, '-L', "$ENV{TESTDIR}/no_view"), 'restored', 'restored beside another root key');
 is(in_db($other, 'lorawan', $vault), $all_vault, 'all of the KEKs is there');
 
-# Which is which: a KEK made here, and one made there.
+# Under two root keys: a KEK that is made here, and one from the dump
 like(in_db($other, 'lorawan', q{SELECT key_vault.kek_create('here')}), qr/^ERROR:  KV106: first root key of key_vault.root_key seals no KEK of this database/,
     'no KEK is made here while the root key of the others is not known');
 in_db($other, 'lorawan', q{
@@ -211,7 +211,7 @@ is(in_db($other, 'lorawan', q{SELECT key_vault.generate_key('here') IS NOT NULL}
 is(in_db($other, 'lorawan', $vault =~ s/FROM key_vault.kek k/$&  WHERE label <> 'here'/r =~ s/FROM key_vault.audit_log l/$& WHERE label <> 'here'/r),
     $all_vault, 'nothing was lost by trying');
 
-# With the missing one in the list, a session that met the error goes on.
+# Once the missing root key is in the list, a session that met the error goes on.
 my $session = $other->background_psql('lorawan', on_error_stop => 0);
 $session->query('SET client_min_messages = error');
 like(look($session, "SELECT key_vault.unwrap('$key_2')"), qr/sealed under another root key/, 'the error in an open session');
@@ -223,7 +223,7 @@ is(look($session, $keys), $all_keys, 'with both root keys in the list it reads e
 $session->quit;
 is(in_db($other, 'lorawan', 'REFRESH MATERIALIZED VIEW report; SELECT * FROM report'), 50, 'and the view can be filled');
 
-# Only some tables
+# Dumps of only some tables
 
 my $tables = dump_of('tables.sql', '-t', 'a_device', '-t', 'z_part*', '-t', 'app_key');
 my $schema = dump_of('schema.sql', '-n', 'public');
@@ -244,7 +244,7 @@ is(in_db($same, 'later', $vault), $all_vault, 'so are KEKs, privileges and the a
 isnt(restore($same, 'later', $keks), 'restored', 'a second time it is refused');
 is(in_db($same, 'later', $vault), $all_vault, 'and changes nothing');
 
-# Into a new database, by itself, the extension included.
+# The dump of the KEKs alone, restored into a new database, brings the extension along.
 new_database($same, 'alone');
 is(restore($same, 'alone', $keks), 'restored', 'the dump of the KEKs alone brings the extension');
 is(in_db($same, 'alone', $vault), $all_vault, 'and all KEKs');

@@ -1,6 +1,6 @@
-# KEK labels that are not ASCII: KEKs open, and are sealed under another root key, in databases of
-# other encodings than the one they were made in, after a dump, a restore or a subscription; and
-# a label that one database has accepted is accepted by all.
+# KEK labels that are not ASCII.  KEKs open, and can be sealed under another root key, in databases whose
+# encoding differs from that of the database in which they were made: after a dump and restore, or by a
+# subscription.  And a label that one database accepts is accepted by all.
 
 use strict;
 use warnings;
@@ -10,7 +10,7 @@ use VaultCluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# Everything is sent and shown in UTF-8, but to SQL_ASCII, which converts nothing.
+# The client encoding is UTF-8, except with SQL_ASCII, which converts nothing.
 $ENV{PGCLIENTENCODING} = 'UTF8';
 my $key     = '000102030405060708090a0b0c0d0e0f';
 my $umlauts = "\xc3\xbc" x 120;
@@ -60,7 +60,7 @@ sub opens_all
     return in_database($database, "SELECT count(*) FILTER (WHERE key_vault.unwrap(key) = '\\x$key') || ' of ' || count(*) FROM device");
 }
 
-# A database with a KEK for each label, and a key under it.
+# Makes a database with a KEK for each label, and a key under each KEK.
 sub make_source
 {
     my ($database, $encoding) = @_;
@@ -74,8 +74,8 @@ sub make_source
     return $database;
 }
 
-# What a library before this one sealed: format 1, with the label in the database's encoding.  Made by
-# another implementation of AES-GCM, from what the root key opens.
+# Seals KEKs in format 1, as version 1.0 does, with the label in the database's encoding.  The material is
+# opened with the root key and sealed by another implementation of AES-GCM.
 sub seal_as_before
 {
     my ($database) = @_;
@@ -102,7 +102,7 @@ END
     $node->safe_psql($database, "SET session_replication_role = replica; $sql");
 }
 
-# From each encoding to each other, by pg_dump, in both formats of sealed material.
+# pg_dump from each encoding to each other one, with sealed material in both formats
 my %name_of = (UTF8 => 'utf8', LATIN1 => 'latin1', EUC_JIS_2004 => 'euc', SQL_ASCII => 'sql_ascii');
 my $restored = 0;
 foreach my $format (2, 1)
@@ -123,7 +123,7 @@ foreach my $format (2, 1)
             my $target = create('target_' . ++$restored, $to);
             my $dump   = "$ENV{TESTDIR}/dump.sql";
 
-            # To a database without conversions the bytes come as the dump has them.
+            # A database without conversions gets the bytes as they are in the dump.
             run_log([ 'pg_dump', '-f', $dump, '-d', $node->connstr($source) ]) or die 'pg_dump';
             my $errors;
             IPC::Run::run([ 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($target), '-f', $dump ], '>', \my $ignored, '2>', \$errors);
@@ -141,7 +141,8 @@ foreach my $format (2, 1)
     }
 }
 
-# The limit of a label is one of UTF-8, whatever the database's encoding; what is there already stays.
+# The length of a label is limited in UTF-8, whatever the database's encoding.  A longer label that exists
+# already stays.
 foreach my $encoding (qw(UTF8 LATIN1))
 {
     my $database = make_source("limit_$name_of{$encoding}", $encoding);
@@ -158,7 +159,7 @@ IPC::Run::run([ 'pg_dump', '-d', $node->connstr('limit_latin1') ], '|', [ 'psql'
 is($errors, '', 'and restored into a database of another encoding');
 is(in_database('limit_restored', "SELECT count(*) FROM key_vault.kek WHERE label = '$too_long'"), 2, 'with all its versions');
 
-# A subscription converts, too.
+# A subscription converts labels, too.
 my $publisher = make_source('publisher', 'LATIN1');
 $node->safe_psql($publisher, 'CREATE PUBLICATION keks FOR TABLE key_vault.kek, device');
 $node->safe_psql($publisher, q{SELECT pg_create_logical_replication_slot('keks', 'pgoutput')});
@@ -173,7 +174,7 @@ $node->wait_for_catchup('keks');
 is(opens_all('subscriber'), '4 of 4', 'also one that came later');
 $node->safe_psql('subscriber', 'ALTER SUBSCRIPTION keks DISABLE; ALTER SUBSCRIPTION keks SET (slot_name = NONE); DROP SUBSCRIPTION keks');
 
-# The label is still what the material is bound to.
+# The material is still bound to its label.
 $node->safe_psql('subscriber', qq{
     SET session_replication_role = replica;
     UPDATE key_vault.kek SET label = 'Schl\xc3\xb6ssel' WHERE label = '$label{umlaut}' AND version = 1});

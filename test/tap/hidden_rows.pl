@@ -1,6 +1,6 @@
-# Keys in rows that a table's own heap does not show, since another extension's planner hook serves
-# them (test/hidden_rows): they are counted, keep their KEK from being destroyed, and are
-# no reason to say that all is rewrapped.
+# Keys in rows that are not in the heap of their table, but that another extension's planner hook returns
+# (test/hidden_rows).  They are counted, they keep their KEK from being destroyed, and as long as they need an
+# old version rewrap_all() does not say that all is rewrapped.
 
 use strict;
 use warnings;
@@ -23,8 +23,8 @@ $node->configure_vault;
 $node->append_conf('postgresql.conf', "session_preload_libraries = '$build/hidden_rows'");
 $node->start;
 
-# A table with children, of which one has ten keys elsewhere and another one five in its heap; and a
-# table whose heap shows two rows that the hook replaces.
+# A table with two children: one has ten keys outside of its heap, the other five in its heap.  And a table
+# whose heap has two rows in whose place the hook shows none.
 $node->safe_psql('postgres', q{
     CREATE EXTENSION key_vault;
     SELECT key_vault.kek_create('net');
@@ -43,7 +43,7 @@ sub ask
     return $node->safe_psql('postgres', "SET client_min_messages = error; $_[0]");
 }
 
-# The hook does what it is for.
+# The hook works.
 is(ask('SELECT count(*) FROM ONLY chunk'), 0,  'the heap shows nothing');
 is(ask('SELECT count(*) FROM chunk'),      10, 'the hook shows the rows');
 is(ask('SELECT count(*) FROM hyper'),      5,  'which do not come by way of the parent');
@@ -57,11 +57,11 @@ $node->psql('postgres', q{SELECT key_vault.kek_destroy('net', 1)}, stderr => \my
 like($error, qr/ERROR:  KEK label "net" version 1 still wraps 10 keys\nDETAIL:  There are 10 in column "key" of (public\.)?chunk\./, 'kek_destroy finds them');
 is(ask(q{SELECT count(key_vault.unwrap(key)) FROM chunk}), 10, 'all are readable');
 
-# Nobody is told that all is rewrapped.
+# rewrap_all() does not say that all is rewrapped.
 $node->psql('postgres', q{CALL key_vault.rewrap_all('net')}, stderr => \my $messages);
 like($messages, qr/WARNING:  10 rows of table public\.chunk hold keys that rewrap_all does not reach\n.*DETAIL:  Another extension keeps them outside.*\n.*HINT:  Use UPDATE with key_vault\.rewrap\(\) by the table that the extension provides/,
     'rewrap_all says what it does not reach');
-like($messages, qr/WARNING:  1 tables still have keys/, 'and that the call has not done all');
+like($messages, qr/WARNING:  1 table still has keys/, 'and that the call has not done all');
 unlike($messages, qr/WARNING:.*(replaced|open_chunk)/, 'other tables are done');
 is(ask(q{SELECT state, rows_left FROM key_vault.rewrap_progress WHERE relation = 'chunk'::regclass}), 'stopped|10', 'progress says so, too');
 

@@ -1,4 +1,4 @@
-# A server that may not lock memory: it works, and says so once in each session that uses keys.
+# A server that may not lock memory works, and says once in each session that uses keys that it cannot lock it.
 
 use strict;
 use warnings;
@@ -43,8 +43,7 @@ END
     $? = $status;
 }
 
-# The limit in kB; its warnings in a session.  The limit is the server's: it is started by a shell
-# that has it.
+# The limit in kB, and how many warnings a session gives.  A shell sets the limit and starts the server.
 foreach (
     [ 'as here',          undef, undef ],
     [ 'no locked memory', 0,     1 ],
@@ -79,7 +78,7 @@ foreach (
     is($again, $warnings, "$name: and one in the next") if defined $warnings;
     like($stderr, qr/HINT:.*LimitMEMLOCK=/, "$name: with advice") if $warnings;
 
-    # Whatever comes first that needs memory for a key: each in a session of its own.
+    # Each of these uses is the first one in its session that needs memory for a key.
     foreach (
         [ 'wraps', q{SELECT key_vault.wrap('\x000102030405060708090a0b0c0d0e0f', 'net')} ],
         [ 'generates a key', q{SELECT key_vault.generate_key('net')} ],
@@ -89,7 +88,7 @@ foreach (
     {
         my ($what, $sql) = @$_;
         $node->psql('postgres', $sql, stderr => \my $warning_of_first);
-        # Less than a chunk can be locked where there may be one.
+        # Checked for a limit of 0 only: with a small limit, the memory for one key may or may not fit into it.
         is(scalar(() = $warning_of_first =~ /$warning/g), $warnings, "$name: one in a session that $what") if defined $limit && $limit == 0;
     }
 

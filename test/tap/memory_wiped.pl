@@ -1,7 +1,8 @@
-# What a backend's memory holds of keys: the vault's memory, locked and kept out of core dumps, has
-# them while they are in use; after whatever ends their use neither it nor OpenSSL's has them.
+# Which keys a backend's memory holds.  While keys are in use they are in the vault's memory, which is locked
+# and kept out of core dumps.  Once their use has ended, in whatever way, neither that memory nor OpenSSL's has
+# them.
 #
-# The backend that is looked at never saw a key in the clear: keys came to it in key envelopes.
+# The backend that the test searches never gets a key in the clear: its keys come in key envelopes.
 
 use strict;
 use warnings;
@@ -22,7 +23,7 @@ $node->start;
 my %key = map { $_ => random_bytes(16) } qw(first second bound);
 my %kek = map { $_ => random_bytes(32) } qw(net transport);
 
-# The first half of the long ones: a schedule for decryption has no more of a key as it is.
+# Of long keys the first half, since a key schedule for decryption has no more of a key in its original form.
 my %needles = (
     %key,
     'KEK net'       => substr($kek{net}, 0, 16),
@@ -30,7 +31,7 @@ my %needles = (
     'root key text' => unpack('H*', root_key_bytes()),
 );
 
-# Shared memory would show these statements otherwise.
+# With track_activities on, shared memory would hold the text of these statements.
 {
     local $ENV{PGOPTIONS} = '-c track_activities=off';
     $node->safe_psql('postgres', join ";\n", 'CREATE EXTENSION key_vault',
@@ -51,8 +52,8 @@ if (my $why = why_memory_is_closed($pid))
     plan skip_all => $why;
 }
 
-# Where something is, as "heap 1, vault 2".  Elsewhere than there it is told, but is no fault of the
-# vault's.
+# In which kinds of memory a key is, for example "heap 1, vault 2".  A key in any other kind is only reported,
+# since that is not the vault's doing.
 sub where
 {
     my ($name) = @_;
@@ -74,7 +75,7 @@ sub decrypt
       . "FROM device WHERE name = '$name'";
 }
 
-# The same, with a wait for it to be nowhere.  Each time the session looks another key up.
+# The same, but waits until the key is nowhere.  While it waits, the session looks up another key.
 sub where_at_last
 {
     my ($name) = @_;
@@ -97,8 +98,8 @@ sub use_keys
     }
 }
 
-# Whether a key schedule starts with the key, so that it can be found: it does where the processor
-# has instructions for AES.
+# Whether a key schedule begins with the key, so that the key can be found in it.  It does if the processor has
+# instructions for AES.
 my $visible = grep { /^flags\s*:.*\baes\b/ } split /\n/, `cat /proc/cpuinfo`;
 diag('key schedules cannot be recognized on this machine: OpenSSL\'s memory is not looked at') if !$visible;
 my $cached        = $visible ? 'heap 1, vault 1' : 'vault 1';
@@ -112,7 +113,7 @@ look($session, q{
      UNION ALL SELECT 'other', key_vault.generate_key('app')});
 is(where($_), 'nowhere', "$_ key after its import") foreach sort keys %key;
 
-# In use
+# While keys are in use
 
 use_keys(1, 'second');
 is(where('second'), 'vault 1', 'a key used once is in the vault');
@@ -143,12 +144,12 @@ SKIP:
     ok(!$dumped{'root key'}, 'the root key is not in a core dump');
     ok(!$dumped{second},     'a key without a schedule of its own is not in a core dump');
 
-    # OpenSSL's memory is in it: that shows that the dump can be read.
+    # The key is found in OpenSSL's memory, which shows that the test can read that.
     skip 'key schedules cannot be recognized', 1 if !$visible;
     ok($dumped{first}, 'the key schedule of a key in use is in a core dump');
 }
 
-# What ends it
+# Whatever ends the use of a key
 
 look($session, 'SET key_vault.cache_size = 0');
 use_keys(3, 'second');
@@ -190,7 +191,7 @@ use_keys(3, 'first');
 is(where('first'), $cached, 'a key before cache_max_age');
 is(where_at_last('first'), 'nowhere', 'a key that is not asked for after cache_max_age');
 
-# An error stops all of PostgreSQL's timeouts.
+# After an error PostgreSQL has stopped all timeouts.
 use_keys(3, 'first');
 is(look($session, 'SELECT 1 / 0'), 'ERROR:  division by zero', 'an error within cache_max_age');
 is(where_at_last('first'), 'nowhere', 'a key that is not asked for after an error and cache_max_age');
@@ -242,7 +243,7 @@ look($session, 'COMMIT');
 is(where($_), 'nowhere', "cache off: $_ key after key_status() and a wrong DevAddr") foreach 'first', 'bound';
 look($session, 'RESET key_vault.cache');
 
-# Derived keys: what they are is computed by openssl.
+# Derived keys: the openssl program computes what they must be.
 
 sub aes
 {
@@ -274,7 +275,8 @@ foreach (
 }
 look($session, 'COMMIT');
 
-# Zeros for a join: they open to AES of zeros; JSIntKey is AES of 06.
+# A join-accept of zeros opens to the AES encryption of zeros.  JSIntKey is the AES encryption of a block that
+# begins with 06.
 $needles{opened}   = aes($key{first}, '');
 $needles{JSIntKey} = aes($key{first}, "\x06");
 foreach (q{lorawan_join_1_0(key, }, q{lorawan_join_1_1(key, key, })

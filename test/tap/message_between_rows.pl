@@ -1,7 +1,7 @@
-# A message that arrives after a backend has read the row of one KEK that it holds open, and before it
-# has read the next one's: nothing that was read before it may be believed by the next look-up.
+# A backend has two KEKs open and reads their rows again.  A message arrives when it has read the first row and not
+# yet the second: the next look-up must not believe anything that was read before the message.
 #
-# No lock holds a backend up between the two, so it uses a copy of the library that waits there for an
+# No lock can stop a backend between the two reads, so the test uses a copy of the library that waits there for an
 # advisory lock.
 
 use strict;
@@ -32,7 +32,7 @@ use_library($node, 'postgres', build_changed('waits', 'src/vault/kek.c',
               . "\t\t\t(void) DirectFunctionCall1(pg_advisory_unlock_shared_int8, Int64GetDatum(1));";
         } ]));
 
-# Two labels, and what decrypts under each.
+# Makes two labels, and returns a query for each that decrypts under it.
 sub make_labels
 {
     return map {
@@ -50,7 +50,7 @@ sub change
     $node->safe_psql('postgres', "SET client_min_messages = error; $sql");
 }
 
-# Both KEKs are withdrawn when one row, whichever it is, has been read.
+# The backend reads the two rows in no particular order, so both KEKs are withdrawn after the first read.
 foreach my $mode (qw(on off verify))
 {
     my %decrypt = make_labels("net $mode", "app $mode");
@@ -76,7 +76,7 @@ foreach my $mode (qw(on off verify))
         change("SELECT key_vault.$withdrawal FROM unnest(ARRAY[$list]) label");
         look($holder, 'SELECT pg_advisory_unlock(1)');
 
-        # What began before the withdrawal may go either way.
+        # A statement that began before the withdrawal may succeed or fail.
         look($session, '');
         is(look($session, $decrypt{$_}), qq{ERROR:  KEK label "$_" version 1 $outcome},
             "$withdrawal after the first row was read: the next look-up under label $_")

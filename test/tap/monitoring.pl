@@ -1,5 +1,6 @@
-# What there is to watch over: the ages of KEKs, the root keys they are sealed under, and the keys left on old
-# versions; in SQL, by a role that only monitors, and as metrics of prometheus-postgres-exporter.
+# Monitoring: the ages of KEKs, the root keys they are sealed under, and the keys that are left under old
+# versions; in SQL, by a role that may only monitor, and as metrics of prometheus-postgres-exporter.  Each query
+# of the dashboard returns something, and each alert fires exactly when it should.
 
 use strict;
 use warnings;
@@ -8,9 +9,13 @@ use lib "$FindBin::Bin/lib";
 use VaultCluster;
 use HTTP::Tiny;
 use IPC::Run;
+use JSON::PP;
+use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
 
-my $queries = "$FindBin::Bin/../../contrib/prometheus-postgres-exporter.yaml";
+my $contrib = "$FindBin::Bin/../../contrib";
+my $queries = "$contrib/prometheus-postgres-exporter.yaml";
+my $alerts  = slurp_file("$contrib/prometheus-alerts.yml");
 
 my $node = new_node('monitored');
 $node->init;
@@ -18,7 +23,7 @@ $node->configure_vault;
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'key_vault'\nlisten_addresses = '127.0.0.1'\n");
 $node->start;
 
-# The exporter's role as the query file says.
+# The role of the exporter is made as the head of the query file says.
 my $roles = PostgreSQL::Test::Utils::slurp_file($queries);
 my ($create_role, $grant) = $roles =~ /^#\s+(CREATE ROLE exporter .*;)\n#\s+(GRANT .*;)/m
   or die 'no statements for the role in the query file';
@@ -31,6 +36,8 @@ $node->safe_psql('postgres', qq{
       FROM unnest(ARRAY['a "quoted" label', 'b']) label, generate_series(1, 5);
     SELECT key_vault.kek_rotate('b');
     INSERT INTO session SELECT NULL, key_vault.generate_key('b') FROM generate_series(1, 2);
+    CREATE TABLE uses AS SELECT key_vault.kek_id(app_s_key), key_vault.unwrap(app_s_key) IS NOT NULL FROM session;
+    CALL key_vault.create_storage('lorawan', 'b');
     $create_role
     $grant
     CREATE ROLE nobody;
@@ -72,7 +79,7 @@ is(as_exporter(q{SELECT string_agg(concat_ws(' ', kek_label, kek_version, state,
 is(look_anew($node, 'SET ROLE nobody', $listed), 'ERROR:  permission denied to look at the root keys', 'not for everybody: root keys');
 is(look_anew($node, 'SET ROLE nobody', $health), 'ERROR:  permission denied for view kek_health', 'not for everybody: health of KEKs');
 is(look_anew($node, 'SET ROLE nobody', 'SELECT * FROM key_vault.kek_usage()'), '', 'of tables that a role may not read it hears nothing');
-# Nor does a privilege on a label show more.
+# A privilege on a label does not make more visible.
 $node->safe_psql('postgres', q{SELECT key_vault.kek_grant('b', 'nobody', 'wrap')});
 is(look_anew($node, 'SET ROLE nobody', $listed), 'ERROR:  permission denied to look at the root keys', 'a privilege on a label is none to it');
 
@@ -86,7 +93,7 @@ sub start_exporter
             '--disable-default-metrics', '--disable-settings-metrics', "--extend.query-path=$queries" ], '>&', \$exporter_log);
 }
 
-# Its metrics, in the order of their names and labels.
+# The exporter's metrics, in the order of their names and labels
 sub scrape
 {
     for (1 .. 100)
@@ -111,6 +118,54 @@ sub value_of
     return @found == 1 ? (split / /, $found[0])[-1] : scalar(@found) . ' of them';
 }
 
+# promtool runs each query of the dashboard over two hours of these metrics, and it must return something.
+sub try_dashboard
+{
+    my (@metrics) = @_;
+
+    if (system('command -v promtool >/dev/null') != 0)
+    {
+        SKIP: { skip 'promtool is not installed', 1 }
+        return;
+    }
+    my $dashboard = decode_json(slurp_file("$contrib/grafana-dashboard.json"));
+    my @panels    = @{ $dashboard->{panels} };
+    cmp_ok(scalar(@panels), '>', 5, 'the dashboard has panels');
+    foreach my $panel (@panels)
+    {
+        foreach my $target (@{ $panel->{targets} })
+        {
+            my $file = "$ENV{TESTDIR}/dashboard.yml";
+            open my $out, '>', $file or die "$file: $!";
+            print $out "evaluation_interval: 1m\ntests:\n  - interval: 1m\n    input_series:\n";
+            foreach (@metrics)
+            {
+                my ($series, $value) = /^(.*) (\S+)$/ or next;
+                # In YAML's single quotes a quote is two.
+                printf $out "      - {series: '%s', values: '%dx120'}\n", $series =~ s/'/''/gr, $value;
+            }
+            print $out "    promql_expr_test:\n      - {expr: 'count($target->{expr}) > bool 0', eval_time: 2h, exp_samples: [{labels: '{}', value: 1}]}\n";
+            close $out or die "$file: $!";
+            my $ok = IPC::Run::run([ 'promtool', 'test', 'rules', $file ], '>&', \my $output);
+            ok($ok, "dashboard: $panel->{title}: $target->{expr}") or diag($output);
+        }
+    }
+}
+
+# What health() says of the first two things that it checks
+my $healthy = q{SELECT string_agg(concat_ws(': ', name, status, finding), ', ') FROM key_vault.health() WHERE name IN ('root keys', 'sealed KEKs')};
+
+is(as_exporter($healthy), 'root keys: ok: 1 of 1 can be had, sealed KEKs: ok: all KEKs are sealed under the first root key', 'health: all is well');
+like(as_exporter(q{SELECT status || ': ' || finding FROM key_vault.health() WHERE name = 'key caches'}), qr/^ok: hits \d+, misses \d+, evictions 0, mismatches 0$/,
+    'health: the caches of all sessions, since the library is preloaded');
+
+SKIP:
+{
+    skip 'promtool is not installed', 1 if system('command -v promtool >/dev/null') != 0;
+    my $ok = IPC::Run::run([ 'promtool', 'test', 'rules', "$FindBin::Bin/../prometheus/alerts.test.yml" ], '>&', \my $output);
+    ok($ok, 'alerts fire when they are to, and not else') or diag($output);
+}
+
 make_root_key('second');
 SKIP:
 {
@@ -128,7 +183,7 @@ SKIP:
         'metric: keys left on an old version');
     is(value_of('key_vault_wrapped_keys', q{label="b", version="2", state="active"}, @metrics), 2, 'metric: and on the new one');
 
-    # The exporter's session sees a reload.
+    # The session that the exporter keeps open sees the new setting after a reload.
     use_root_keys('second', 'first');
     @metrics = scrape();
     is(value_of('key_vault_kek_root_key_position', q{label="b", version="2"}, @metrics), 2, 'metric: sealed under an old root key');
@@ -136,31 +191,39 @@ SKIP:
     @metrics = scrape();
     is(value_of('key_vault_kek_root_key_position', q{label="b", version="2"}, @metrics), 0, 'metric: sealed under a root key that is not there');
 
-    # Each expression that the file offers is about a metric that there is.
-    foreach my $name ($roles =~ /^#   \W*(?:absent\()?(key_vault_\w+)/mg)
+    # All metrics that the alerts and the dashboard use exist.
+    foreach my $name (sort keys %{ { map { $_ => 1 } $alerts =~ /\b(key_vault_\w+)(?=[{\[)\s])/g } })
     {
-        ok(scalar(grep { /^$name\{/ } @metrics), "metric: $name, which the file tells to watch");
+        ok(scalar(grep { /^$name\{/ } @metrics), "metric: $name, which an alert goes by");
     }
+    try_dashboard(@metrics);
     $exporter->kill_kill;
 }
 
 use_root_keys('second', 'first');
 is(as_exporter($health), 'a "quoted" label 1 active 2, b 1 deactivated 2, b 2 active 2', 'sealed under an older root key');
+is(as_exporter($healthy), 'root keys: ok: 2 of 2 can be had, sealed KEKs: warning: 3 KEKs are sealed under an older root key', 'health: an older root key');
 $node->safe_psql('postgres', 'SELECT key_vault.root_key_rotate()');
 is(as_exporter($health), 'a "quoted" label 1 active 1, b 1 deactivated 1, b 2 active 1', 'sealed anew');
 use_root_keys('first');
 is(as_exporter($health), 'a "quoted" label 1 active none, b 1 deactivated none, b 2 active none', 'sealed under none of the list');
+is(as_exporter($healthy), 'root keys: ok: 1 of 1 can be had, sealed KEKs: critical: 3 KEKs are sealed under a root key that the server does not have', 'health: none of the list');
 
-# A file that went away is seen before a restart makes it felt.
+# Monitoring shows that the root key file is gone before a restart would fail because of it.
 use_root_keys('second', 'first');
 my $session = open_session($node);
 look($session, 'SELECT * FROM key_vault.root_keys()');
 unlink $root_key{first};
 is(look($session, $listed) =~ s/file \w{10}/file ID/r, '1 file ID, 2 file KV102', 'a root key that cannot be read, and why');
 $session->quit;
+is(as_exporter($healthy), 'root keys: warning: 1 of 2 can be had; not number 2 (file, SQLSTATE KV102), sealed KEKs: ok: all KEKs are sealed under the first root key',
+    'health: a root key that cannot be read');
+use_root_keys('first', 'second');
+like(as_exporter($healthy), qr/^root keys: critical: 1 of 2 can be had; not number 1 /, 'health: the first one cannot be read');
 $node->append_conf('postgresql.conf', "key_vault.root_key = ''\n");
 $node->reload;
 $node->poll_query_until('postgres', "SELECT current_setting('key_vault.root_key') = ''") or die 'no reload';
 is(as_exporter($health), 'ERROR:  setting "key_vault.root_key" is not set', 'no root key at all');
+is(as_exporter($healthy), 'root keys: critical: setting "key_vault.root_key" is not set', 'health: no root key at all');
 
 done_testing();

@@ -1,6 +1,6 @@
-# Messages of both network servers through a real broker, at quality of service 1, into a storage:
-# with the broker and the database stopped, killed and started again in the middle of the stream,
-# every message is there once.
+# Messages of both network servers go through a real broker, at quality of service 1, into a storage.  The broker
+# and the database are stopped, killed and started again in the middle of the stream, and in the end every
+# message is there once.
 
 use strict;
 use warnings;
@@ -29,8 +29,8 @@ $node->safe_psql('postgres', q{
     CALL key_vault.create_storage('lorawan');
 });
 
-# A Unix socket is the only listener.  Each change is saved, so that a broker that is killed knows
-# its subscribers when it is started again.
+# The broker listens on a Unix socket only.  It saves each change, so that after a kill it still knows its
+# subscribers.
 append_to_file("$dir/mosquitto.conf", <<"END");
 listener 0 $dir/broker
 allow_anonymous true
@@ -42,9 +42,12 @@ max_queued_messages 0
 END
 my ($broker, $ingest);
 
+# Returns when the broker answers.  mosquitto_sub, and with it key_vault_ingest, ends at its start if there is
+# no broker.
 sub start_broker
 {
     $broker = IPC::Run::start([ 'mosquitto', '-c', "$dir/mosquitto.conf" ], '>', "$dir/broker.log", '2>&1');
+    publish_one('started', 'nobody takes this topic');
 }
 
 sub stop_broker
@@ -65,11 +68,11 @@ sub start_ingest
         '>', "$dir/ingest.log", '2>&1');
 }
 
-# Stopped whatever happens.
+# The processes are stopped, even if the test fails.
 END { local $?; foreach my $run ($ingest, $broker) { $run->kill_kill if $run; } }
 
-# The stacks' example messages (demo/messages), of other counters and times.  A payload of no bytes
-# is the same under every counter.
+# The example messages of both network servers (demo/messages), with other counters and times.  Their payloads
+# are empty, since an empty payload is the same under every counter.
 my %stack = (
     'the-things-stack' => sub {
         my ($n) = @_;
@@ -84,7 +87,7 @@ my %stack = (
         return ('application/17c82e96-be03-4f38-aef3-f83d48582d97/device/0102030405060708/event/up', $message);
     });
 
-# Until the broker has it: it may be away.
+# Tries until the broker has the message, since the broker may be down.
 sub publish_one
 {
     my ($topic, $message) = @_;
@@ -115,7 +118,7 @@ sub all_stored
     ok($node->poll_query_until('postgres', sprintf 'SELECT count(*) = %d FROM lorawan.uplink', 2 * $published), $name);
 }
 
-# The broker has written down that it has this subscriber.
+# Whether the broker has written its subscriber to disk
 sub subscription_saved
 {
     foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
@@ -137,7 +140,8 @@ start_broker();
 publish(10);
 all_stored('the broker was restarted');
 
-# Nothing is under way: what a killed broker has not written down nobody can bring back.
+# The broker is killed while no message is under way, since a message that it has not yet written to disk would
+# be lost.
 stop_broker('KILL');
 start_broker();
 publish(10);
@@ -156,7 +160,7 @@ $node->start;
 publish(10);
 all_stored('the database crashed in the middle of the stream');
 
-# The program itself is stopped, with the database away, and started again.
+# key_vault_ingest itself is stopped while the database is down, and started again.
 $node->stop('fast');
 publish(10);
 $ingest->signal('TERM');
@@ -172,16 +176,18 @@ is($node->safe_psql('postgres', 'SELECT dev_eui, count(*), count(DISTINCT f_cnt)
 is($node->safe_psql('postgres', 'SELECT status, count(*) FROM lorawan.uplink_decrypted GROUP BY 1'), 'decrypted|' . 2 * $published,
     'and is decrypted');
 
-# What is no message: kept in rejected, and the stream goes on.
+# Lines that are no messages are kept in rejected, and the stream goes on.
 publish_one('v3/app1@t1/devices/dev1/up', $_) foreach ('{"end_device_ids": ', "tab\there, \\, line\nend", "\xff\xfe not UTF-8", "nul \0 byte", '\.',
-    # What Perl, but not PostgreSQL, takes for UTF-8: half of a surrogate pair, a code point beyond U+10FFFF; and the last that is one
+    # Perl takes these for UTF-8, PostgreSQL does not: half of a surrogate pair, a code point beyond U+10FFFF.
+    # Both take the third one, which is the last code point.
     "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf4\x8f\xbf\xbf");
 publish(1);
 all_stored('the stream goes on after what is no message');
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 8 FROM lorawan.rejected'), 'which is kept as rejected');
 is(-s "$dir/spool", 0, 'nothing is left in the spool');
 
-# A spool whose last line a crash cut: a whole message but for its end of line, half of an umlaut, half of an escape.
+# A spool whose last line was cut by a crash: a whole message without its end of line, half of an umlaut, half
+# of an escape
 my $whole = $stack{chirpstack}->(++$published) =~ s/\s*\n\s*//gr;
 foreach my $cut ($whole, "{\"a\": \"\xc3", '{"a": "\\')
 {
@@ -194,5 +200,32 @@ foreach my $cut ($whole, "{\"a\": \"\xc3", '{"a": "\\')
 publish_one($stack{'the-things-stack'}->($published));
 all_stored('the stream goes on after it');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM lorawan.rejected'), '10', 'and it is kept');
+
+# In the middle of a batch that waits in the spool, a message fails each time with an error that looks like the
+# server's.
+$node->safe_psql('postgres', q{
+    CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+        IF NEW.f_cnt = 3000 THEN RAISE 'it''s \ always' USING ERRCODE = 'XX000', DETAIL = 'of the detail'; END IF;
+        RETURN NEW;
+    END$$;
+    CREATE TRIGGER fail BEFORE INSERT ON lorawan.uplink FOR EACH ROW EXECUTE FUNCTION fail();
+    DELETE FROM lorawan.rejected;
+    DELETE FROM lorawan.uplink;
+});
+$ingest->signal('TERM');
+$ingest->finish;
+append_to_file("$dir/spool", join '', map { ($stack{chirpstack}->($_) =~ s/\s*\n\s*//gr) . "\n" } 2996 .. 3006);
+start_ingest();
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 10 FROM lorawan.uplink'), 'the messages before and after one that always fails are stored');
+is($node->safe_psql('postgres', q{SELECT reason, message->>'fCnt' FROM lorawan.rejected}), q{failed 8 times: XX000: it's \ always|3000}, 'which is rejected, with its reason');
+publish_one($stack{chirpstack}->(3010));
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 11 FROM lorawan.uplink'), 'the stream goes on');
+is($node->safe_psql('postgres', 'SELECT string_agg(f_cnt::text, $$ $$ ORDER BY f_cnt) FROM lorawan.uplink'),
+    '2996 2997 2998 2999 3001 3002 3003 3004 3005 3006 3010', 'each message is there, once');
+is(-s "$dir/spool", 0, 'the spool is empty');
+ok(!-e "$dir/spool.part", 'and nothing is left beside it');
+unlike(slurp_file("$dir/ingest.log"), qr/of the detail/, 'no detail, which could show a message, is told');
+$node->safe_psql('postgres', 'DROP TRIGGER fail ON lorawan.uplink');
+is($node->safe_psql('postgres', 'SELECT stored, rejected FROM lorawan.replay_rejected()'), '1|0', 'once the cause is mended, the message is stored');
 
 done_testing();

@@ -1,5 +1,6 @@
-# Memory that cannot be had: whichever allocation fails, it is out_of_memory, and the session's next
-# statements are right.  Each in a session of its own, from the first allocation to the last one.
+# Memory that cannot be had: whichever allocation fails, the error is out_of_memory, and the next statements of
+# the session are right.  The test makes each allocation fail, from the first one to the last, each in a session
+# of its own.
 
 use strict;
 use warnings;
@@ -28,7 +29,7 @@ my $node = new_node('memory');
 $node->init;
 $node->configure_vault;
 
-# The root keys come from a file and a command, so that both ways are gone.
+# One root key comes from a file and one from a command, so that both are tested.
 my $root_key = slurp_file($node->data_dir . '/postgresql.conf') =~ /key_vault.root_key = 'file:(.*)'/ ? $1 : die;
 $node->append_conf('postgresql.conf', "key_vault.root_key = 'file:$root_key, \"command:echo 00000000000000000000000000000000000000000000000000000000000000aa\"'\n");
 {
@@ -47,7 +48,8 @@ my %wrapped = map { $_ => $node->safe_psql('postgres', "SELECT key_vault.wrap('\
 my $decrypt = uplink($wrapped{net});
 my $unwrap  = "SELECT key_vault.unwrap('" . $wrapped{"b\xc3\xbcro"} . "')";
 
-# Loads root keys, opens KEKs, wraps, unwraps, makes a KEK, seals all anew under another root key.
+# This script loads root keys, opens KEKs, wraps, unwraps, makes a KEK, and seals all KEKs under another root
+# key.
 my @script = (
     $decrypt, $unwrap,
     q{SELECT key_vault.unwrap(key_vault.wrap('\x} . $key . q{', 'net'))},
@@ -59,7 +61,7 @@ my @script = (
     $decrypt, $unwrap);
 my @right = ('net payload', "\\x$key", "\\x$key", 2, 't', 1, "\\x$key", 'net payload', "\\x$key");
 
-# Runs the script in a session; returns its answers, errors by their SQLSTATE.
+# Runs the script in a session; returns its answers, with errors as their SQLSTATE.
 sub run_script
 {
     my ($function, $n) = @_;

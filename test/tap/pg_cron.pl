@@ -1,5 +1,5 @@
-# The schedule of the runbook, as it is on the page, with pg_cron: an old KEK is rotated, its keys are
-# rewrapped and, when its time has come, it is destroyed, without anybody's doing.
+# The schedule of the runbook, as it is on the page, run by pg_cron.  An old KEK is rotated, its keys are
+# rewrapped and, when its time has come, it is destroyed, and nobody has to do anything.
 
 use strict;
 use warnings;
@@ -37,7 +37,7 @@ $node->safe_psql('postgres', q{
     UPDATE key_vault.kek SET created_at = created_at - interval '1 year' WHERE label = 'app1';
 });
 
-# Their hours are the page's; here every minute is one.
+# On the page the jobs run at certain hours; here each runs every minute.
 my $scheduled = 0;
 foreach my $job (@jobs)
 {

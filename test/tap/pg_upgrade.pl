@@ -1,5 +1,5 @@
-# pg_upgrade: within the version, which tries the dump of the extension in binary mode and what follows, and to
-# every newer version that is installed together with key_vault.
+# pg_upgrade: to the same version, which tests the dump of the extension in binary mode and the start with it,
+# and to every newer version that is installed together with key_vault.
 
 use strict;
 use warnings;
@@ -81,10 +81,10 @@ SKIP:
         my ($to) = $new_bindir =~ m{/(\d+)/bin$};
         my $new;
 
-        # A node is of the version whose programs are in the path.
+        # A node has the version of the programs that are found first in the path.
         local $ENV{PATH} = "$new_bindir:$ENV{PATH}";
         $new = new_node("to_$to");
-        # Checksums are the default from 18 on, and must be the same on both sides.
+        # Checksums are on by default from PostgreSQL 18 on, and must be on or off on both sides.
         $new->init(extra => $to >= 18 && $version < 18 ? ['--no-data-checksums'] : []);
         $new->configure_vault;
         upgrade("version $to", $new, $new_bindir);

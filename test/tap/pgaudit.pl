@@ -1,5 +1,5 @@
-# What the audit log does not have, the uses of keys, pgaudit writes to the server's log: who used which
-# function, and refused attempts.  Both tell of the same session.
+# The audit log does not record uses of keys.  pgaudit writes those to the server's log: who called which
+# function, and attempts that were refused.  Both logs describe the same session.
 
 use strict;
 use warnings;
@@ -58,7 +58,7 @@ $uses = audited('analyst', 'SELECT key_vault.unwrap(key) FROM session');
 is(scalar(grep { /^analyst SESSION,.*,key_vault\.unwrap,/ } @$uses), 1, 'a refused attempt');
 is(scalar(grep { /^analyst \d+ ERROR:  permission denied for KEK label "net"/ } @$uses), 1, 'and its refusal');
 
-# One who reads no keys shows nothing, so what is seen above comes of the keys.
+# A query that uses no keys writes none of these lines, so the lines above come from the keys.
 $uses = audited('analyst', 'SELECT count(*) FROM pg_class');
 is(scalar(grep { /key_vault|session/ } @$uses), 0, 'nothing of what is not about keys');
 

@@ -1,5 +1,5 @@
-# A pool in transaction mode: transactions of several roles follow each other on one server
-# connection, and what one has brought into its cache is not lent to the next.
+# A pool in transaction mode: transactions of several roles follow each other on one server connection, and a
+# role does not get to use the keys that another role has brought into the cache.
 
 use strict;
 use warnings;
@@ -30,7 +30,7 @@ $node->safe_psql('postgres', q{
 my $key = $node->safe_psql('postgres',
     q{SELECT key_vault.wrap('\x000102030405060708090a0b0c0d0e0f', 'net')});
 
-# Its own socket directory, and no TCP.
+# pgbouncer listens in a socket directory of its own, and not on TCP.
 my $dir  = PostgreSQL::Test::Utils::tempdir_short();
 my $port = 6432;
 append_to_file("$dir/pgbouncer.ini", sprintf(<<'END', $node->host, $node->port, $dir, $port));
@@ -48,7 +48,7 @@ END
 my $bouncer = IPC::Run::start([ 'pgbouncer', "$dir/pgbouncer.ini" ],
     '>', \my $log, '2>&1', IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 
-# Stopped whatever happens.
+# pgbouncer is stopped, even if the test fails.
 END { local $?; $bouncer->kill_kill if $bouncer; }
 
 my $pooled = "host=$dir port=$port dbname=postgres user=anyone";
@@ -78,7 +78,7 @@ sub ask
     return $err =~ /(ERROR:  .*)/ ? $1 : $err ne '' ? $err : $out;
 }
 
-# Ready when it answers.
+# pgbouncer is ready when it answers.
 my $tries = 0;
 until (IPC::Run::run([ 'psql', '-XAtq', '-d', $pooled, '-c', 'SELECT 1' ], '>', \my $out, '2>', \my $err))
 {
@@ -116,7 +116,7 @@ for my $round (1 .. 3)
     is(as($analyst, 'stranger'),  $denied,    "round $round: the analyst's client as a stranger does not");
 }
 
-# Seen through the pool, too.
+# A change is seen by clients of the pool, too.
 $node->safe_psql('postgres', q{SELECT key_vault.kek_grant('other', 'analyst', 'decrypt'); SELECT key_vault.kek_revoke('net', 'analyst', 'decrypt')});
 is(as($analyst, 'analyst'), $denied, 'revoked');
 $node->safe_psql('postgres', q{SELECT key_vault.kek_grant('net', 'analyst', 'decrypt')});

@@ -1,6 +1,6 @@
-# Root keys and KEKs in a token, by SoftHSM: what it seals and wraps another implementation opens;
-# nothing is loaded in the postmaster; every fault is an error of its own, and when it is mended the
-# same session goes on.  The faults that SoftHSM does not have are lib/faulty_token.c's.
+# Root keys and KEKs in a token, by SoftHSM.  Another implementation opens what the token seals and wraps.  The
+# postmaster loads no module.  Every fault has an error of its own, and when it is mended the same session goes
+# on.  lib/faulty_token.c adds the faults that SoftHSM does not have.
 
 use strict;
 use warnings;
@@ -36,7 +36,7 @@ sub run_quietly
     return $output;
 }
 
-# Another implementation of the algorithms.
+# Another implementation of the algorithms, to compare with
 sub python
 {
     my ($code) = @_;
@@ -56,7 +56,7 @@ END
     return $output;
 }
 
-# A token of the test's own, with two AES keys that are known.
+# A token for this test, with two AES keys that are known
 mkdir "$dir/tokens", 0700 or die $!;
 $ENV{SOFTHSM2_CONF} = write_file('softhsm2.conf', "directories.tokendir = $dir/tokens\nobjectstore.backend = file\nlog.level = ERROR\n");
 $ENV{FAULTY_TOKEN} = "$dir/fault";
@@ -76,8 +76,8 @@ sub import_key
 }
 import_key($key{b}, 'root', '01');
 
-# The ids of the keys in the token.
-# Bytes with colons between them, and without leading zeros, from OpenSC 0.27 on.
+# The ids of the keys in the token.  From OpenSC 0.27 on, the bytes have colons between them and no leading
+# zeros.
 sub ids
 {
     my @ids = pkcs11_tool('--list-objects', '--type', 'secrkey') =~ /ID:\s+(\S+)/g;
@@ -158,7 +158,7 @@ kek = AESGCM(bytes.fromhex('$key{b}')).decrypt(m[1:13], m[13:], aad)
 print(aes_key_unwrap(kek, bytes.fromhex('$wrapped')).hex())
 END
 
-# Damage is told from a token that fails, though SoftHSM answers the same to both.
+# Damaged material and a failing token have different errors, though SoftHSM answers the same to both.
 $node->safe_psql('postgres', q{
     SET session_replication_role = replica;
     UPDATE key_vault.kek SET sealed_material = set_byte(sealed_material, 20, 255 - get_byte(sealed_material, 20)) WHERE label = 'made'});
@@ -171,7 +171,7 @@ is(anew(q{SELECT key_vault.kek_create('not made')}), 'KV406 token "vault" failed
 fault(undef);
 is(anew($decrypt), $ok, 'mended');
 
-# Where PKCS#11 is set up: in backends that use it, never in the postmaster.
+# The PKCS#11 module is loaded in backends that use it, and never in the postmaster.
 sub has_module { my ($pid) = @_; return slurp_file("/proc/$pid/maps") =~ /libsofthsm2/ ? 1 : 0 }
 my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
 is(has_module(in_warm('SELECT pg_backend_pid()')), 1, 'the module is loaded in a backend that uses it');
@@ -180,7 +180,7 @@ my $unused = open_session($node);
 is(has_module(look($unused, 'SELECT pg_backend_pid()')), 0, 'nor in a backend that does not');
 $unused->quit;
 
-# Each fault of a root key's URI, and back.
+# Each fault in the URI of a root key, and the way back
 my %uri = (
     'no module'              => [ "pkcs11:token=vault;object=root?module-path=$dir/nowhere.so&pin-source=file:$dir/pin", qr/^KV402 could not load PKCS#11 module/ ],
     'a library of another kind' => [ "pkcs11:token=vault;object=root?module-path=libm.so.6&pin-source=file:$dir/pin", qr/^KV402 "libm.so.6" is not a PKCS#11 module/ ],
@@ -199,7 +199,7 @@ my %uri = (
     'no percent-encoding'    => [ "pkcs11:token=vault;object=root%2?$get_there", qr/^KV401 invalid PKCS#11 URI: attribute "object" is not percent-encoded/ ],
     'no value'               => [ 'pkcs11:vault', qr/^KV401 invalid PKCS#11 URI/ ],
     'another type'           => [ "pkcs11:token=vault;object=root;type=private?$get_there", qr/^KV401 PKCS#11 URI with type "private" is not supported/ ]);
-# What is wrong with the URI itself is refused when it is set.
+# A URI that is wrong in itself is refused when the setting is changed.
 foreach my $what (sort keys %uri)
 {
     my ($uri, $error) = @{ $uri{$what} };
@@ -223,7 +223,7 @@ like(anew("ALTER SYSTEM SET key_vault.root_key = 'pkcs11:token=vault;object=root
     qr/^KV401 PKCS#11 URI with a PIN in it is refused/, 'no PIN in a setting');
 like(anew("ALTER SYSTEM SET key_vault.tokens = 'pkcs11:token=vault?pin-value=1234'"), qr/^KV401 .* is refused/, 'nor in the other');
 
-# Back to a file.
+# Back to a root key in a file
 configure('key_vault.root_key', "file:$dir/a.key, $root");
 $node->safe_psql('postgres', q{SET session_replication_role = replica; DELETE FROM key_vault.kek WHERE label = 'made'});
 is(in_warm('SELECT key_vault.root_key_rotate()'), 2, 'rotated back to the file');
@@ -246,9 +246,9 @@ is(anew(q{SELECT algorithm, count(*), count(DISTINCT key) FROM (SELECT key_vault
     'aes-kw|510|510', 'keys of all lengths that AES-KW has');
 is(anew(q{SELECT count(*) FROM generate_series(16, 4088, 8) n, LATERAL (SELECT decode(repeat('c7', n), 'hex') AS plain) p
            WHERE key_vault.unwrap(key_vault.wrap(plain, 'hsm')) = plain}), 510, 'and they come out as they went in');
-is(anew("SELECT key_vault.generate_key('hsm', $_)"), "KV006 a key of $_ bytes cannot be wrapped in a token", "not of $_ bytes") foreach (1, 8, 15, 17, 4095);
+is(anew("SELECT key_vault.generate_key('hsm', $_)"), "KV006 a key of $_ " . ($_ == 1 ? 'byte' : 'bytes') . ' cannot be wrapped in a token', "not of $_ bytes") foreach (1, 8, 15, 17, 4095);
 
-# A KEK that is known: the token's results are those of another implementation.
+# A KEK whose bytes are known: the token must give the same results as another implementation.
 my $known_id = '6b6e6f77-6e00-4000-8000-000000000001';
 (my $known_hex = $known_id) =~ s/-//g;
 import_key($key{known}, 'known', $known_hex);
@@ -272,7 +272,7 @@ my $refused = '55000 KEK label "hsm" is in a token, and takes no KEK from outsid
 is(anew(q{SELECT key_vault.kek_import('hsm', '\x000102030405060708090a0b0c0d0e0f')}), $refused, 'no KEK goes into the token from outside');
 is(anew("SELECT key_vault.kek_import_wrapped('hsm', '\\x$envelope', 'known')"), $refused, 'nor wrapped');
 
-# Damage, in every mode of the cache, and what a report makes of it.
+# Damaged keys, in every mode of the cache and in a report
 (my $damaged = $hsm_key) =~ s/(.)$/$1 eq '0' ? '1' : '0'/e;
 my $try = "SELECT key_vault.lorawan_try_decrypt_uplink('%s', '\\x26011bda', 1, '\\xbc96d0bce3c0d2abfcfa1e') IS NULL";
 (my $as_kwp = $hsm_key) =~ s/aes-kw:/aes-kwp:/;
@@ -307,7 +307,7 @@ foreach my $mode ('cache = on', 'cache = off', 'cache_size = 0', 'cache = verify
     is(count('sessions'), $sessions + 1, "$mode: once");
 }
 
-# The token is taken away, and comes back, to a session without a cache.
+# The token is removed and comes back, while a session with its cache off uses it.
 begin_warm();
 in_warm('SET key_vault.cache = off');
 is(in_warm($decrypt_hsm), $ok, 'the token is there');
@@ -324,7 +324,7 @@ is(anew($decrypt_hsm), 'KV403 token "vault" is not there', "SoftHSM's own token 
 rmdir "$dir/tokens" and rename "$dir/elsewhere", "$dir/tokens" or die $!;
 is(anew($decrypt_hsm), $ok, 'and back');
 
-# PINs.  A wrong one is tried once by a session, and not when that would lock the token.
+# PINs: a session tries a wrong PIN once, and not at all when that would lock the token.
 write_file('pin', "wrong\n");
 begin_warm();
 my $logins = count('logins');
@@ -350,7 +350,7 @@ is(anew($decrypt_hsm), 'KV404 PIN of token "vault" is wrong', 'an empty PIN file
 write_file('pin', $pin);
 is(anew($decrypt_hsm), $ok, 'no line end');
 
-# Keys that are gone, or others under their name.
+# Keys that are gone from the token, or replaced by others of the same name
 begin_warm();
 in_warm('SET key_vault.cache = off');
 my $known_key = in_warm(q{SELECT key_vault.wrap('\x000102030405060708090a0b0c0d0e0f', 'known')});
@@ -366,7 +366,7 @@ pkcs11_tool('--delete-object', '--type', 'secrkey', '--id', $known_hex) for 1 ..
 import_key($key{known}, 'known', $known_hex);
 is(in_warm(uplink($known_key)), $ok, 'the key is back, in the same session');
 
-# What a KEK's provider may say: which token, and nothing that runs.
+# The provider of a KEK may name a token, and nothing that the server would run.
 $node->safe_psql('postgres', q{CREATE ROLE administrator; SELECT key_vault.kek_grant('mine', 'administrator', 'admin')});
 my $not_only_token = 'KV401 provider of a KEK must name a token, and nothing else';
 is(anew("SET ROLE administrator; SELECT key_vault.kek_create('mine', provider => '$_->[0]')"), $_->[1], "provider $_->[0]")
@@ -420,7 +420,7 @@ like($warning, qr/WARNING:  token "vault" is not there\n.*KEK label "done" versi
 fault(undef);
 is(anew(q{SELECT state FROM key_vault.keks WHERE label = 'done'}), 'destroyed', 'so it is');
 
-# A label moves into the token and out again.
+# A label's KEK goes into the token and out again, by rotations.
 is(in_warm(q{SELECT key_vault.kek_rotate('net', 'pkcs11:token=vault')}), 2, 'a label moves into the token');
 is(in_warm($decrypt), $ok, 'its keys open');
 my $moved = in_warm("SELECT key_vault.rewrap('$key')");
@@ -448,7 +448,7 @@ like(in_warm("EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) $query"), qr
 is(in_warm($query), 5000, 'they decrypt');
 cmp_ok(count('sessions'), '>', $sessions, 'with sessions of their own');
 
-# A hot standby gets to the token by its own settings.
+# A hot standby finds the token by its own settings.
 my $standby = new_node('standby');
 $node->backup('for_standby');
 $standby->init_from_backup($node, 'for_standby', has_streaming => 1);
@@ -456,7 +456,7 @@ $standby->start;
 is(look_anew($standby, uplink($rewrapped)), $ok, 'a standby unwraps in the token');
 $standby->stop;
 
-# With p11-kit's module, which knows SoftHSM from the system's configuration.
+# p11-kit's module, which finds SoftHSM by the system's configuration
 SKIP:
 {
     skip 'p11-kit has no configuration of SoftHSM', 1 if !-e '/usr/share/p11-kit/modules/softhsm2.module' || !glob('/usr/lib/*/p11-kit-proxy.so');

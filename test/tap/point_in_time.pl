@@ -1,6 +1,6 @@
-# Recovery to a moment in the middle of a rotation: before its commit, between two batches of rewrapping,
-# after the old KEK was destroyed, and within a transaction that never ended.  Each time KEKs and keys
-# are of one moment, everything opens, and the rotation can be done again from there.
+# Recovery to a moment in the middle of a rotation: before its commit, between two batches of rewrapping, after
+# the old KEK was destroyed, and within a transaction that never ended.  Each time KEKs and keys belong to the
+# same moment, all keys open, and the rotation can be done again from there.
 
 use strict;
 use warnings;
@@ -33,7 +33,7 @@ sub moment
     defined $session ? look($session, $sql) : $primary->safe_psql('postgres', $sql);
 }
 
-# What is committed there: states of the versions, keys of each.
+# For each moment, what is committed by then: the states of the versions, and the number of keys under each.
 my $session = open_session($primary);
 look($session, "BEGIN; SELECT key_vault.kek_rotate('net')");
 moment('rotated_not_committed', '1 active: 100', $session);
@@ -77,7 +77,7 @@ foreach my $moment (@moments)
     is(look_anew($node, q{SELECT count(*) = (SELECT max(version) - 1 FROM key_vault.keks)
           FROM key_vault.audit_log WHERE event = 'rotated'}), 't', "$name: the audit log is of it, too");
 
-    # On with it from there.
+    # The rotation goes on from there.
     my $version = look_anew($node, q{SELECT key_vault.kek_rotate('net')});
     is(look_anew($node, "UPDATE device SET key = key_vault.rewrap(key)",
             "DO \$\$ BEGIN PERFORM key_vault.kek_destroy('net', version) FROM key_vault.keks WHERE state = 'deactivated'; END \$\$",

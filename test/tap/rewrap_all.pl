@@ -1,6 +1,6 @@
-# rewrap_all() stopped in the middle (cancelled, its session ended, its process and the whole
-# server killed) and called again; what others see of it meanwhile; what it and
-# kek_destroy() tell of tables that they cannot reach; what it takes of memory.
+# rewrap_all() is stopped in the middle (cancelled, its session ended, its process and the whole server killed)
+# and called again.  Also: what others see of it meanwhile, what it and kek_destroy() say of tables that they
+# cannot reach, and how much memory it takes.
 
 use strict;
 use warnings;
@@ -20,7 +20,7 @@ my $rows = $ENV{KEY_VAULT_LONG} ? 200000 : 6000;
 my $batch = $rows / 20;
 my $stop = $rows / 2 + 1;
 
-# Half way through the table is a row whose trigger waits for a lock.
+# Half way through the table there is a row whose trigger waits for a lock.
 $node->safe_psql('postgres', qq{
     CREATE EXTENSION key_vault;
     SELECT key_vault.kek_create('app');
@@ -41,7 +41,7 @@ my $versions = q{SELECT kek_version, keys FROM key_vault.kek_usage('app') ORDER 
 my $version = 1;
 my $gate = open_session($node);
 
-# All rows anew, in the order of their ids.
+# Inserts all rows anew, in the order of their ids.
 sub fill
 {
     $node->safe_psql('postgres', qq{
@@ -51,7 +51,7 @@ sub fill
     });
 }
 
-# Starts a run in a session of its own; returns when it waits at the row.
+# Starts a run in a session of its own, and returns when the run waits at the row.
 sub start_run
 {
     my $run = $node->background_psql('postgres', on_error_stop => 0);
@@ -114,7 +114,7 @@ is(look($reader, $wrong_keys), 0, 'a reader is not blocked, and has all keys');
 my ($code, $out, $err) = $node->psql('postgres', q{CALL key_vault.rewrap_all('app')});
 is($code, 0, 'a second run ends');
 like($err, qr/NOTICE:  table public\.session is being rewrapped by process \d+, and left to it/, 'and says who is at it');
-like($err, qr/WARNING:  1 tables still have keys/, 'and that something is left');
+like($err, qr/WARNING:  1 table still has keys/, 'and that something is left');
 is($node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM key_vault.rewrap_progress WHERE state = 'running'}), 't', 'it is cancelled');
 $node->poll_query_until('postgres', q{SELECT state = 'stopped' FROM key_vault.rewrap_progress}) or die;
 in_half('cancelled');
@@ -129,7 +129,7 @@ end_run($run);
 in_half('terminated');
 resume('terminated');
 
-# Its process killed: all sessions end, and the server recovers.
+# Its process killed: this ends all sessions, and the server recovers.
 $run = start_run();
 my $pid = $node->safe_psql('postgres', q{SELECT pid FROM key_vault.rewrap_progress WHERE state = 'running'});
 crash_backend($node, $pid);
@@ -157,7 +157,8 @@ is($node->safe_psql('postgres', q{SET client_min_messages = error; SELECT count(
     'nothing hangs on the earlier versions');
 is($node->safe_psql('postgres', $wrong_keys), 0, 'they are not missed');
 
-# Rows that others hold come later; a table that others hold is left, with all else done.
+# Rows that another session has locked are rewrapped in a later pass.  A table that another session has locked
+# is left, and all other tables are done.
 $node->safe_psql('postgres', q{SELECT key_vault.kek_rotate('app'); DROP TRIGGER wait ON session;
     CREATE TABLE locked AS SELECT id, key FROM session WHERE id <= 5});
 $version++;
@@ -181,7 +182,7 @@ look($holder, 'COMMIT');
 $node->safe_psql('postgres', q{CALL key_vault.rewrap_all('app')});
 is($node->safe_psql('postgres', $versions), "$version|5\n$version|$rows", 'until the next call');
 
-# What it cannot reach, it names.
+# It names the keys that it cannot reach.
 $node->safe_psql('postgres', q{
     CREATE EXTENSION postgres_fdw;
     CREATE MATERIALIZED VIEW copies AS SELECT key FROM session WHERE id < 4;
@@ -209,7 +210,7 @@ like(refusal(), qr/ERROR:  KEK label "app" version \d+ still wraps 3 keys\nDETAI
     'kek_destroy: says what and where');
 $node->safe_psql('postgres', 'REFRESH MATERIALIZED VIEW copies');
 
-# Writers are locked out while it counts, and a key written before is counted.
+# Writers are locked out while kek_destroy() counts keys, and a key that was written before is counted.
 my $old = $node->safe_psql('postgres', q{SELECT key FROM session WHERE id = 9});
 $node->safe_psql('postgres', q{SELECT key_vault.kek_rotate('app'); CALL key_vault.rewrap_all('app'); REFRESH MATERIALIZED VIEW copies});
 $version++;
@@ -220,19 +221,19 @@ $destroyer->query_until(qr/started/, "\\echo started\n$destroy;\n");
 $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'virtualxid' AND NOT granted}) or die;
 look($holder, 'COMMIT');
 $destroyer->query('SELECT 1');
-like($destroyer->{stderr}, qr/still wraps 1 keys\n.*There are 1 in column "pair" of public\.strays/, 'kek_destroy waits for writers, and counts what they wrote');
+like($destroyer->{stderr}, qr/still wraps 1 key\n.*There is 1 in column "pair" of public\.strays/, 'kek_destroy waits for writers, and counts what they wrote');
 $destroyer->{stderr} = '';
 $destroyer->quit;
 $node->safe_psql('postgres', 'DELETE FROM strays');
 my $warm = open_session($node);
 is(look($warm, "SELECT length(key_vault.unwrap('$old'))"), 16, 'a session has the KEK open');
 ($code, $out, $err) = $node->psql('postgres', $destroy);
-like($err, qr/NOTICE:  .*\nDETAIL:  Keys that are kept as bytea, text or JSON, in other databases or in backups are out of reach\./, 'kek_destroy names what it did not look at');
+like($err, qr/NOTICE:  .*\nDETAIL:  Keys that are kept as bytea, text or JSON, in other databases or in backups were not found by this search\./, 'kek_destroy names what it did not search');
 like(look($warm, "SELECT length(key_vault.unwrap('$old'))"), qr/^ERROR:  KEK label "app" version \d+ is destroyed/, 'destroyed in a warm session');
 like(look_anew($node, "SELECT length(key_vault.unwrap('$old'))"), qr/^ERROR:  KEK label "app" version \d+ is destroyed/, 'and in a new one');
 is($node->safe_psql('postgres', sprintf q{SELECT sealed_material IS NULL FROM key_vault.kek WHERE label = 'app' AND version = %d}, $version - 1), 't', 'and erased');
 
-# Memory: a run through twenty times the rows takes no more of it.
+# Memory: a run over twenty times as many rows takes no more of it.
 sub peak_of_run
 {
     my ($table) = @_;

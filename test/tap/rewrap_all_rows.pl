@@ -1,5 +1,5 @@
-# What rewrap_all() says of rows that it cannot rewrap, and what ends it: a cancellation and a timeout,
-# whatever code of a table's owner does about them, but no error that such code raises.
+# What rewrap_all() says of rows that it cannot rewrap, and what ends it.  A cancellation and a timeout end it,
+# whatever code of a table's owner does about them; an error that such code raises does not.
 
 use strict;
 use warnings;
@@ -39,7 +39,7 @@ $node->safe_psql('postgres', q{
     $$;
 });
 
-# A table first in order, with a trigger that acts at its first row, and another table; both are to be rewrapped.
+# Two tables to be rewrapped: the first in order has a trigger that acts at its first row.
 sub prepare
 {
     my ($arguments) = @_;
@@ -59,17 +59,17 @@ my $behind = q{SELECT string_agg(relation || ' ' || keys, ', ' ORDER BY relation
 sub rewrap
 {
     my ($settings) = @_;
-    my ($code, $out, $err) = $node->psql('postgres', ($settings // '') . q{CALL key_vault.rewrap_all('app')});
+    my ($code, $out, $err) = $node->psql('postgres', ($settings // '') . q{CALL key_vault.rewrap_all('app')}, timeout => 30);
 
     $err =~ s/psql:<stdin>:\d+: //g;
     return $err;
 }
 
-# Raised by hand
+# Errors that the trigger raises itself
 prepare(q{'53100', ''});
 my $said = rewrap();
 like($said, qr/WARNING:  table public\.first could not be rewrapped\nDETAIL:  as if\n/, 'disk_full: the table is left');
-like($said, qr/WARNING:  1 tables still have keys .*\nHINT:  Do what the warnings about 1 tables say, then call it again\./, 'and what to do about it is said');
+like($said, qr/WARNING:  1 table still has keys .*\nHINT:  Do what the warnings about 1 table say, then call it again\./, 'and what to do about it is said');
 is($node->safe_psql('postgres', $behind), 'first 3', 'the other one is rewrapped');
 prepare(q{'57014', ''});
 $said = rewrap();
@@ -79,7 +79,7 @@ prepare(q{'name', ''});
 like(rewrap(), qr/DETAIL:  relation "somewhere" does not exist\nHINT:  Triggers and other code of the table run with search_path pg_catalog, pg_temp here/,
     'names that are not qualified');
 
-# statement_timeout, whatever the trigger makes of it
+# statement_timeout, and triggers that do different things about it
 foreach my $act (qw(loop sleep))
 {
     foreach my $then ('', 'goes on', 'calls it something else')
@@ -90,13 +90,13 @@ foreach my $act (qw(loop sleep))
     }
 }
 
-# lock_timeout is for one wait.
+# lock_timeout limits each wait for a lock, and does not end the run.
 my $holder = open_session($node);
 look($holder, 'SELECT pg_advisory_lock(42)');
 prepare(q{'lock', ''});
 $said = rewrap(q{SET lock_timeout = '50ms'; });
 like($said, qr/WARNING:  table public\.first is locked by others, and left\nDETAIL:  canceling statement due to lock timeout\n/, 'a lock that a trigger waits for');
-like($said, qr/WARNING:  1 tables still have keys .*\nHINT:  Call it again\.  key_vault/, 'may be free later');
+like($said, qr/WARNING:  1 table still has keys .*\nHINT:  Call it again\.  key_vault/, 'may be free later');
 is($node->safe_psql('postgres', $behind), 'first 3', 'the other table is rewrapped');
 look($holder, 'SELECT pg_advisory_unlock(42)');
 rewrap();
@@ -119,11 +119,11 @@ foreach my $act (qw(loop sleep))
     is($node->safe_psql('postgres', $behind), 'first 3, second 3', 'ends the call');
 }
 
-# What to do is said where calling it again does not help.
+# If another call would not help, the message says what to do.
 prepare(q{'null', ''});
 $said = rewrap();
-like($said, qr/WARNING:  1 rows of table public\.first were not rewrapped\nDETAIL:  A trigger or a rule of the table suppressed the update\./, 'a trigger that suppresses updates');
-like($said, qr/HINT:  Do what the warnings about 1 tables say/, 'is for its owner');
+like($said, qr/WARNING:  1 row of table public\.first was not rewrapped\nDETAIL:  A trigger or a rule of the table suppressed the update\./, 'a trigger that suppresses updates');
+like($said, qr/HINT:  Do what the warnings about 1 table say/, 'is for its owner');
 
 $node->safe_psql('postgres', q{
     DROP TABLE first, second;

@@ -1,5 +1,5 @@
-# Commands that give root keys and PINs: run once, ended in time and by whatever ends a statement,
-# with all their process group, and never by the postmaster.
+# Commands that give root keys and PINs: each is run once, is ended when its time is over and by whatever ends
+# the statement, together with all of its process group, and is never run by the postmaster.
 
 use strict;
 use warnings;
@@ -13,7 +13,7 @@ use Time::HiRes qw(sleep);
 my $dir = $ENV{TESTDIR};
 my $key = '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f';
 
-# A command of a few lines, and the list with it alone.
+# The URI of a command that runs a script.  The script counts its runs and writes down its process id.
 sub command
 {
     my ($name, $text) = @_;
@@ -26,8 +26,8 @@ sub command
 }
 sub runs { my ($name) = @_; return -e "$dir/$name.runs" ? scalar(() = slurp_file("$dir/$name.runs") =~ /run/g) : 0 }
 
-# The process that a command has left its id of, if it is alive; a zombie is one that a backend did
-# not reap.  Where the system's init does not reap orphans, they do not count.
+# The state of the process whose id a command has written down.  A zombie is a process that a backend did not reap;
+# an orphan that the system's init does not reap counts as gone.
 sub state_of
 {
     my ($name) = @_;
@@ -51,7 +51,7 @@ sub comes_to
     return 0;
 }
 
-# What a command leaves behind on purpose, or because a test fails, ends with the test.
+# Processes that a command leaves behind, on purpose or because a test fails, end with the test.
 END
 {
     my $status = $?;
@@ -93,7 +93,7 @@ is(runs('first'), 2, 'and by one that opens');
 my $decrypt = uplink($wrapped);
 my $with_code = "\\set VERBOSITY verbose\n";
 
-# What it took a session to fail, and with which error.
+# The error with which a session fails, or the rows that it returns
 sub failure
 {
     my ($sql) = @_;
@@ -101,7 +101,7 @@ sub failure
     return $error =~ /((?:ERROR|FATAL):  .*)/ ? $1 : $rows;
 }
 
-# Whatever is wrong with it, it is run once, and nothing of it is left.
+# Whatever is wrong with a command, it is run once, and none of its processes is left.
 my @faulty = (
     [ 'fails',  'exit 3', 'ERROR:  KV102: root key command failed' ],
     [ 'killed', 'kill -9 $$', 'ERROR:  KV102: root key command failed' ],
@@ -118,12 +118,12 @@ foreach (@faulty)
     ok(comes_to('gone', $name), 'and is gone');
 }
 
-# The same of one beside others: each is run once for one question, the one that fits alone then.
+# Several commands in the list: each is run once, and then the one whose root key fits is used.
 set_list(map { command(@$_) } ([ 'list_a', "echo $key | tr 0 2" ], [ 'list_b', 'exit 1' ], [ 'list_c', "echo $key" ]));
 is(failure("$decrypt; $decrypt"), "net payload\nnet payload", 'a list of commands');
 is(join(' ', map { runs($_) } qw(list_a list_b list_c)), '1 1 1', 'each was run once');
 
-# It may do without its output, and may leave something behind that does not.
+# A command may close its output and go on, and it may leave a process behind.
 set_list(command('closes', "echo $key; exec >&-; sleep 0.3"));
 is(failure($decrypt), 'net payload', 'a command that closes its output and goes on is waited for');
 ok(comes_to('gone', 'closes'), 'to its end');
@@ -136,15 +136,15 @@ set_list(command('detaches', "setsid sh -c 'echo \$\$ > $dir/detached.pid; exec 
 is(failure($decrypt), 'net payload', 'nor is it for one that is in another process group');
 is(state_of('detached'), 'alive', 'which goes on') and kill 'KILL', slurp_file("$dir/detached.pid") =~ /(\d+)/;
 
-# What it begins with.
+# The files, the process group and the signals that a command starts with
 set_list(command('looks', "cat; ls -l /proc/\$\$/fd | grep -c '[0-9] -> ' > $dir/looks.fds; ps -o pgid= -p \$\$ > $dir/looks.pgid; grep SigIgn /proc/\$\$/status > $dir/looks.ignored; echo $key"));
 is(failure($decrypt), 'net payload', 'a command that looks about');
 is(slurp_file("$dir/looks.pgid") + 0, slurp_file("$dir/looks.pid") + 0, 'it is in a process group of its own');
 cmp_ok(slurp_file("$dir/looks.fds"), '<=', 5, 'it has no files of the server open');
 like(slurp_file("$dir/looks.ignored"), qr/SigIgn:\s*0+$/, 'it ignores no signals');
 
-# The limit of time: none is run on behind it.  "sleep" is a child, and one of them is in another
-# process group, which a statement that is waiting for it does not wait for.
+# The time limit ends a command, and none is run a second time.  "sleep" is a child of the command; one of them
+# is in another process group, and the statement does not wait for that one.
 my $sleeps   = "sleep 1000 & echo \$! > $dir/%s_child.pid; wait";
 my $detached = "setsid sh -c 'echo \$\$ > $dir/%s_far.pid; exec sleep 1000'; true";
 sub sleeping { my ($name) = @_; return command($name, sprintf $sleeps, $name) }
@@ -156,10 +156,16 @@ ok(comes_to('gone', 'slow', 'slow_child'), 'with all its processes');
 set_list(command('slow_detached', sprintf $detached, 'slow_detached'));
 is(failure($decrypt), 'ERROR:  KV102: root key command took longer than 1 s', 'also of one that has left its process group');
 
-# What follows ends in another way, long before.
+# A very short limit is not rounded to 0, which would mean no limit.
+set_timeout(0.4);
+set_list(sleeping('shortly'));
+is(failure($decrypt), 'ERROR:  KV102: root key command took longer than 0.4 s', 'a limit of less than a second');
+
+# The limit is long from here on: the commands below end in other ways.
 set_timeout(30);
 
-# 57014 is 57014, and ends it, also where an error may be no error.
+# statement_timeout stays error 57014 and ends the statement, also in functions that return NULL instead of
+# other errors.
 my $try = "SELECT key_vault.lorawan_try_decrypt_uplink('$wrapped', '\\x26011bda', 1, '\\xbc')";
 foreach ([ 'a statement', $decrypt ], [ 'a function that does without', $try ])
 {
@@ -173,7 +179,7 @@ foreach ([ 'a statement', $decrypt ], [ 'a function that does without', $try ])
 set_list(command('detached_too', sprintf $detached, 'detached_too'));
 is(failure("SET statement_timeout = 500; $decrypt"), 'ERROR:  57014: canceling statement due to statement timeout', 'another process group: a timeout');
 
-# Cancelled; the session goes on, with no child that nobody reaps.
+# The statement is cancelled.  The session goes on, and no zombie is left.
 set_list(sleeping('cancelled'));
 my $session = $node->background_psql('postgres', on_error_stop => 0);
 my $backend = $session->query("$with_code SELECT pg_backend_pid()");
@@ -189,7 +195,7 @@ set_list(command('mended', "echo $key"));
 is(look($session, $decrypt), 'net payload', 'mended, in the same session');
 $session->quit;
 
-# The session is terminated; it crashes; the server stops, each way it can.
+# The session is terminated, or crashes, or the server stops in each of its ways.
 foreach my $how (qw(terminate kill fast immediate))
 {
     my $name = "ended_by_$how";
@@ -213,7 +219,8 @@ foreach my $how (qw(terminate kill fast immediate))
         ok($node->stop($how), "$how: the server stops");
     }
 
-    # A backend that cannot do anything any more takes the shell with it, not what that has begun.
+    # A backend that is killed cannot clean up: the shell of the command still ends with it, but the processes
+    # that the shell has started do not.
     ok(comes_to('gone', $how =~ /terminate|fast/ ? ($name, "${name}_child") : ($name)), "$how: the command is gone");
     kill 'KILL', slurp_file("$dir/${name}_child.pid") =~ /(\d+)/ if $how =~ /kill|immediate/;
     eval { $doomed->quit };

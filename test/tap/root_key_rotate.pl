@@ -1,7 +1,8 @@
-# Rotation of the root key: whatever ends it, all KEKs are sealed under the old root key or all
-# under the new one, and both open.  With a hot standby and a logical subscriber: in the order
-# of the documentation no session of theirs fails at any step, and no statement that runs meanwhile;
-# in the wrong order it is one clear error, for those that have no KEK open yet, until the new root
+# Rotation of the root key.  Whatever ends it, all KEKs are sealed under the old root key or all under the new
+# one, and both open.  There is a hot standby and a logical subscriber.  In the order that the documentation
+# gives, no session of theirs fails at any step, and no running statement does.  In the wrong order, sessions
+# that have no KEK open yet get one clear error, until the new root key is added to their list, which needs no
+# restart.
 # key is added to their list, with no restart.
 
 use strict;
@@ -84,7 +85,7 @@ $subscriber->safe_psql('postgres',
     sprintf q{CREATE SUBSCRIPTION keks CONNECTION '%s dbname=postgres' PUBLICATION keks}, $primary->connstr);
 $subscriber->wait_for_subscription_sync($primary, 'keks');
 
-# The list of root keys of a server, with which new sessions begin and the warm ones go on.
+# Gives a server a list of root keys, and returns when new sessions and the open ones have it.
 my %session = map { $_->name => open_session($_) } ($primary, $standby, $subscriber);
 sub set_list
 {
@@ -95,7 +96,7 @@ sub set_list
     $node->reload;
     $node->poll_query_until('postgres', 'SELECT current_setting($$key_vault.root_key$$) = $$' . $list . '$$')
       or die 'no reload';
-    # A session takes a reload in between two commands.
+    # A session applies a reload between two commands.
     for (1 .. 1800)
     {
         last if look($session{$node->name}, q{SELECT current_setting('key_vault.root_key')}) eq $list;
@@ -103,7 +104,7 @@ sub set_list
     }
 }
 
-# Everything opens, in the warm session and in a new one.
+# Every key opens, in the open session and in a new one.
 sub all_open
 {
     my ($node, $when) = @_;
@@ -130,7 +131,7 @@ sub catch_up
 
 sub rotate { return look_anew($_[0], 'SELECT key_vault.root_key_rotate()') }
 
-# Who may, and where.
+# Which roles may rotate, and on which servers
 is(look_anew($primary, 'SET ROLE administrator', 'SELECT key_vault.root_key_rotate()'),
     'ERROR:  permission denied to rotate the root key', 'the privilege admin is not enough');
 like(rotate($standby), qr/^ERROR:  cannot execute rotation of the root key during recovery$/, 'a standby refuses');
@@ -138,7 +139,8 @@ is(rotate($primary), 0, 'nothing to do under one root key');
 is(sealed_under($primary), $kcv{a}, 'sealed under the first root key');
 all_open($_, 'before') foreach ($primary, $standby, $subscriber);
 
-# The new one is first in the primary's list: rolled back, or crashed before the commit, it never was.
+# The new root key is first in the primary's list.  A rotation that is rolled back, or that a crash ends before
+# its commit, changes nothing.
 set_list($primary, $file{b}, $file{a});
 look_anew($primary, 'BEGIN', 'SELECT key_vault.root_key_rotate()', 'ROLLBACK');
 is(sealed_under($primary), $kcv{a}, 'rolled back');
@@ -171,7 +173,7 @@ foreach my $how ('the backend is killed', 'the server stops at once')
     all_open($primary, "$how before the commit");
 }
 
-# A KEK that does not open is named, and holds up no other one.
+# A KEK that does not open is named, and the other KEKs are sealed anew all the same.
 $primary->safe_psql('postgres', q{
     CREATE TABLE saved AS SELECT kek_id, sealed_material FROM key_vault.kek WHERE label = 'idle';
     SET session_replication_role = replica;
@@ -184,7 +186,7 @@ $primary->safe_psql('postgres', q{
     SET session_replication_role = replica;
     UPDATE key_vault.kek k SET sealed_material = s.sealed_material FROM saved s WHERE s.kek_id = k.kek_id});
 
-# In the wrong order, on the primary first.
+# The wrong order: the primary comes first.
 is(rotate($primary), 4, 'rotated before the others know the new root key');
 $primary->stop('immediate');
 $session{primary}->quit;
@@ -206,7 +208,7 @@ foreach ($standby, $subscriber)
 set_list($_, $file{b}) foreach ($primary, $standby, $subscriber);
 all_open($_, 'the old root key is taken away') foreach ($primary, $standby, $subscriber);
 
-# In the right order: the standby and the subscriber first.  This time the new one is a command's.
+# The right order: the standby and the subscriber come first.  This time a command gives the new root key.
 my $command = "command:cat $ENV{TESTDIR}/c.key";
 set_list($_, $file{b}, $command) foreach ($standby, $subscriber);
 set_list($primary, $command, $file{b});
@@ -220,7 +222,8 @@ set_list($_, $command) foreach ($standby, $subscriber, $primary);
 all_open($_, 'the old root key is taken away') foreach ($primary, $standby, $subscriber);
 is(rotate($primary), 0, 'rotated again: nothing to do');
 
-# The file named in the setting holds another key by now, which a warm session has not read.
+# The file that the setting names holds another key by the time of the rotation, and an open session has not
+# read it again.
 my $changing = write_key('changing', $key{a});
 set_list($primary, $changing, $command);
 is(look($session{primary}, 'SELECT key_vault.root_key_rotate()'), 4, 'to a file');

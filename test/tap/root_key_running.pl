@@ -1,6 +1,6 @@
-# Rotation of the root key in the documented order, under statements that run all the time: they keep
-# the settings that they began with, and must not fail for it.  A cache is not emptied for it, since
-# sealing a KEK anew does not change it.
+# Rotation of the root key in the documented order, while statements run all the time.  A statement keeps the
+# settings that it began with, and must not fail because of that.  The rotation empties no cache, since sealing
+# a KEK anew does not change the KEK.
 
 use strict;
 use warnings;
@@ -66,7 +66,7 @@ my $read = qq{SELECT count(*) FILTER (WHERE $is_right)
 my $ingest = qq{INSERT INTO device SELECT 10 + n, key_vault.wrap('\\x000102030405060708090a0b0c0d0e0f', CASE WHEN n < 3 THEN 'net' ELSE 'later' END)
                  FROM generate_series(1, 4) n WHERE n IN (1, 2, 4) AND wait_at(n) RETURNING $is_right};
 
-# The cache's mode; the statement; what it gives.
+# The mode of the cache, the statement, and the result that it must have
 foreach (
     [ 'on',     $read,   3 ],
     [ 'off',    $read,   3 ],
@@ -87,7 +87,7 @@ foreach (
     $running->query_until(qr/^begun$/m, "\\echo begun\n$sql;\n\\echo ended\n");
     wait_for_gate($pid);
 
-    # Its first row has opened a KEK under the old root key.
+    # The statement's first row has opened a KEK under the old root key.
     set_list($file{$after}, $file{$before});
     is($node->safe_psql('postgres', 'SELECT key_vault.root_key_rotate()'), 3, "$what: all KEKs are sealed anew");
     $gates->query('SELECT pg_advisory_unlock(2)');
@@ -102,7 +102,7 @@ foreach (
     is(look($running, $read), 3, "$what: the next statement, too");
 
     my $entries = look($idle, 'SELECT entries FROM key_vault.cache_stats()');
-    # Two, since the same key wrapped twice with one KEK is the same.
+    # Two keys, since wrapping one key twice with one KEK gives the same bytes.
     is($entries, $mode eq 'off' ? 0 : 2, "$what: the keys in the cache of an idle session");
     is(look($idle, $read), 3, "$what: that session");
     is(look($idle, 'SELECT withdrawals, entries FROM key_vault.cache_stats()'), "0|$entries", "$what: whose cache was not emptied");
@@ -111,7 +111,7 @@ foreach (
     $_->quit foreach ($gates, $running, $idle);
 }
 
-# What is more than a sealing is a change: with the key check value goes the KEK.
+# A row that changes in more than its sealing counts as another KEK: here its key check value changes.
 my $session = open_session($node);
 is(look($session, $read), 3, 'opened');
 $node->safe_psql('postgres', q{

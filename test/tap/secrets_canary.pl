@@ -1,9 +1,10 @@
-# No key in the clear in what a server writes.  With every log setting turned up, daily work is done
-# by functions that take and give wrapped keys; then the data directory, running and stopped, the
-# server's log and a dump are searched for every key that there was: session keys, KEKs, root keys.
+# No key appears in the clear in anything that a server writes.  With every log setting turned up, daily work is
+# done with functions that take and return wrapped keys.  Then the data directory, while the server runs and
+# when it is stopped, the server's log and a dump are searched for every key that was used: session keys, KEKs,
+# root keys.
 #
-# What the keys are is found out only when everything has been copied.  A key put into SQL in the clear,
-# in a database of its own, shows that the search finds what is there.
+# The test finds out the keys only when everything has been copied.  One more key is put into SQL in the clear,
+# in a database of its own, to show that the search finds keys.
 
 use strict;
 use warnings;
@@ -126,7 +127,7 @@ $node->safe_psql('postgres', q{
 });
 is($node->safe_psql('postgres', 'SELECT * FROM report'), 300, 'the work is done');
 
-# With every message of the server, and its trees
+# With every message that the server can log, and with its node trees
 my $one = $node->safe_psql('postgres', q{SELECT key FROM device WHERE note = 'arrived' ORDER BY n LIMIT 1});
 my $envelope = $node->safe_psql('postgres', 'SELECT encrypted_key FROM envelope ORDER BY n LIMIT 1');
 my $loud = q{
@@ -151,7 +152,7 @@ $node->safe_psql('postgres', $loud . qq{
     END \$\$;
 });
 
-# Parameters, logged with the statement and with its error
+# Parameters, which are logged with the statement and with its error
 my $script = "$ENV{TESTDIR}/parameters.sql";
 foreach (
     q{SELECT key_vault.lorawan_decrypt_uplink(:key, '\x26011bda'::bytea, 1, '\x0102'::bytea);},
@@ -166,7 +167,7 @@ foreach (
           . $node->host . ' -p ' . $node->port . ' postgres > pgbench.log 2>&1');
 }
 
-# Errors of each kind: SQLSTATE and what raises it
+# Errors of each kind: the SQLSTATE, and the SQL that raises it
 my $root_key_text = unpack 'H*', root_key_bytes();
 (my $damaged = $one) =~ s/(.)$/$1 eq '0' ? '1' : '0'/e;
 (my $unknown = $one) =~ s/:[0-9a-f]{8}-/:00000000-/;
@@ -247,7 +248,7 @@ foreach (
 $node->append_conf('postgresql.conf', "key_vault.root_key = 'file:$ENV{TESTDIR}/root.key'");
 $node->reload;
 
-# A canary of each kind, in a database of its own
+# One canary for each way into the log, in a database of its own
 my %canary = map { $_ => random_bytes(16) } qw(literal parameter stored text utility plan);
 $node->safe_psql('postgres', 'CREATE DATABASE canary');
 $node->safe_psql('canary', join ";\n", 'CREATE EXTENSION key_vault', q{SELECT key_vault.kek_create('net')},
@@ -261,7 +262,7 @@ $node->safe_psql('canary', "$loud SELECT key_vault.wrap(" . hex_literal($canary{
 open my $file, '>', $script or die "$script: $!";
 print $file q{SELECT key_vault.wrap(decode(:key, 'hex'), 'net');}, "\n";
 close $file;
-# A variable that looks like a number would be passed as one.
+# The space keeps the variable from looking like a number, which pgbench would pass as one.
 system("pgbench -n -M prepared -t 1 -f $script -D 'key= " . unpack('H*', $canary{parameter}) . "' -h "
       . $node->host . ' -p ' . $node->port . ' canary > pgbench.log 2>&1') == 0
   or diag(slurp('pgbench.log'));
@@ -280,7 +281,7 @@ $node->stop;
 system('cp', '-a', $node->data_dir, "$copies/stopped") == 0 or die 'cp';
 system('cp', '-a', $node->logfile,  "$copies/server.log") == 0 or die 'cp';
 
-# What the keys were
+# Which keys were used
 
 open my $conf, '>', $node->data_dir . '/postgresql.conf' or die "postgresql.conf: $!";
 print $conf $quiet;
@@ -294,8 +295,8 @@ foreach (split /\n/, $node->safe_psql('postgres',
     $secret{"key $n"} = pack 'H*', $hex;
 }
 
-# The KEKs: AES-GCM without its tag is AES-CTR from block 2 on.  key_vault's own check value shows
-# that they came out right.
+# The KEKs: AES-GCM without its tag is AES-CTR from block 2 on.  key_vault's own key check value shows that the
+# test has opened them rightly.
 foreach (split /\n/, $node->safe_psql('postgres', q{
     SELECT label || ' ' || version, encode(kcv, 'hex'), key_bits / 8,
            encode(substr(sealed_material, 2, 12), 'hex'), encode(substr(sealed_material, 14), 'hex')

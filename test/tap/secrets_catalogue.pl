@@ -1,10 +1,10 @@
-# Payloads and keys in the clear, looked for in every catalogue and statistics table, in the WAL, the log,
-# the files of the server and a dump.  Ordinary work (a storage, views, indexes, statistics, ANALYZE)
-# leaves none anywhere.  What a user makes of plaintext does: each such construction has a payload of its
-# own, and is found exactly where docs/security.md says, so that no place is told too little.
+# Payloads and keys in the clear are looked for in every catalogue and statistics table, in the WAL, the log,
+# the files of the server and a dump.  Ordinary work (a storage, views, indexes, statistics, ANALYZE) leaves
+# none anywhere.  Each thing that a user may make of plaintext has a payload of its own, which must be found
+# exactly in the places that docs/security.md names, so that the page leaves no place out.
 #
-# Keys and payloads come from python3-cryptography; they pass through no SQL.  secrets_canary.pl is
-# about the keys in daily administration.
+# Keys and payloads come from python3-cryptography, and pass through no SQL.  secrets_canary.pl tests the keys
+# in daily administration.
 
 use strict;
 use warnings;
@@ -42,7 +42,7 @@ $node->append_conf('postgresql.conf', q{
 });
 $node->start;
 
-# Known uplinks: KEK, then a hash for each.
+# Known uplinks, a hash for each.  The program prints their KEK first, which is written to a file.
 sub known
 {
     my (@arguments) = @_;
@@ -61,7 +61,7 @@ sub write_file
     close $file or die "$path: $!";
 }
 
-# The transport KEK comes from a file: no statement has it.
+# The transport KEK comes from a file, so that no statement contains it.
 sub make_database
 {
     my ($name) = @_;
@@ -73,8 +73,8 @@ sub make_database
     });
 }
 
-# Every row of every relation of the system's schemas as text, in a file for each, as a role sees it.
-# In a session that is there already, what it prepared is seen as well.
+# Writes every row of every relation in the system's schemas as text, one file for each relation, as a role sees
+# it.  A session that is already open also shows what it has prepared.
 sub catalogue_dump
 {
     my ($database, $role, $before) = @_;
@@ -91,7 +91,7 @@ sub catalogue_dump
         foreach (@relations)
         {
             my ($relation, $kind) = /^(.*) (.)$/;
-            # What the second way of writing bytes is to show, tables and statistics do.
+            # The second way of writing bytes is needed only for tables and statistics.
             next if $output eq 'escape' && ($role ne 'postgres' || $kind ne 'r' && $relation !~ /pg_stat/);
             (my $file = $relation) =~ s/\W/_/g;
             $script .= "\\copy (SELECT t::text FROM $relation t) TO '$directory/$kind.$file.$output'\n";
@@ -165,8 +165,8 @@ $node->psql('ordinary', q{
     SELECT nosuch(payload) FROM lorawan.uplink_decrypted;
 }, on_error_stop => 0);
 
-# No function that opens keys is immutable: an index or a generated column of plaintext takes a wrapper that
-# says so of itself.
+# No function that opens keys is immutable, so an index or a generated column of plaintext needs a wrapper that
+# claims to be.
 is($node->safe_psql('ordinary', q{
     SELECT string_agg(proname, ', ') FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
      WHERE nspname = 'key_vault' AND provolatile = 'i'
@@ -192,9 +192,9 @@ $node->safe_psql('leaky', q{
 my $decrypted = 'key_vault.lorawan_decrypt_uplink(k, a, f, p)';
 my $wrapper   = 'plain(k, a, f, p)';
 
-# Construction, the statements ($t: its table of k, a, f, p; $h: the payload in hexadecimal digits, for what has it in a
-# literal), and the catalogues that have the payload afterwards; heap, WAL and dump are of tables, files and pg_dump.
-# The catalogues follow from PostgreSQL's documentation of each.
+# Each construction: its name, its statements ($t is its table with the columns k, a, f, p; $h is the payload in
+# hexadecimal digits, where it is a literal), and the catalogues that have the payload afterwards.  Tables bring
+# it into heap and WAL and the dump, too.  The catalogues follow from PostgreSQL's documentation of each.
 my @constructions = (
     [ 'statistics on an expression', qq{CREATE STATISTICS \$t_s ON ($decrypted) FROM \$t},
         'pg_statistic_ext_data' ],
@@ -210,7 +210,7 @@ my @constructions = (
         CREATE STATISTICS \$t_s (mcv) ON payload, f FROM \$t_c}, 'pg_statistic pg_statistic_ext_data' ],
     [ 'a generated column', qq{ALTER TABLE \$t ADD g bytea GENERATED ALWAYS AS ($wrapper) STORED}, 'pg_statistic' ],
     [ 'an unlogged table', qq{CREATE UNLOGGED TABLE \$t_c AS SELECT $decrypted AS payload FROM \$t}, 'pg_statistic' ],
-    # As literals.
+    # The payload is a literal.
     [ 'the condition of an index', qq{CREATE INDEX ON \$t (f) WHERE $wrapper = '\\x\$h'}, 'pg_index' ],
     [ 'a view', qq{CREATE VIEW \$t_v AS SELECT * FROM \$t WHERE $decrypted = '\\x\$h'}, 'pg_rewrite' ],
     [ 'a CHECK', qq{ALTER TABLE \$t ADD CHECK ($wrapper <> '\\x\$h') NOT VALID}, 'pg_constraint' ],
@@ -222,13 +222,14 @@ my @constructions = (
         CREATE TABLE \$t_p1 PARTITION OF \$t_p FOR VALUES IN ('\\x\$h')}, 'pg_class' ],
     [ 'the body of a function', qq{CREATE FUNCTION \$t_f() RETURNS boolean LANGUAGE sql AS 'SELECT \$\$\$h\$\$ > \$\$a\$\$'}, 'pg_proc' ],
     [ 'a comment', qq{COMMENT ON TABLE \$t IS '\$h'}, 'pg_description' ],
-    # In what the server says.
+    # The payload is in a message of the server.
     [ 'a unique index that is violated', qq{CREATE UNIQUE INDEX ON \$t (($wrapper))}, '' ],
-    # Keys, of whoever may unwrap them.
+    # A key, used by a role that may unwrap it
     [ 'statistics on a key', qq{CREATE STATISTICS \$t_s ON (key_vault.unwrap(k)) FROM \$t}, 'pg_statistic_ext_data' ],
 );
 
-# One table each, whose payloads are all the same: so it is among the most common values, too.
+# One table for each construction.  All of its payloads are the same, so that the payload is among the most
+# common values, too.
 my @leaky = known(scalar @constructions, 100, 'SAME');
 make_database('another');    # As known() made another KEK; not looked at.
 $node->safe_psql('leaky', qq{
@@ -323,17 +324,18 @@ foreach (@constructions)
 
     my $is_literal = $sql =~ /\$h/;
 
-    # ANALYZE looks at the catalogues as well: what is in one may be in its statistics, too.
+    # ANALYZE also reads the catalogues, so text in a catalogue may be in the statistics of that catalogue, too.
     @catalogues = grep { $_ ne 'pg_statistic' } @catalogues if $catalogue !~ /\bpg_statistic\b/;
     is("@catalogues", $catalogue, "$name: the catalogues that have its plaintext");
-    # The rows of catalogues may be compressed, so that heap and WAL do not show them.
-    foreach ($is_literal || $name =~ /violated/ ? 'log' : ('heap', 'WAL'))
+    # Rows of catalogues may be compressed, and then heap and WAL do not show their text.
+    # Of an unlogged table the WAL has the row of pg_statistic only.
+    foreach ($is_literal || $name =~ /violated/ ? 'log' : $name =~ /unlogged/ ? 'heap' : ('heap', 'WAL'))
     {
         ok($places{$_}, "$name: found in: $_");
     }
     my @all = grep { / as nobody$/ } sort keys %places;
-    # What statements are made of is for everybody to read who can connect; statistics are for
-    # whoever may read the table.
+    # Everyone who can connect can read the definitions in the catalogues.  Statistics can be read only by roles
+    # that may read the table.
     $is_literal || is("@all", '', "$name: shown to no one who may not read the table");
     note("$name: ", join ', ', map { s/ as postgres$//r } grep { !/ as nobody$/ } sort keys %places);
     note("$name: shown to everybody: ", join ', ', map { s/ as nobody$//r } @all) if @all;

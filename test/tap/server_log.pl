@@ -1,5 +1,5 @@
-# What administers KEKs writes a line to the server's log when it is called, which no rollback takes
-# back.  The line says who did what to which label; no name can look like a second line, and neither
+# Each function that administers KEKs writes a line to the server's log when it is called, which no rollback
+# takes back.  The line says who did what to which label.  No name can make it look like two lines, and neither
 # the statement nor its parameters, which may hold a key, are in it.
 
 use strict;
@@ -13,7 +13,8 @@ use Test::More;
 my $node = new_node('logged');
 $node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 $node->configure_vault;
-# Statements are logged with what is logged for them, parameters and nested queries too.
+# Statements are not logged by themselves, but every line is logged with all that settings can add to it: its statement,
+# parameters and context.
 $node->append_conf('postgresql.conf', q{
     log_line_prefix = '%u '
     log_statement = none
@@ -33,7 +34,7 @@ $node->safe_psql('postgres', q{
     CREATE TABLE kept AS SELECT key_vault.generate_key('net') AS key;
 });
 
-# What is written to the log while statements run in one session; they may fail.
+# The text that is written to the log while statements run in one session.  The statements may fail.
 sub logged
 {
     my ($user, @statements) = @_;
@@ -43,7 +44,7 @@ sub logged
     return substr(PostgreSQL::Test::Utils::slurp_file($node->logfile), $offset);
 }
 
-# The lines of the extension's, without numbers of transactions; "by" is for who called.
+# The lines that the extension writes, with N in place of the number of the transaction
 my $super = getpwuid $<;
 
 sub lines
@@ -61,7 +62,7 @@ sub one_line
 my $by_super = qq{by role "$super", session role "$super", transaction N};
 my $by_officer = q{by role "officer", session role "admin", transaction N};
 
-# Nothing of it is left but the line.
+# After the rollback only the line in the log is left.
 my @undone = lines('admin', 'SET ROLE officer', q{BEGIN}, q{SELECT key_vault.kek_grant('net', 'officer', 'unwrap')},
     q{SELECT count(key_vault.unwrap(key)) FROM kept}, 'ROLLBACK');
 is_deeply(\@undone, [qq{granted KEK label "net" $by_officer: {"role": "officer", "privilege": "unwrap"}}], 'a grant that is rolled back');
@@ -73,7 +74,7 @@ one_line(qq{resumed KEK label "net" version 1 $by_officer: {"from": "suspended",
     'admin', 'SET ROLE officer', 'BEGIN', q{SELECT key_vault.kek_resume('net', 1)}, 'ROLLBACK');
 is($node->safe_psql('postgres', q{SELECT state FROM key_vault.keks WHERE label = 'net'}), 'suspended', 'it is suspended still');
 
-# The transaction can be asked for.
+# The line names the transaction, whose outcome can be asked for.
 my ($transaction) = logged($super, 'BEGIN', q{SELECT key_vault.kek_resume('net', 1)}, 'ROLLBACK') =~ /, transaction (\d+)/;
 is($node->safe_psql('postgres', "SELECT pg_xact_status('$transaction')"), 'aborted', 'the line names the transaction');
 
@@ -131,7 +132,7 @@ $log = substr(PostgreSQL::Test::Utils::slurp_file($node->logfile), $offset);
 like($log, qr/imported KEK label "import3" version 1/, 'an import from a parameter is in the log');
 unlike($log, qr/$key/i, 'its key is not');
 
-# Names that are no names
+# Names that contain line ends, or that look like the rest of a line
 one_line(qq{created KEK label "x\\" version 9 by role \\"nobody\\\\n" version 1 $by_super}, 'a label with quotes and a backslash', $super,
     q{SELECT key_vault.kek_create('x" version 9 by role "nobody\n')});
 one_line(qq{created KEK label "Ger\\xc3\\xa4t \\xe2\\x80\\xa8" version 1 $by_super}, 'a label that is not ASCII', $super,
@@ -141,7 +142,7 @@ my @role = lines($super, qq{SELECT key_vault.kek_grant('net', '"r\nroot LOG:  00
     qq{SET ROLE "r\nroot LOG:  00000: key_vault: \x{1b}"}, q{SELECT key_vault.kek_suspend('net', 1)});
 is_deeply(\@role, [qq{granted KEK label "net" $by_super: {"role": "r\\nroot LOG:  00000: key_vault: \\u001b", "privilege": "wrap"}}], 'so with roles');
 
-# Clients do not see it, and who may not writes none.
+# Clients do not see the lines, and a caller without the privilege writes none.
 $node->psql('postgres', q{SET client_min_messages = debug5; SELECT key_vault.kek_suspend('net', 1)}, stderr => \my $stderr);
 unlike($stderr, qr/key_vault: /, 'a client does not see the line');
 is_deeply([ lines('admin', q{SELECT key_vault.kek_rotate('transport')}) ], [], 'what is refused writes only the error');

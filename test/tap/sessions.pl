@@ -1,5 +1,5 @@
-# Every change of a KEK or a privilege, in a warm session and again in a new one: what works only
-# until one reconnects, or only after, is wrong.
+# Every change of a KEK or a privilege is tried in an open session and in a new one.  Nothing may work only
+# until a user reconnects, or only after.
 
 use strict;
 use warnings;
@@ -32,7 +32,7 @@ my $key = $node->safe_psql('postgres',
 my $decrypt = uplink($key);
 my $version = q{SELECT key_vault.kek_version(key_vault.generate_key('net'))};
 
-# Change, what decrypts then, which version wraps.
+# A change, the result of a decryption after it, and the version that wraps after it
 my @changes = (
     [ q{kek_suspend('net', 1)},                     $suspended, $inactive ],
     [ q{kek_resume('net', 1)},                      $ok,        1 ],
@@ -63,7 +63,7 @@ foreach (@changes)
 {
     my ($change, $payload, $wrapping) = @$_;
 
-    # What was in the cache of the warm sessions is asked for once more, so that it is.
+    # The open sessions use their key once more, so that it is in their cache.
     look($sessions{$_}, $decrypt) foreach keys %sessions;
     $node->safe_psql('postgres', "SET client_min_messages = error; SELECT key_vault.$change");
     foreach my $mode (sort keys %sessions)
@@ -75,7 +75,7 @@ foreach (@changes)
     is(look_anew($node, 'SET ROLE analyst', $version), $wrapping, "after $change: wrapping in a new session");
 }
 
-# Roles and memberships.  EXECUTE on the functions comes through the other label.
+# Roles and memberships.  The member also has a privilege on another label, which must not count.
 $node->safe_psql('postgres', q{
     CREATE ROLE team;
     CREATE ROLE member;

@@ -1,5 +1,5 @@
-# The cache switched off, to verify and back for all sessions of a busy server, by ALTER SYSTEM and a
-# reload: no error, no wrong payload, no restart; and only those may who should.
+# The cache is switched off, to verify and back for all sessions of a busy server, with ALTER SYSTEM and a
+# reload.  There must be no error, no wrong payload and no restart, and only superusers may do it.
 
 use strict;
 use warnings;
@@ -47,17 +47,18 @@ $node->safe_psql('postgres', q{
 });
 my $key = $node->safe_psql('postgres', 'SELECT key FROM device WHERE n = 1');
 
-# Who may
+# Who may change the settings
 
 my $use = qq{SELECT key_vault.key_status('$key', '\\x26011bda')};
-foreach ([ cache => 'off' ], [ cache => 'verify' ], [ cache_size => '1MB' ], [ cache_max_age => 0 ],
-    [ cache_max_uses => 0 ], [ cache_verify_rate => 0 ])
+foreach ([ cache => 'off' ], [ cache => 'verify' ], [ cache_size => '1MB' ], [ cache_max_age => 1 ],
+    [ cache_max_uses => 1 ], [ cache_verify_rate => 0 ])
 {
     my ($setting, $value) = @$_;
     is(error_of("SET ROLE analyst; $use; SET key_vault.$setting = '$value'"),
         qq{ERROR 42501: permission denied to set parameter "key_vault.$setting"}, "an analyst may not SET $setting = $value");
 
-    # Set before the library knows it, and so before it is known who may.
+    # The library is not loaded yet when the setting is set, so that PostgreSQL does not yet know who may set
+    # it.
     is(error_of("SET ROLE analyst; SET key_vault.$setting = '$value'; $use"),
         qq{WARNING 42501: permission denied to set parameter "key_vault.$setting"}, "nor in advance");
 }
@@ -108,8 +109,8 @@ sub pgbench_sessions
 ok($node->poll_query_until('postgres', pgbench_sessions('s.entries = 50 AND s.hits > 1000')),
     'busy sessions use the cache');
 
-# One that is idle between statements, one within a transaction, and one that is within a statement
-# when the setting changes: it has decrypted a row and waits for a lock before the next.
+# Three sessions: one is idle between statements, one is within a transaction, and one is within a statement
+# when the setting changes: it has decrypted a row and waits for a lock before the next row.
 my %session = map { $_ => open_session($node) } qw(idle transaction statement lock);
 my $all = q{
     SELECT count(*) FROM uplink JOIN device USING (n)
@@ -129,7 +130,8 @@ $session{statement}->query_until(qr/started/, q{\echo started
 $node->poll_query_until('postgres', "SELECT wait_event = 'advisory' FROM pg_stat_activity WHERE pid = $pid")
   or die 'the statement does not wait';
 
-# Sets the mode for all and waits until a session has it; what it holds is asked in the same statement.
+# Sets the mode for all, waits until a session has it, and asks in the same statement what the session's cache
+# holds.
 sub set_mode_for_all
 {
     my ($command, $mode, $in) = @_;

@@ -1,4 +1,5 @@
-# Statistics of the caches: of one's own session always, of all sessions when key_vault is preloaded.
+# Statistics of the caches: a session can always see its own; those of all sessions can be seen if key_vault is
+# preloaded.
 
 use strict;
 use warnings;
@@ -36,7 +37,7 @@ sub error_of
     return $stderr =~ /ERROR:\s+(\w{5}): (.*)/ ? "$1 $2" : $stderr;
 }
 
-# The same of the session's own cache, preloaded or not: each counter in turn.
+# The counters of the session's own cache, one after the other, whether key_vault is preloaded or not
 sub check_own_counters
 {
     my ($when) = @_;
@@ -104,7 +105,7 @@ is($node->safe_psql('postgres', 'SELECT pid, datname, usename = current_user, by
     "$pid|postgres|t|t|t", 'and who it is');
 is($node->safe_psql('postgres', $total), '30|51|70|10|10|10|1|10|0|10', 'what it reset is still in the sum of all');
 
-# Another, whose counts stay in the sum when it ends
+# Another session, whose counts stay in the sum when it ends
 my $other = open_session($node);
 look($other, $decrypt) foreach 1 .. 3;
 is($node->safe_psql('postgres', 'SELECT count(*), sum(hits), sum(entries) FROM key_vault.cache_stats_sessions'), '2|30|20', 'two sessions');
@@ -114,7 +115,7 @@ $other->quit;
 $node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM key_vault.cache_stats_sessions') or die 'it does not end';
 is($node->safe_psql('postgres', $total), "$sum|10", 'all together after one has ended: counts stay, entries go');
 
-# One that was terminated, and one that only looked
+# A session that was terminated, and one that only read the statistics
 $other = open_session($node);
 look($other, $decrypt);
 $node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . look($other, 'SELECT pg_backend_pid()') . ')');
@@ -124,7 +125,7 @@ is($node->safe_psql('postgres', $total), '50|71|90|10|10|10|1|10|0|10', 'what a 
 is($node->safe_psql('postgres', "$own; SELECT count(*) FROM key_vault.cache_stats_sessions"),
     "0|0|0|0|0|0|0|0|0|0\n1", 'a session that does not use keys is not listed');
 
-# Reset of all
+# Reset of the counters of all sessions
 
 $node->safe_psql('postgres', 'SELECT key_vault.cache_stats_reset_all()');
 is($node->safe_psql('postgres', $total), '0|0|0|0|0|0|0|0|0|10', 'cache_stats_reset_all(): all count from now');
@@ -138,7 +139,8 @@ $session->quit;
 $node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM key_vault.cache_stats_sessions') or die 'it does not end';
 is($node->safe_psql('postgres', $total), '10|0|0|0|0|0|0|0|0|0', 'and its end');
 
-# Places in shared memory that are used again show nothing of what was counted, and reset, in them.
+# A new session may get the place in shared memory of one that has ended.  It shows nothing of that session's
+# counts and resets.
 my @first = map { open_session($node) } 1 .. 5;
 look($_, $decrypt) foreach @first;
 $node->safe_psql('postgres', 'SELECT key_vault.cache_stats_reset_all()');
@@ -152,7 +154,7 @@ $other = shift @second;
 $_->quit foreach @second;
 $node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM key_vault.cache_stats_sessions') or die 'they do not end';
 
-# Who may
+# Who may see and reset the statistics
 
 foreach my $view (qw(cache_stats_sessions cache_stats_total))
 {
@@ -170,12 +172,12 @@ foreach my $role (qw(analyst monitor))
         "a role like $role may see and reset its own");
 }
 
-# A session of another database is seen too.
+# Sessions of another database are listed, too.
 $node->safe_psql('other', 'CREATE EXTENSION key_vault');
 is($node->safe_psql('other', 'SELECT datname FROM key_vault.cache_stats_sessions'), 'postgres', 'seen from another database');
 $other->quit;
 
-# A crash of the server begins anew.
+# After a crash of the server the counts begin at zero.
 $node->stop('immediate');
 $node->start;
 is($node->safe_psql('postgres', $total), '0|0|0|0|0|0|0|0|0|0', 'after a crash: nothing');

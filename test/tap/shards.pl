@@ -1,6 +1,6 @@
-# Uplinks on several servers: a coordinator whose partitions are foreign tables on the shards'
-# decrypting views, so that each shard decrypts its own rows.  The KEKs come to the shards by logical
-# replication; who may decrypt is asked on each shard, of the role that its user mapping names.
+# Uplinks on several servers: the partitions of a coordinator are foreign tables on the shards' decrypting
+# views, so that each shard decrypts its own rows.  The shards get the KEKs by logical replication.  Each shard
+# checks the privileges of the role that its user mapping names.
 
 use strict;
 use warnings;
@@ -26,7 +26,7 @@ $publisher->safe_psql('postgres', q{
     CREATE PUBLICATION keks FOR TABLE key_vault.kek;
 });
 
-# The coordinator needs the type of the keys it sends on, and no KEK.
+# The coordinator needs the type of the keys that it passes on, and no KEK.
 $coordinator->safe_psql('postgres', q{
     CREATE EXTENSION key_vault;
     CREATE EXTENSION postgres_fdw;
@@ -60,7 +60,7 @@ foreach my $i (0, 1)
     }, $i, $shards[$i]->host, $shards[$i]->port));
 }
 
-# The key 000102030405060708090a0b0c0d0e0f and "net payload": see uplink() in VaultCluster.
+# The key 000102030405060708090a0b0c0d0e0f and the payload "net payload": see uplink() in VaultCluster.
 my $key = $publisher->safe_psql('postgres',
     q{SELECT key_vault.wrap('\x000102030405060708090a0b0c0d0e0f', 'net')});
 $coordinator->safe_psql('postgres', qq{
@@ -116,7 +116,7 @@ publish(q{SELECT key_vault.kek_destroy('net', 1, force => true)});
 like(look($analyst, 'SELECT count(payload) FROM uplink_decrypted_0'), qr/^ERROR:  KEK label "net" version 1 is destroyed/,
     'what was not rewrapped is gone with its KEK');
 
-# plproxy: one query on every shard, without a table of it anywhere.
+# plproxy: one query on every shard, without a foreign table
 SKIP:
 {
     skip 'plproxy is not installed', 1
@@ -136,7 +136,8 @@ SKIP:
     is(look($analyst, 'SELECT sum(decrypted_count)::bigint FROM decrypted_count()'), $stored[1], 'plproxy asks all shards, as the mapped role');
 }
 
-# A storage on each shard: messages go to the shard of their device, and the shards' views are one table.
+# A storage on each shard: each message goes to the shard of its device, and the views of the shards become one
+# table.
 SKIP:
 {
     skip 'plproxy is not installed', 1
@@ -153,7 +154,7 @@ SKIP:
                key_vault.kek_grant('net', 'ingester', 'rewrap');
     }) foreach @shards;
 
-    # As it stands in docs/scale.md.
+    # The statements are those of docs/scale.md.
     my $docs = slurp_file("$FindBin::Bin/../../docs/scale.md");
     my ($sql) = $docs =~ /## The storage on shards\n.*?```sql\nCREATE USER MAPPING .*?\n(CREATE SCHEMA .*?)```/s or die 'docs/scale.md has no SQL there';
     $coordinator->safe_psql('postgres', $sql . q{

@@ -1,5 +1,5 @@
-# A hot standby: its open sessions see a change once it is replayed, in a transaction too; it
-# decrypts without writing; and it goes on, with sessions open, when it is promoted.
+# A hot standby: its open sessions see a change once it is replayed, also in a transaction.  The standby
+# decrypts without writing anything, and its open sessions go on when it is promoted.
 
 use strict;
 use warnings;
@@ -48,8 +48,8 @@ sub on_primary
     $primary->wait_for_catchup($standby);
 }
 
-# One with no transaction open, one in a transaction with an old snapshot, one that is
-# some other role in a transaction.
+# Three sessions: one with no transaction open, one in a transaction with an old snapshot, and one that has set
+# another role in a transaction.
 my $idle  = open_session($standby);
 my $in_rr = open_session($standby);
 my $role  = open_session($standby);
@@ -72,7 +72,7 @@ is(look($idle, $version), 1, 'standby wraps with the active version');
 like(look($idle, q{SELECT key_vault.kek_suspend('net', 1)}), qr/^ERROR:  cannot .*recovery/,
     'standby does not administer');
 
-# Whatever a query writes would have had to take a transaction id.
+# A query that writes needs a transaction id, so a query that has none has written nothing.
 is(look_anew($primary, 'BEGIN', "DO \$\$ BEGIN PERFORM ($decrypt); END \$\$",
         q{SELECT pg_current_xact_id_if_assigned() IS NULL}),
     't', 'decryption takes no transaction id on the primary');
@@ -107,14 +107,14 @@ is(look($role, $decrypt), $ok, 'a member decrypts');
 on_primary(q{REVOKE team FROM member});
 is(look($role, $decrypt), $denied, 'the end of a membership seen in an open transaction');
 
-# What is rolled back or only prepared is not replayed into anything.
+# A change that is rolled back, or only prepared, has no effect on the standby.
 on_primary(q{BEGIN; SELECT key_vault.kek_suspend('net', 1); ROLLBACK});
 is(look($_, $decrypt), $ok, 'a suspension that was rolled back is not seen') foreach ($idle, $in_rr);
 
 on_primary(q{SELECT key_vault.kek_destroy('net', 1, force => true)});
 is(look($_, $decrypt), 'ERROR:  KEK label "net" version 1 is destroyed', 'destruction seen') foreach ($idle, $in_rr);
 
-# Promotion, with warm sessions open.
+# Promotion, while sessions are open that have used keys
 is(look($idle, uplink($key_2)), $ok, 'warm before the promotion');
 $primary->stop;
 $standby->promote;

@@ -1,5 +1,5 @@
-# A storage while the root key cannot be read: messages are errors, for the sender to try again, and
-# none is put among the rejected ones, where each would wait for somebody to look.
+# A storage while the root key cannot be read: storing a message is an error, so that the sender tries again. No
+# message is put among the rejected ones, where each would wait until somebody looks.
 
 use strict;
 use warnings;
@@ -20,7 +20,7 @@ $node->safe_psql('postgres', q{
 });
 my ($root_key) = slurp_file($node->data_dir . '/postgresql.conf') =~ /^key_vault\.root_key = 'file:(.*)'/m;
 
-# Of sessions, with a KEK label each.
+# Stores an uplink of a session whose key is under a KEK label of its own.
 sub uplink_of
 {
     my ($session_key_id, $kek_label) = @_;

@@ -1,6 +1,6 @@
-# Storages that were made by version 1.0: they go on as they are after ALTER EXTENSION UPDATE, and
-# update_storage() or create_storage() brings them to the version of the extension, with every row, every
-# grant and every payload as before.
+# Storages that were made by version 1.0 keep working after ALTER EXTENSION UPDATE.  Then update_storage() or
+# create_storage() brings them to the version of the extension, and every row, every grant and every payload is
+# as before.
 
 use strict;
 use warnings;
@@ -17,7 +17,7 @@ $node->configure_vault;
 $node->append_conf('postgresql.conf', 'log_statement = none');
 $node->start;
 
-# The rows that statements give, or their error.
+# The rows that statements return, or their error
 sub in_db
 {
     my ($db, @statements) = @_;
@@ -46,7 +46,8 @@ like($before, qr/^rejected\|\w+\|3\|2$/m, 'rejected messages');
 is(in_db('old', q{SELECT count(*) FROM lorawan.uplink_20240502}), 6, 'partitions');
 is(in_db('old', q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'lorawan'::regnamespace}), 9, 'nine functions');
 
-# Messages by the role that writes, a correction of what was rejected, the KEK that was late
+# Messages stored by the role that writes, a rejected message that is stored later, and a KEK that comes after
+# its envelope
 sub goes_on
 {
     my ($db, $how) = @_;
@@ -57,6 +58,7 @@ sub goes_on
     $has->('uplink', 'SET ROLE storage_writer', q{SELECT lorawan.ingest(uplink(701, '{"session_key_id": "AAAAAAAAAAAAAAAAAAAABg==", "app_s_key": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}'))});
     $has->('rejected', 'SET ROLE storage_writer', q{SELECT lorawan.ingest(uplink(702, '{"app_s_key": {"kek_label": "app1-kek", "encrypted_key": "CqqU11IcP6+Y5bzIjRjnPF0PMsjTD6gA"}}'))});
     like(in_db($db, 'SET ROLE storage_writer', q{SELECT lorawan.ingest('x'::text)}), qr/^ERROR:  42501: permission denied for function ingest/, "$how: what was not granted is not");
+    like(in_db($db, 'SET ROLE storage_writer', q{SELECT lorawan.ingest(ARRAY['x'])}), qr/^ERROR:  42(?:501: permission denied for function ingest|883: )/, "$how: nor in another way");
     $has->('uplink', 'SET ROLE storage_writer', 'SELECT "My Storage".ingest(uplink(700))');
     is(in_db($db, q{SELECT key_vault.kek_import('late', '\x000102030405060708090a0b0c0d0e0f')}, q{SET ROLE storage_owner},
             q{UPDATE lorawan.rejected SET message = jsonb_set(message, '{uplink_message,f_cnt}', '65538') WHERE message #>> '{uplink_message,f_cnt}' = '-2'},
@@ -70,18 +72,18 @@ sub goes_on
 my $version = q{SELECT schema, owner, version, to_do FROM key_vault.storages()};
 my $old_versions = "My Storage|storage_owner|1.0|CALL key_vault.update_storage('My Storage');\nlorawan|storage_owner|1.0|CALL key_vault.update_storage('lorawan');";
 
-# Not updated
+# Neither the extension nor the storages are updated.
 $node->safe_psql('postgres', 'CREATE DATABASE not_updated TEMPLATE old');
 goes_on('not_updated', 'the script of 1.0');
 
-# The extension updated, the storages not yet
+# The extension is updated, the storages are not yet.
 in_db('old', 'ALTER EXTENSION key_vault UPDATE');
 is(file_in_db('old', 'storage_1_0_look.sql'), $before, 'ALTER EXTENSION UPDATE leaves storages as they are');
 is(in_db('old', $version), $old_versions, 'storages() says what is to be done');
 is(in_db('old', 'SET ROLE storage_analyst', $version), $old_versions, 'to everybody');
 $node->safe_psql('postgres', 'CREATE DATABASE storages_not_updated TEMPLATE old');
 goes_on('storages_not_updated', 'storages of 1.0');
-# Their messages are kept out of the log as before.
+# Their messages are kept out of the log, as before the update.
 foreach my $statement (q{SELECT lorawan.ingest('{"app_s_key": {"key": "A1B2C3D4E5F60718293A4B5C6D7E8F90"}}'::jsonb)},
     qq{COPY lorawan.inbox FROM STDIN (FORMAT csv, DELIMITER E'\\x01', QUOTE E'\\x02');\n{"app_s_key": {"key": "A1B2C3D4E5F60718293A4B5C6D7E8F90"}}\n\\.\n})
 {
@@ -90,7 +92,7 @@ foreach my $statement (q{SELECT lorawan.ingest('{"app_s_key": {"key": "A1B2C3D4E
 }
 unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/A1B2C3D4E5F60718293A4B5C6D7E8F90/, 'is not in the log');
 
-# Who may update it, and in which state
+# Who may update a storage, and in which state it must be
 $node->safe_psql('postgres', 'CREATE DATABASE refused TEMPLATE old');
 like(in_db('refused', q{CALL key_vault.update_storage('lorawan')}), qr/^ERROR:  42501: must be owner of storage "lorawan"\n.*\nHINT:  Connect as that role, or SET ROLE storage_owner\./, 'not a superuser, who would own what is made');
 like(in_db('refused', 'SET ROLE storage_writer', q{CALL key_vault.update_storage('lorawan')}), qr/^ERROR:  42501: must be owner of storage/, 'not another role');
@@ -103,24 +105,28 @@ is(in_db('refused', q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'lorawan
 is(in_db('refused', 'DROP FUNCTION lorawan.octet_length(jsonb)', 'CREATE VIEW uses AS SELECT lorawan.kek_label(NULL::jsonb)'), '', 'nor');
 like(in_db('refused', 'SET ROLE storage_owner', q{CALL key_vault.update_storage('lorawan')}), qr/^ERROR:  2BP01: .*\nDETAIL:  view public\.uses depends on function (?:lorawan\.)?kek_label\(jsonb\)/, 'while a view uses a function that is to go, which is named');
 
-# Updated, by either call
+# The storages are updated, by either of the two calls.
 foreach my $call ('update_storage', 'create_storage')
 {
     my $db = "by_$call";
     $node->safe_psql('postgres', "CREATE DATABASE $db TEMPLATE old");
-    # A session that has the code of before in its cache
+    # This session has the code of version 1.0 in its cache.
     my $session = $node->background_psql($db, on_error_stop => 0);
     $session->query('SET client_min_messages = error; SET ROLE storage_writer');
     is(look($session, 'SELECT lorawan.ingest(uplink(0))'), 'duplicate', "$call: a session that was there before");
     is(in_db($db, 'SET ROLE storage_owner', "CALL key_vault.$call('lorawan')", "CALL key_vault.$call('My Storage')", $version),
         "My Storage|storage_owner|1.1|\nlorawan|storage_owner|1.1|", "$call: both storages");
+    is(in_db($db, q{SELECT string_agg(DISTINCT concat_ws(' ', pg_get_viewdef(c.oid) ~ 'storage_decrypt_uplink.*THEN s[.]app_s_key', pg_get_viewdef(c.oid) ~ 'try_decrypt|key_status'), ', ')
+        FROM pg_class c WHERE c.relname IN ('uplink_decrypted', 'device_latest')}), 't f', "$call: views look once for a row");
     is(file_in_db($db, 'storage_1_0_look.sql'), $before, "$call: every row, grant and payload is as before");
-    # The latter maintains partitions, too, as it ever did.
+    is(in_db($db, q{SELECT encrypted IS NULL, status, payload IS NULL FROM lorawan.uplink u JOIN lorawan.uplink_decrypted USING (dev_eui, received_at, f_cnt) WHERE encrypted IS NOT TRUE}),
+        't|perhaps encrypted|t', "$call: what came without a key in a session that has one is not taken for plain");
+    # create_storage() also maintains partitions, as it does in version 1.0.
     is(in_db($db, 'SELECT count(*) FROM lorawan.uplink_default'), $call eq 'update_storage' ? 2 : 0, "$call: and partitions");
     is(look($session, 'SELECT lorawan.ingest(uplink(10))'), 'duplicate', "$call: the session goes on");
     $session->quit;
     is(in_db($db, q{SELECT string_agg(oid::regprocedure::text, ' ' ORDER BY oid::regprocedure::text) FROM pg_proc WHERE pronamespace = 'lorawan'::regnamespace}),
-        'lorawan.ingest(jsonb) lorawan.ingest(text) lorawan.ingest_line() lorawan.replay_rejected()', "$call: of the nine functions four stay");
+        'lorawan.ingest(bytea) lorawan.ingest(json) lorawan.ingest(jsonb) lorawan.ingest(jsonb[]) lorawan.ingest(text) lorawan.ingest(text[]) lorawan.replay_rejected() lorawan.replay_rejected(bigint[])', "$call: the functions are those of this version");
     my $catalog = file_in_db($db, 'storage_catalog.sql');
     in_db($db, 'SET ROLE storage_owner', "CALL key_vault.$call('lorawan')");
     is(file_in_db($db, 'storage_catalog.sql'), $catalog, "$call: again, it changes nothing");
@@ -130,7 +136,7 @@ foreach my $call ('update_storage', 'create_storage')
     is($catalog, file_in_db('fresh', 'storage_catalog.sql'), "$call: has the same columns, constraints, indexes, triggers, views and functions");
     goes_on($db, $call);
 
-    # Dumped and restored
+    # A dump and a restore
     $node->command_ok([ 'pg_dump', '-Fc', '-d', $node->connstr($db), '-f', "$ENV{TESTDIR}/dump" ], 'pg_dump');
     $node->safe_psql('postgres', "CREATE DATABASE restored_$db");
     $node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr("restored_$db"), "$ENV{TESTDIR}/dump" ], 'pg_restore');
@@ -138,7 +144,23 @@ foreach my $call ('update_storage', 'create_storage')
     is(in_db("restored_$db", $version), in_db($db, $version), "$call: with its version");
 }
 
-# A storage of a version that is yet to come
+# Times that cannot be right: the rows that version 1.0 stored with them stay.  Maintenance neither drops them
+# because of these times nor keeps them for ever.
+$node->safe_psql('postgres', 'CREATE DATABASE times TEMPLATE not_updated');
+is(in_db('times', 'SET ROLE storage_owner', q{SELECT string_agg(lorawan.ingest(uplink(n::integer, format('{"session_key_id": null, "app_s_key": null, "f_cnt": 7, "received_at": "%s"}', at)::jsonb)), ' ')
+    FROM unnest('{0001-01-01T00:00:00Z,1980-01-06T00:00:00Z,1980-01-06T00:00:01Z,2199-01-01T00:00:00Z}'::text[]) WITH ORDINALITY u (at, n)},
+    'SELECT count(*) FROM lorawan.uplink WHERE f_cnt = 7'), "uplink uplink uplink uplink\n4", 'uplinks of a storage of 1.0 with times that cannot be');
+is(in_db('times', 'ALTER EXTENSION key_vault UPDATE', 'SET ROLE storage_owner', q{CALL key_vault.update_storage('lorawan')},
+    q{SELECT count(*), count(DISTINCT received_at), bool_and(received_at = stored_at AND stored_at BETWEEN now() - interval '1 minute' AND now()) FROM lorawan.uplink WHERE f_cnt = 7}),
+    '4|4|t', 'have the time of the update');
+is(in_db('times', q{SELECT count(*), bool_and(received_at = stored_at), max(stored_at) < '2025-01-01' FROM lorawan.uplink WHERE f_cnt <> 7}), '25|t|t', 'all others keep theirs');
+is(in_db('times', q{SELECT lorawan.ingest(uplink(10))}), 'duplicate', 'and are known again');
+is(in_db('times', 'SET ROLE storage_owner', q{CALL key_vault.maintain_storage('lorawan', keep => '1 day')}, 'SELECT count(*) FROM lorawan.uplink'), 4, 'they are not too old');
+is(in_db('times', q{SELECT count(*) FROM pg_index i JOIN pg_inherits h ON h.inhrelid = i.indrelid JOIN pg_class c ON c.oid = h.inhrelid
+    WHERE h.inhparent IN ('lorawan.uplink'::regclass, 'lorawan.downlink'::regclass) AND i.indisunique}),
+    in_db('times', q{SELECT count(*) FROM pg_inherits WHERE inhparent IN ('lorawan.uplink'::regclass, 'lorawan.downlink'::regclass)}), 'each partition has its unique index');
+
+# A storage with a later version than this extension's
 is(in_db('by_update_storage', q{UPDATE lorawan.storage_settings SET version = '1.10'}, q{SELECT to_do FROM key_vault.storages() WHERE schema = 'lorawan'}), 'ALTER EXTENSION key_vault UPDATE;', 'a storage that is newer than the extension');
 like(in_db('by_update_storage', 'SET ROLE storage_owner', q{CALL key_vault.create_storage('lorawan')}), qr/^ERROR:  55000: storage "lorawan" has version 1\.10, the extension knows storages of up to version 1\.1\n/, 'is left alone');
 

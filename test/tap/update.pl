@@ -1,7 +1,7 @@
-# From version 1.0 to the one that is installed: by ALTER EXTENSION UPDATE, by dump and restore and by
-# pg_upgrade, every catalogue row is as in a new database, and every key and payload reads as before, also for
-# roles that got their privileges under 1.0.  And with the library of today, but the script of 1.0, everything
-# goes on, or says that the extension is to be updated.
+# The update from version 1.0 to the installed version, by ALTER EXTENSION UPDATE, by dump and restore and by
+# pg_upgrade.  Afterwards every catalogue row is as in a new database, and every key and payload reads as
+# before, also for roles that got their privileges under 1.0.  With the library of today and the script of 1.0,
+# everything still works, or says that the extension must be updated.
 
 use strict;
 use warnings;
@@ -28,7 +28,7 @@ sub in_db
     return $error =~ /((?:ERROR|FATAL):  [\s\S]*?)(?:\nCONTEXT|\nLOCATION|\nSTATEMENT|$)/ ? $1 : $rows;
 }
 
-# What the library of 1.0 did for kek_grant(): the row, and EXECUTE on all functions.
+# Does what kek_grant() of version 1.0 does: it adds the row, and grants EXECUTE on all functions.
 sub grant_1_0
 {
     my ($label, $role, $privilege) = @_;
@@ -39,7 +39,8 @@ sub grant_1_0
 my @roles = qw(analyst admin group_of_readers reader auditor owner);
 $node->safe_psql('postgres', join ';', (map { "CREATE ROLE $_" } @roles), 'GRANT group_of_readers TO reader', 'CREATE DATABASE lorawan');
 
-# 00 01 ... 0f, and an uplink of the LoRaWAN example of test/pgtap: the key of the device, DevAddr 260B1234, counter 65538.
+# The KEK 00 01 ... 0f, and an uplink of the LoRaWAN example in test/pgtap: the key of the device, DevAddr
+# 260B1234, counter 65538.
 my $app_s_key = '\xec925802ae430ca77fd3dd73cb2cc588';
 my $envelope = '{"kek_label": "app1-kek", "encrypted_key": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}';
 sub message
@@ -75,7 +76,7 @@ my $error = in_db($node, 'lorawan', q{CREATE EXTENSION key_vault VERSION '1.0'},
     q{SELECT key_vault.kek_rotate('states'), key_vault.kek_compromise('states', 1), key_vault.kek_rotate('states'), key_vault.kek_suspend('states', 3)},
     q{SELECT key_vault.kek_destroy('gone', 1)},
     q{SELECT key_vault.kek_schedule_destroy('late', 1, interval '1 year')},
-    # What uses the operators by name, and by what depends on them
+    # Objects that use the operators by name, and objects that depend on them
     q{CREATE VIEW same AS SELECT a.n FROM device a JOIN device b ON a.key OPERATOR(key_vault.=) b.key WHERE a.key OPERATOR(key_vault.>=) b.key},
     q{CREATE VIEW among AS SELECT n FROM device WHERE key OPERATOR(key_vault.=) ANY (SELECT d.key FROM device d WHERE d.n < 10) ORDER BY key},
     q{CREATE VIEW of_net AS SELECT n FROM device WHERE 'net' = ALL (SELECT k.label FROM key_vault.keks k WHERE k.kek_id = ANY (key_vault.kek_ids(keys[2:2])))},
@@ -98,15 +99,17 @@ is(in_db($node, 'lorawan', q{SELECT extversion FROM pg_extension WHERE extname =
 is(in_db($node, 'lorawan', q{SELECT string_agg(DISTINCT state, ' ' ORDER BY state) FROM key_vault.kek}),
     'active compromised deactivated destroyed suspended', 'it has KEKs in all states');
 
-# What is to be the same; [0] the role, [1] the query.
+# The queries that must give the same before and after; each is [role, query].
 my $payloads = q{SELECT count(*), string_agg(DISTINCT key_vault.lorawan_decrypt_uplink(key, dev_addr, f_cnt, payload)::text, ',') FROM device WHERE payload IS NOT NULL};
 my @looks = (
     [ 'postgres', q{SELECT md5(string_agg(concat(key_vault.unwrap(key), key_vault.unwrap(domain), key_vault.unwrap(keys[2]), key_vault.unwrap((pair).a),
         key_vault.unwrap(lower(range)), key_vault.unwrap(upper(range))), ',' ORDER BY n)), count(*) FROM device} ],
     [ 'postgres', q{SELECT string_agg(key_vault.key_status(keys[1], '\x26011bda'), ',' ORDER BY n) FROM device} ],
     map({ [ 'postgres', "SELECT md5(string_agg(t::text, ',' ORDER BY t::text)), count(*) FROM $_ t" ] }
-        qw(device key_vault.kek key_vault.kek_privilege key_vault.kek_destruction key_vault.keks key_vault.kek_privileges same among of_net
+        qw(device key_vault.kek key_vault.kek_privilege key_vault.keks key_vault.kek_privileges same among of_net
         lorawan.uplink lorawan.session lorawan.rejected lorawan.rejected_key)),
+    # The table has one more column since version 1.1.
+    [ 'postgres', q{SELECT string_agg(concat_ws(' ', kek_id, destroy_at, scheduled_at), ',' ORDER BY kek_id) FROM key_vault.kek_destruction} ],
     [ 'postgres', q{SELECT string_agg(event, ',' ORDER BY at) FROM key_vault.audit_log WHERE event <> 'granted'} ],
     [ 'postgres', q{SELECT count(*) FROM device a, device b WHERE is_same(a.key, b.key)} ],
     [ 'postgres', q{SELECT n, md5(key::text), rank() OVER (ORDER BY key) FROM device ORDER BY n} ],
@@ -120,7 +123,8 @@ my @looks = (
     [ 'admin', q{SELECT key_vault.has_kek_privilege('net', 'admin'), key_vault.has_kek_privilege('net', 'unwrap')} ]);
 my @before = map { in_db($node, 'lorawan', "SET ROLE $_->[0]", $_->[1]) } @looks;
 my ($n_payload) = grep { $looks[$_][1] eq $payloads } 0 .. $#looks;
-# Decrypted by python3-cryptography, as in test/pgtap: Cayenne LPP, 27.0 degrees and 37 percent.
+# This payload was decrypted with python3-cryptography, as in test/pgtap.  It is Cayenne LPP, 27.0 degrees and
+# 37 percent.
 is($before[$n_payload], '10|\x0167010e02684a', 'under 1.0 payloads are what they were before encryption');
 like($before[ $n_payload + 1 ], qr/^ERROR:  42501: permission denied for KEK label "net"/, 'an analyst sees no key');
 is($before[ $n_payload + 2 ], '\x0167010e02684a', 'nor a storage: he sees payloads');
@@ -165,7 +169,8 @@ sub catalog_is_as_fresh
       or diag(map { ($lines{$_} > 0 ? 'lacks ' : 'has ') . "$_\n" } @others[ 0 .. ($#others > 20 ? 20 : $#others) ]);
 }
 
-# What goes on after it: writing, rotating, messages for the storage of 1.0, rows that rest on the operators.
+# Work that goes on after the update: writing, rotating, messages for the storage of version 1.0, objects that
+# use the operators
 sub goes_on
 {
     my ($server, $db, $how) = @_;
@@ -191,7 +196,7 @@ sub goes_on
     like(in_db($server, $db, q{DELETE FROM key_vault.audit_log}), qr/^ERROR:  55000: .* append-only/, "$how: so is the audit log");
 }
 
-# Grants of 1.1, and what was granted under 1.0 and is to be withdrawn.
+# Grants made by version 1.1, and grants of 1.0 that are revoked
 sub grants_work
 {
     my ($server, $db, $how) = @_;
@@ -227,7 +232,7 @@ $session->quit;
 catalog_is_as_fresh($node, 'updated', 'updated');
 looks_the_same($node, 'updated', 'updated');
 
-# An object in the way is not taken over, and nothing of the update stays.
+# The update does not take over an object that is in the way: it fails, and leaves nothing behind.
 my $old = catalog($node, 'in_the_way');
 foreach my $obstacle ('CREATE SCHEMA key_vault_internal', 'CREATE OPERATOR pg_catalog.= (LEFTARG = key_vault.wrapped_key, RIGHTARG = key_vault.wrapped_key, FUNCTION = key_vault.wrapped_key_eq)')
 {
@@ -256,14 +261,15 @@ sub restore
     return $output;
 }
 
-# kek_grant() of 1.0 granted EXECUTE on functions that are elsewhere by now.  Nothing else of the dump is refused.
+# kek_grant() of version 1.0 granted EXECUTE on functions that version 1.1 has in another schema.  Only these
+# grants in the dump fail.
 my $dump = dump_of('lorawan');
 my @refused = restore('all_of_it', $dump) =~ /^pg_restore: error: (.*(?:\nCommand was: .*)?)/mg;
-ok(@refused > 0 && 0 == grep({ !/ERROR:  function key_vault\.\w+\(.*does not exist\nCommand was: GRANT / } @refused), 'a dump of 1.0 restores, but for grants of functions')
+ok(@refused > 0 && 0 == grep({ !/ERROR:  (?:function|procedure) key_vault\.\w+\(.*does not exist\nCommand was: GRANT / } @refused), 'a dump of 1.0 restores, but for grants of functions')
   or diag(@refused);
 looks_the_same($node, 'all_of_it', 'restored from 1.0');
 
-# So that they are left out: pg_restore --use-list.
+# pg_restore --use-list leaves these grants out.
 my $list = "$ENV{TESTDIR}/list";
 open my $file, '>', $list or die $!;
 print $file grep { !/ ACL key_vault FUNCTION / && !/ ACL key_vault PROCEDURE / } `pg_restore -l '$dump'`;
@@ -271,7 +277,7 @@ close $file;
 is(restore('restored', $dump, '--exit-on-error', '-L', $list), '', 'without these it restores without an error');
 catalog_is_as_fresh($node, 'restored', 'restored from 1.0');
 looks_the_same($node, 'restored', 'restored from 1.0');
-# Or it is restored into version 1.0, all in one transaction, and updated then.
+# Another way: the dump is restored into version 1.0, in one transaction, and the extension is updated then.
 sub restore_into_1_0
 {
     my ($db, $path) = @_;
@@ -290,7 +296,7 @@ looks_the_same($node, 'restored_into_1_0', 'restored into 1.0, then updated');
 is(restore('without_privileges', $dump, '--exit-on-error', '-x'), '', 'so it does with -x');
 is(in_db($node, 'without_privileges', q{GRANT SELECT ON device TO analyst}, 'SET ROLE analyst', $payloads), $before[$n_payload], 'which leaves privileges on labels');
 
-# What has been updated dumps without them; an administrator's own grants come along.
+# A dump of an updated database has no such grants, but it has an administrator's own grants.
 is(restore('again', dump_of('updated'), '--exit-on-error'), '', 'a dump of what was updated restores');
 catalog_is_as_fresh($node, 'again', 'dumped after the update');
 looks_the_same($node, 'again', 'dumped after the update');
@@ -301,7 +307,7 @@ foreach (qw(updated restored again))
     grants_work($node, $_, $_);
 }
 
-# 4. pg_upgrade, which keeps the version
+# 4. pg_upgrade, which keeps the version of the extension
 
 $node->safe_psql('postgres', "DROP DATABASE $_") foreach qw(fresh not_updated in_the_way all_of_it restored restored_into_1_0 without_privileges again);
 $node->stop;

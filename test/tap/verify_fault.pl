@@ -1,6 +1,6 @@
-# With a fault in the cache, key_vault.cache = verify makes an error of what would be wrong bytes.
+# If the cache has a fault, key_vault.cache = verify raises an error where there would be wrong bytes.
 #
-# The faults are built into copies of the library, each used by one database.
+# The faults are built into copies of the library, and each copy is used by one database.
 
 use strict;
 use warnings;
@@ -11,22 +11,25 @@ use ChangedLibrary;
 use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
 
-# The name of a fault, and what it changes in key_cache.c.
+# The name of each fault, and its changes in key_cache.c
 my %faults = (
-    # The key of an entry that is found has a bit changed, its last.
+    # The last bit of the key in an entry is changed after the entry has been found.
     flipped => [
         [   qr/^\t\tentry->uses\+\+;$/m,
             sub { "\t\tkey_cache_unwrapped(entry)[entry->key_size + (entry->is_bound ? KEY_CONTEXT_SIZE : 0) - 1] ^= entry->uses++ == 1;" } ]
     ],
 
-    # What the wrapped key says is left out of the cache's key, and all have one hash, so that they meet.
+    # Entries are found without comparing the wrapped key, and all have the same hash value, so that different
+    # keys meet.
+    # The table's header is put in place of its #include: then one file is compiled, not all.
     mixed => [
+        [ qr/^#include "cache_table.h"$/m, sub { slurp_file("$FindBin::Bin/../../src/vault/cache_table.h") } ],
         [   qr/^(static inline bool\nbucket_matches.*\n\{)$/m,
             sub { "$1\n\tif (sought == NULL)\n\t\treturn entry->wrapped_size == wrapped_key->wrapped_size;" } ],
         [ qr/^\treturn \(uint32\) word;$/m, sub { "\treturn 0;" } ]
     ],
 
-    # So is the DevAddr of a bound key.
+    # The DevAddr of a bound key is changed in the same way.
     strayed => [
         [   qr/^\t\tentry->uses\+\+;$/m,
             sub { "\t\tkey_cache_unwrapped(entry)[KEY_CONTEXT_SIZE - 1] ^= entry->is_bound && entry->uses++ == 1;" } ]
@@ -43,7 +46,7 @@ if (my $why = why_source_does_not_build("$FindBin::Bin/../.."))
     plan skip_all => $why;
 }
 
-# Keys of devices under two labels, bound ones last, and what they encrypt.
+# Keys of devices under two labels, the bound ones last, and payloads encrypted with them
 $node->safe_psql('postgres', 'CREATE DATABASE sound');
 $node->safe_psql('sound', q{
     CREATE EXTENSION key_vault;
@@ -57,8 +60,8 @@ $node->safe_psql('sound', q{
       FROM device, generate_series(1, 20) f_cnt;
 });
 
-# How many payloads of a device come out right, wrong and not at all, as "right/wrong/null", or the
-# error.  Each row is a look-up.
+# How many payloads of some devices come out right, wrong and not at all, as "right/wrong/null", or the error.
+# Each row is a look-up.
 sub outcome
 {
     my ($session, $devices, $function) = @_;
@@ -83,7 +86,7 @@ sub start_session
     return $session;
 }
 
-# Without a fault
+# The library without a fault
 
 foreach my $mode (qw(off on verify))
 {
@@ -94,7 +97,7 @@ foreach my $mode (qw(off on verify))
     $session->quit;
 }
 
-# With one: the fault, the devices, and what comes out with the cache on.
+# Each fault: its name, the devices whose payloads are read, and the result with the cache on.
 my $n_log = 0;
 my %database;
 foreach (
@@ -152,7 +155,8 @@ foreach (
       : is($got, $with_cache, "$what: with a rate of 0 nothing is verified");
     $verify->query('SELECT key_vault.cache_flush()');
 
-    # Of 19 hits or more half are verified: that none is has a chance of 2^-19.
+    # At least 19 hits, of which each is verified with a probability of one half: the chance that none is
+    # verified is 2^-19.
     $verify->query('SET key_vault.cache_verify_rate = 0.5');
     like(outcome($verify, $devices), ref $with_cache ? qr/^ERROR:  KV(201|005):/ : qr/^ERROR:  KV201:/,
         "$what: with a rate of 0.5 it is found");

@@ -5,7 +5,9 @@
 SELECT c.relname, c.relkind, c.reloptions, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
        pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum)
   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
- WHERE c.relnamespace = 'lorawan'::regnamespace AND NOT c.relispartition AND a.attnum > 0 AND c.relname <> 'reading' ORDER BY c.relname, a.attnum;
+ WHERE c.relnamespace = 'lorawan'::regnamespace AND NOT c.relispartition AND a.attnum > 0
+   AND NOT EXISTS (SELECT FROM pg_index i JOIN pg_class p ON p.oid = i.indrelid WHERE i.indexrelid = c.oid AND p.relispartition)
+   AND c.relname <> 'reading' ORDER BY c.relname, a.attnum;
 SELECT c.relname, obj_description(c.oid, 'pg_class'), pg_get_viewdef(c.oid) FROM pg_class c
  WHERE c.relnamespace = 'lorawan'::regnamespace AND NOT c.relispartition AND c.relkind IN ('r', 'p', 'v') AND c.relname <> 'reading' ORDER BY 1;
 SELECT c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid) FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid

@@ -1,10 +1,10 @@
--- LoRaWAN frames and counters.  None of these takes a key or asks for a privilege.
+-- LoRaWAN frames and counters.  These functions use no key, and need no privilege.
 
 CREATE OR REPLACE FUNCTION key_vault.lorawan_parse(phy_payload bytea)
 RETURNS key_vault.lorawan_frame AS 'MODULE_PATHNAME', 'key_vault_lorawan_parse'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION key_vault.lorawan_parse(bytea) IS
-'takes a LoRaWAN frame apart, a PHYPayload of at most 255 bytes with its MIC (LoRaWAN L2 1.0.4 and 1.1, sections 4 and 6.2); nothing is decrypted or checked against a key. Reserved bits are ignored. Error KV301, with the field and its offset, for a malformed frame. In FROM, so that it runs once a row: FROM uplink, key_vault.lorawan_parse(phy_payload) AS f';
+'parses a LoRaWAN frame, a PHYPayload of at most 255 bytes with its MIC (LoRaWAN L2 1.0.4 and 1.1, sections 4 and 6.2); nothing is decrypted, and no MIC is checked. Reserved bits are ignored. Error KV301, with the field and its offset, for a malformed frame. Call it in FROM, so that it runs once for each row: FROM uplink, key_vault.lorawan_parse(phy_payload) AS f';
 
 CREATE OR REPLACE FUNCTION key_vault.lorawan_mac_commands(
     commands bytea, uplink boolean,
@@ -43,7 +43,7 @@ CREATE OR REPLACE FUNCTION key_vault.lorawan_build_rejoin_request(
 RETURNS bytea AS 'MODULE_PATHNAME', 'key_vault_lorawan_build_rejoin_request'
 LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault.lorawan_build_rejoin_request(integer, bytea, bytea, bytea, integer) IS
-'makes a rejoin-request up to its MIC (LoRaWAN L2 1.1, 6.2.4): types 0 and 2 with net_id (3 bytes), 15 bytes in all; type 1 with join_eui (8 bytes), 20 in all; the other one is NULL; big-endian; rj_count: 0 to 65535. NULL if an argument that there has to be is';
+'makes a rejoin-request up to its MIC (LoRaWAN L2 1.1, 6.2.4): types 0 and 2 with net_id (3 bytes), 15 bytes in all; type 1 with join_eui (8 bytes), 20 in all; the other one is NULL; big-endian; rj_count: 0 to 65535. NULL if an argument that the type needs is NULL';
 
 CREATE OR REPLACE FUNCTION key_vault.lorawan_build_join_accept(
     join_nonce integer, net_id bytea, dev_addr bytea, rx1_dr_offset integer DEFAULT 0,
@@ -52,16 +52,16 @@ CREATE OR REPLACE FUNCTION key_vault.lorawan_build_join_accept(
 RETURNS bytea AS 'MODULE_PATHNAME', 'key_vault_lorawan_build_join_accept'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault.lorawan_build_join_accept(integer, bytea, bytea, integer, integer, integer, bytea, boolean) IS
-'makes a join-accept up to its MIC and before its encryption, 13 bytes, or 29 with a CFList (LoRaWAN L2 1.0.4, 6.2.6; 1.1, 6.2.3); join_nonce: 0 to 16777215; net_id: 3 bytes, dev_addr: 4 bytes, both big-endian; rx1_dr_offset: 0 to 7; rx2_data_rate, rx_delay: 0 to 15; cf_list: 16 bytes as on the air, or empty; opt_neg: LoRaWAN 1.1';
+'makes a join-accept up to its MIC and before its encryption, 13 bytes, or 29 with a CFList (LoRaWAN L2 1.0.4, 6.2.6; 1.1, 6.2.3); join_nonce: 0 to 16777215; net_id: 3 bytes, dev_addr: 4 bytes, both big-endian; rx1_dr_offset: 0 to 7; rx2_data_rate, rx_delay: 0 to 15; cf_list: 16 bytes as they are sent, or empty; opt_neg: LoRaWAN 1.1';
 
 CREATE OR REPLACE FUNCTION key_vault.lorawan_full_f_cnt(last bigint, f_cnt16 integer, max_gap integer DEFAULT 16384)
 RETURNS bigint AS 'MODULE_PATHNAME', 'key_vault_lorawan_full_f_cnt'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault.lorawan_full_f_cnt(bigint, integer, integer) IS
-'the full 32-bit counter of a frame that carries f_cnt16 and comes after one with the counter last, or repeats it (LoRaWAN L2 1.0.x, 4.3.1.5). NULL if it is more than max_gap ahead (0 to 65535; MAX_FCNT_GAP of LoRaWAN 1.0.x by default), which is also what a frame older than last looks like, or beyond 4294967295';
+'the full 32-bit counter of a frame that carries f_cnt16 and comes after one with the counter last, or repeats it (LoRaWAN L2 1.0.x, 4.3.1.5). NULL if that is more than max_gap above last (0 to 65535; by default MAX_FCNT_GAP of LoRaWAN 1.0.x), as it is for a frame that is older than last, too, or if it is beyond 4294967295';
 
 CREATE OR REPLACE FUNCTION key_vault.lorawan_f_cnt(f_cnt16 integer, max_gap integer DEFAULT 16384, last bigint DEFAULT NULL)
 RETURNS bigint AS 'MODULE_PATHNAME', 'key_vault_lorawan_f_cnt'
 LANGUAGE C IMMUTABLE WINDOW PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault.lorawan_f_cnt(integer, integer, bigint) IS
-'window function: the full 32-bit counters of stored frames, as lorawan_full_f_cnt finds them one from the other, each from the row''s own f_cnt16: lorawan_f_cnt(f_cnt16) OVER (PARTITION BY session, direction ORDER BY received_at). The first row of a partition is taken for one of the first 65536 frames, or comes after the counter last. NULL for a row that is not accepted, which the next rows then are not seen from';
+'window function: the full 32-bit counters of stored frames. From the counter of the row before and the f_cnt16 of a row it finds the row''s counter, as lorawan_full_f_cnt does: lorawan_f_cnt(f_cnt16) OVER (PARTITION BY session, direction ORDER BY received_at). The first row of a partition comes after the counter last or, without it, is taken to be one of the first 65536 frames. NULL for a row that is too far ahead; such a row does not count as the row before';

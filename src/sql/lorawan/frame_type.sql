@@ -1,4 +1,4 @@
--- The type lorawan_frame: a frame taken apart.
+-- The type lorawan_frame: the fields of a frame.
 
 -- src/functions/lorawan_frame.c sets the columns by their numbers.
 CREATE TYPE key_vault.lorawan_frame AS (
@@ -25,7 +25,7 @@ CREATE TYPE key_vault.lorawan_frame AS (
     body         bytea
 );
 COMMENT ON TYPE key_vault.lorawan_frame IS
-'a LoRaWAN frame taken apart (LoRaWAN L2 1.0.4 and 1.1, sections 4 and 6.2); columns that a frame of its mtype does not have are NULL';
+'the fields of a LoRaWAN frame (LoRaWAN L2 1.0.4 and 1.1, sections 4 and 6.2); columns that a frame of its mtype does not have are NULL';
 COMMENT ON COLUMN key_vault.lorawan_frame.mtype IS
 'join-request, join-accept, (un)confirmed data uplink or downlink, rejoin-request, proprietary';
 COMMENT ON COLUMN key_vault.lorawan_frame.uplink IS 'sent by the device; NULL for proprietary frames';
@@ -37,16 +37,16 @@ COMMENT ON COLUMN key_vault.lorawan_frame.ack IS 'data frames: FCtrl, bit 5';
 COMMENT ON COLUMN key_vault.lorawan_frame.class_b IS 'data uplinks: FCtrl, bit 4';
 COMMENT ON COLUMN key_vault.lorawan_frame.f_pending IS 'data downlinks: FCtrl, bit 4';
 COMMENT ON COLUMN key_vault.lorawan_frame.f_cnt16 IS
-'data frames: the low 16 bits of the frame counter, which is not yet what decryption takes: see lorawan_f_cnt and lorawan_full_f_cnt';
+'data frames: the low 16 bits of the frame counter; decryption needs the full counter, see lorawan_f_cnt and lorawan_full_f_cnt';
 COMMENT ON COLUMN key_vault.lorawan_frame.f_opts IS
 'data frames: 0 to 15 bytes of MAC commands; encrypted in LoRaWAN 1.1';
 COMMENT ON COLUMN key_vault.lorawan_frame.f_port IS
-'data frames: 0 to 255; NULL without FPort; with 0 the payload is MAC commands under a network session key';
+'data frames: 0 to 255; NULL without FPort; if it is 0 the payload is MAC commands, encrypted with a network session key';
 COMMENT ON COLUMN key_vault.lorawan_frame.frm_payload IS 'data frames: encrypted; NULL without FPort';
 COMMENT ON COLUMN key_vault.lorawan_frame.mic IS
 '4 bytes, as in the frame; NULL for join-accepts, whose MIC is encrypted, and proprietary frames';
 COMMENT ON COLUMN key_vault.lorawan_frame.join_eui IS
-'join-requests and rejoin-requests of type 1: 8 bytes, big-endian as displayed; LoRaWAN 1.0 says AppEUI';
+'join-requests and rejoin-requests of type 1: 8 bytes, big-endian as displayed; called AppEUI in LoRaWAN 1.0';
 COMMENT ON COLUMN key_vault.lorawan_frame.dev_eui IS
 'join-requests and rejoin-requests: 8 bytes, big-endian as displayed';
 COMMENT ON COLUMN key_vault.lorawan_frame.dev_nonce IS 'join-requests: 0 to 65535';
@@ -56,4 +56,4 @@ COMMENT ON COLUMN key_vault.lorawan_frame.net_id IS
 COMMENT ON COLUMN key_vault.lorawan_frame.rj_count IS
 'rejoin-requests: RJcount0 (types 0 and 2) or RJcount1 (type 1), 0 to 65535';
 COMMENT ON COLUMN key_vault.lorawan_frame.body IS
-'what follows the MHDR: of join-accepts 16 or 32 bytes, encrypted, with the MIC; of proprietary frames all';
+'what follows the MHDR: of join-accepts 16 or 32 bytes, encrypted, with the MIC; of proprietary frames everything';

@@ -28,19 +28,19 @@ CREATE OR REPLACE FUNCTION key_vault.lorawan_join_accept_mic(root_key key_vault.
 RETURNS bytea AS 'MODULE_PATHNAME', 'lorawan_join_accept_mic_1_0'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION key_vault.lorawan_join_accept_mic(key_vault.wrapped_key, bytea) IS
-'the MIC, 4 bytes, of a join-accept of LoRaWAN 1.0: CMAC(AppKey, message) (L2 1.0.4, section 6.2); with NwkKey where the device is of LoRaWAN 1.1 and OptNeg not set. message: the PHYPayload in the clear without the MIC, 13 bytes, 29 with a CFList. NULL if an argument is NULL. Takes the privilege derive';
+'the MIC, 4 bytes, of a join-accept of LoRaWAN 1.0: CMAC(AppKey, message) (L2 1.0.4, section 6.2); with the NwkKey if the device is of LoRaWAN 1.1 and OptNeg is not set. message: the PHYPayload in the clear without the MIC, 13 bytes, 29 with a CFList. NULL if an argument is NULL. Takes the privilege derive';
 
 CREATE OR REPLACE FUNCTION key_vault.lorawan_join_accept_mic(js_int_key key_vault.wrapped_key, join_req_type integer, join_eui bytea, dev_nonce integer, message bytea)
 RETURNS bytea AS 'MODULE_PATHNAME', 'lorawan_join_accept_mic_1_1'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION key_vault.lorawan_join_accept_mic(key_vault.wrapped_key, integer, bytea, integer, bytea) IS
-'the MIC, 4 bytes, of a join-accept of LoRaWAN 1.1: CMAC(JSIntKey, join_req_type | JoinEUI | DevNonce | message) (L2 1.1, section 6.2.3). message: the PHYPayload in the clear without the MIC, 13 bytes, 29 with a CFList. join_req_type: 255 where it answers a join-request, else the type of the rejoin-request, 0 to 2; join_eui: 8 bytes, big-endian; dev_nonce: 0 to 65535, DevNonce of the join-request or RJcount of the rejoin-request. NULL if an argument is NULL. Takes the privilege derive';
+'the MIC, 4 bytes, of a join-accept of LoRaWAN 1.1: CMAC(JSIntKey, join_req_type | JoinEUI | DevNonce | message) (L2 1.1, section 6.2.3). message: the PHYPayload in the clear without the MIC, 13 bytes, 29 with a CFList. join_req_type: 255 if it answers a join-request, otherwise the type of the rejoin-request, 0 to 2; join_eui: 8 bytes, big-endian; dev_nonce: 0 to 65535, DevNonce of the join-request or RJcount of the rejoin-request. NULL if an argument is NULL. Takes the privilege derive';
 
 CREATE OR REPLACE FUNCTION key_vault.lorawan_verify_join_accept(root_key key_vault.wrapped_key, phy_payload bytea)
 RETURNS boolean AS 'MODULE_PATHNAME'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.lorawan_verify_join_accept(key_vault.wrapped_key, bytea) IS
-'whether the MIC of a join-accept of LoRaWAN 1.0, encrypted as on the air, fits; see lorawan_join_accept_mic. phy_payload: 17 bytes, 33 with a CFList. NULL if an argument is NULL. Takes the privilege derive';
+'whether the MIC of a join-accept of LoRaWAN 1.0, encrypted as it is sent, fits; see lorawan_join_accept_mic. phy_payload: 17 bytes, 33 with a CFList. NULL if an argument is NULL. Takes the privilege derive';
 
 CREATE OR REPLACE FUNCTION key_vault.lorawan_verify_join_accept(
     encryption_key key_vault.wrapped_key, js_int_key key_vault.wrapped_key,
@@ -48,13 +48,13 @@ CREATE OR REPLACE FUNCTION key_vault.lorawan_verify_join_accept(
 RETURNS boolean AS 'MODULE_PATHNAME', 'lorawan_verify_join_accept_1_1'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.lorawan_verify_join_accept(key_vault.wrapped_key, key_vault.wrapped_key, integer, bytea, integer, bytea) IS
-'whether the MIC of a join-accept of LoRaWAN 1.1, encrypted as on the air, fits; see lorawan_join_accept_mic. encryption_key: NwkKey, or JSEncKey where it answers a rejoin-request; phy_payload: 17 bytes, 33 with a CFList. join_req_type: 255 where it answers a join-request, else the type of the rejoin-request, 0 to 2; join_eui: 8 bytes, big-endian; dev_nonce: 0 to 65535, DevNonce of the join-request or RJcount of the rejoin-request. NULL if an argument is NULL. Takes the privilege derive';
+'whether the MIC of a join-accept of LoRaWAN 1.1, encrypted as it is sent, fits; see lorawan_join_accept_mic. encryption_key: NwkKey, or JSEncKey if it answers a rejoin-request; phy_payload: 17 bytes, 33 with a CFList. join_req_type: 255 if it answers a join-request, otherwise the type of the rejoin-request, 0 to 2; join_eui: 8 bytes, big-endian; dev_nonce: 0 to 65535, DevNonce of the join-request or RJcount of the rejoin-request. NULL if an argument is NULL. Takes the privilege derive';
 
 CREATE OR REPLACE FUNCTION key_vault.lorawan_encrypt_join_accept(root_key key_vault.wrapped_key, message bytea)
 RETURNS bytea AS 'MODULE_PATHNAME'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.lorawan_encrypt_join_accept(key_vault.wrapped_key, bytea) IS
-'the PHYPayload on the air of a join-accept of LoRaWAN 1.0: with its MIC, and encrypted (L2 1.0.4, section 6.2). message: as for lorawan_join_accept_mic. NULL if an argument is NULL. Takes the privilege derive';
+'the PHYPayload of a join-accept of LoRaWAN 1.0 as it is sent: with its MIC, and encrypted (L2 1.0.4, section 6.2). message: as for lorawan_join_accept_mic. NULL if an argument is NULL. Takes the privilege derive';
 
 CREATE OR REPLACE FUNCTION key_vault.lorawan_encrypt_join_accept(
     encryption_key key_vault.wrapped_key, js_int_key key_vault.wrapped_key,
@@ -62,4 +62,4 @@ CREATE OR REPLACE FUNCTION key_vault.lorawan_encrypt_join_accept(
 RETURNS bytea AS 'MODULE_PATHNAME', 'lorawan_encrypt_join_accept_1_1'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.lorawan_encrypt_join_accept(key_vault.wrapped_key, key_vault.wrapped_key, integer, bytea, integer, bytea) IS
-'the PHYPayload on the air of a join-accept of LoRaWAN 1.1: with its MIC, and encrypted (L2 1.1, section 6.2.3). encryption_key: NwkKey, or JSEncKey where it answers a rejoin-request; message: as for lorawan_join_accept_mic. join_req_type: 255 where it answers a join-request, else the type of the rejoin-request, 0 to 2; join_eui: 8 bytes, big-endian; dev_nonce: 0 to 65535, DevNonce of the join-request or RJcount of the rejoin-request. NULL if an argument is NULL. Takes the privilege derive';
+'the PHYPayload of a join-accept of LoRaWAN 1.1 as it is sent: with its MIC, and encrypted (L2 1.1, section 6.2.3). encryption_key: NwkKey, or JSEncKey if it answers a rejoin-request; message: as for lorawan_join_accept_mic. join_req_type: 255 if it answers a join-request, otherwise the type of the rejoin-request, 0 to 2; join_eui: 8 bytes, big-endian; dev_nonce: 0 to 65535, DevNonce of the join-request or RJcount of the rejoin-request. NULL if an argument is NULL. Takes the privilege derive';

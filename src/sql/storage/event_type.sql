@@ -1,5 +1,4 @@
--- What a message of a network server comes down to: a row type with which the functions of a storage pass on
--- what they need of it.
+-- The row type of an event that was read from a message of a network server.
 
 CREATE TYPE key_vault.storage_event AS (
     kind           text,
@@ -21,4 +20,4 @@ CREATE TYPE key_vault.storage_event AS (
     item           integer
 );
 COMMENT ON TYPE key_vault.storage_event IS
-'what a storage takes from a message of a network server: kind uplink, join or downlink; EUIs and DevAddr big-endian; the key envelope, or the number of the key that storage_wrap_keys() took out';
+'an event in a message of a network server: kind is uplink, join or downlink; received_at is NULL if the message has no possible time; EUIs and DevAddr are big-endian; kek_label and encrypted_key are the key envelope; key_number is the number of a plaintext key that was taken out of the message';

@@ -1,11 +1,13 @@
--- The functions that each storage has of its own: thin ones that set the search_path to its schema and call the
--- extension's.
+-- The functions that belong to each storage.  They only set the search_path to the storage's schema, and call the
+-- extension's functions.
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_make_functions()
 RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    had_arrays constant boolean := to_regprocedure('ingest(text[])') IS NOT NULL;
 BEGIN
-    -- Replaced rather than dropped, so that what was granted on them stays.  The search_path that each keeps is
-    -- the one of this call: the storage's schema, then pg_temp.  PostgreSQL looks into pg_catalog before both.
+    -- The functions are replaced and not dropped, so that privileges that were granted on them stay.  Each gets the
+    -- search_path of this call: the storage's schema, then pg_temp.  PostgreSQL searches pg_catalog before both.
     CREATE OR REPLACE FUNCTION ingest(message jsonb)
     RETURNS text LANGUAGE plpgsql STRICT
     SET search_path FROM CURRENT AS $body$
@@ -14,7 +16,7 @@ BEGIN
     END
     $body$;
     COMMENT ON FUNCTION ingest(jsonb) IS
-    'stores a message of The Things Stack or ChirpStack: returns uplink, join, downlink, duplicate, or rejected (see table rejected). Plaintext keys are wrapped first; where that fails it is an error. Takes wrap on the label at rest and unwrap on that of the envelope; rewrap on the former for plaintext keys and after its rotation';
+    'stores a message of The Things Stack or ChirpStack: returns uplink, join, downlink, duplicate, or rejected (see table rejected). Plaintext keys are wrapped first; if that fails, it is an error. Takes wrap on the label at rest and unwrap on the label of the envelope; for plaintext keys, and after a rotation, also rewrap on the label at rest';
 
     CREATE OR REPLACE FUNCTION ingest(line text)
     RETURNS text LANGUAGE plpgsql STRICT
@@ -24,35 +26,85 @@ BEGIN
     END
     $body$;
     COMMENT ON FUNCTION ingest(text) IS
-    'as ingest(jsonb), of a message in whatever state: one that is no JSON is rejected and wrapped whole';
+    'as ingest(jsonb), for a message as text; a text that is not JSON is rejected, and wrapped as a whole';
+
+    CREATE OR REPLACE FUNCTION ingest(message json)
+    RETURNS text LANGUAGE plpgsql STRICT
+    SET search_path FROM CURRENT AS $body$
+    BEGIN
+        RETURN key_vault_internal.storage_ingest(message::text);
+    END
+    $body$;
+    COMMENT ON FUNCTION ingest(json) IS 'as ingest(text)';
+
+    CREATE OR REPLACE FUNCTION ingest(body bytea)
+    RETURNS text LANGUAGE plpgsql STRICT
+    SET search_path FROM CURRENT AS $body$
+    BEGIN
+        RETURN key_vault_internal.storage_ingest(body);
+    END
+    $body$;
+    COMMENT ON FUNCTION ingest(bytea) IS 'as ingest(text), for the body of a request, in UTF-8; a body that is not UTF-8 is rejected, in hexadecimal digits';
+
+    CREATE OR REPLACE FUNCTION ingest(messages jsonb[], OUT stored bigint, OUT duplicates bigint, OUT rejected bigint)
+    LANGUAGE plpgsql STRICT
+    SET search_path FROM CURRENT AS $body$
+    BEGIN
+        SELECT r.stored, r.duplicates, r.rejected INTO stored, duplicates, rejected
+          FROM key_vault_internal.storage_ingest_all(messages) r;
+    END
+    $body$;
+    COMMENT ON FUNCTION ingest(jsonb[]) IS
+    'as ingest(jsonb), for many messages in a fraction of the time; returns how many were stored, were stored already, and were rejected. Elements that are NULL are skipped';
+
+    CREATE OR REPLACE FUNCTION ingest(lines text[], OUT stored bigint, OUT duplicates bigint, OUT rejected bigint)
+    LANGUAGE plpgsql STRICT
+    SET search_path FROM CURRENT AS $body$
+    BEGIN
+        SELECT r.stored, r.duplicates, r.rejected INTO stored, duplicates, rejected
+          FROM key_vault_internal.storage_ingest_all(lines) r;
+    END
+    $body$;
+    COMMENT ON FUNCTION ingest(text[]) IS
+    'as ingest(text), for many messages; returns the same counts as ingest(jsonb[])';
+
+    -- If the owner has taken ingest() from PUBLIC, these new functions are taken from PUBLIC, too.
+    IF NOT had_arrays AND NOT has_function_privilege('public', 'ingest(text)', 'EXECUTE') THEN
+        REVOKE ALL ON FUNCTION ingest(json), ingest(bytea), ingest(jsonb[]), ingest(text[]) FROM PUBLIC;
+    END IF;
 
     CREATE OR REPLACE FUNCTION replay_rejected(OUT opened bigint, OUT stored bigint, OUT rejected bigint)
     LANGUAGE plpgsql
     SET search_path FROM CURRENT AS $body$
     BEGIN
         SELECT r.opened, r.stored, r.rejected INTO opened, stored, rejected
-          FROM key_vault_internal.storage_replay_rejected() r;
+          FROM key_vault_internal.storage_replay_rejected(NULL) r;
     END
     $body$;
     COMMENT ON FUNCTION replay_rejected() IS
-    'opens key envelopes whose KEK was unknown, and tries the messages in rejected again, those that are JSON; returns how many keys were opened, how many messages were stored (or were stored already) and how many stay';
+    'opens key envelopes whose KEK was unknown, and tries rejected messages that are JSON again; returns how many envelopes were opened, how many messages were stored (or were stored already), and how many stay rejected';
 
-    CREATE OR REPLACE FUNCTION ingest_line()
-    RETURNS trigger LANGUAGE plpgsql
+    CREATE OR REPLACE FUNCTION replay_rejected(ids bigint[], OUT opened bigint, OUT stored bigint, OUT rejected bigint)
+    LANGUAGE plpgsql
     SET search_path FROM CURRENT AS $body$
     BEGIN
-        IF trim(NEW.message, E' \t\r\n') <> '' THEN
-            PERFORM key_vault_internal.storage_ingest(NEW.message);
-        END IF;
-        RETURN NULL;
+        SELECT r.opened, r.stored, r.rejected INTO opened, stored, rejected
+          FROM key_vault_internal.storage_replay_rejected(coalesce(ids, '{}')) r;
     END
     $body$;
-    COMMENT ON FUNCTION ingest_line() IS 'trigger of inbox: stores or rejects the line, and writes none into inbox';
+    COMMENT ON FUNCTION replay_rejected(bigint[]) IS
+    'as replay_rejected(), but tries only the rejected messages with these ids; all key envelopes are opened';
 
-    CREATE OR REPLACE TRIGGER ingest BEFORE INSERT ON inbox FOR EACH ROW EXECUTE FUNCTION ingest_line();
-    -- Whatever session_replication_role is, no line is written as it is.
+    CREATE OR REPLACE TRIGGER ingest BEFORE INSERT ON inbox
+        FOR EACH ROW EXECUTE FUNCTION key_vault_internal.storage_inbox_line();
+    CREATE OR REPLACE TRIGGER ingest_end AFTER INSERT ON inbox
+        FOR EACH STATEMENT EXECUTE FUNCTION key_vault_internal.storage_inbox_end();
+    -- Whatever session_replication_role is, no line may be written to the table inbox, and each must be stored.
     ALTER TABLE inbox ENABLE ALWAYS TRIGGER ingest;
+    ALTER TABLE inbox ENABLE ALWAYS TRIGGER ingest_end;
+    -- The trigger function of storages of version 1.0.
+    DROP FUNCTION IF EXISTS ingest_line();
 END
 $$;
 COMMENT ON FUNCTION key_vault_internal.storage_make_functions() IS
-'makes the functions of a storage anew in the schema that comes first in search_path, which has its tables; what was granted on them stays';
+'makes or replaces the functions of the storage in the first schema of search_path; privileges that were granted on them stay';

@@ -1,9 +1,11 @@
--- A message on its way into a storage: plaintext keys are taken out of it, then it is stored or rejected.
+-- Stores messages in a storage.
 --
--- storage_ingest() is in C: from it on, the server logs neither the statement nor the context of an error, where
--- a message with a plaintext key could stand.
+-- storage_ingest() is in C.  It takes plaintext keys out of messages, and stores messages of new and of known sessions
+-- by few statements (src/storage/set_store.c).  The other messages come to storage_store(), one by one.  While
+-- storage_ingest() runs, the server logs neither the statement nor the context of an error, since a message with a
+-- plaintext key could be in them.
 --
--- The code of every storage: see session.sql for the rules.
+-- These functions serve all storages: session.sql has the rules for such functions.
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_store(message jsonb, keys key_vault.wrapped_key[])
 RETURNS text LANGUAGE plpgsql AS $$
@@ -11,15 +13,31 @@ DECLARE
     e key_vault.storage_event;
     kept jsonb;
     result text := 'duplicate';
+    at timestamptz := now();
+    day constant interval := interval '1 day';
+    slack interval;
+    until timestamptz;
+    same boolean;
+    known record;
 BEGIN
     SELECT storage_store.message INTO kept FROM storage_settings s WHERE s.keep_messages;
-    FOR e IN SELECT * FROM key_vault.storage_events(message) LOOP
+    FOR e IN SELECT * FROM key_vault_internal.storage_read_events(message) LOOP
+        -- A time that is more than a day ahead comes from a wrong clock.
+        IF e.received_at > at + day THEN
+            e.received_at := NULL;
+        END IF;
+        slack := CASE WHEN e.received_at IS NULL THEN day ELSE interval '0' END;
+        e.received_at := coalesce(e.received_at, at);
         IF NOT EXISTS (SELECT FROM device d WHERE d.dev_eui = e.dev_eui AND d.application_id = e.application_id
-                                              AND d.device_id IS NOT DISTINCT FROM e.device_id) THEN
-            INSERT INTO device (dev_eui, application_id, device_id)
-            VALUES (e.dev_eui, e.application_id, e.device_id)
+                                              AND d.device_id = coalesce(e.device_id, d.device_id)) THEN
+            INSERT INTO device AS old (dev_eui, application_id, device_id, seen_at)
+            VALUES (e.dev_eui, e.application_id, e.device_id, least(e.received_at, at))
             ON CONFLICT (dev_eui) DO UPDATE
-               SET application_id = excluded.application_id, device_id = excluded.device_id;
+               SET application_id = excluded.application_id, device_id = coalesce(excluded.device_id, old.device_id),
+                   seen_at = excluded.seen_at
+             WHERE old.seen_at <= excluded.seen_at
+               AND NOT EXISTS (SELECT FROM uplink u WHERE u.dev_eui = excluded.dev_eui
+                                AND u.received_at > excluded.seen_at AND u.stored_at > excluded.seen_at);
         END IF;
         IF e.kind = 'join' OR e.encrypted_key IS NOT NULL OR e.key_number IS NOT NULL THEN
             IF e.key_number IS NOT NULL AND keys[e.key_number] IS NULL THEN
@@ -32,44 +50,82 @@ BEGIN
             WHEN 'join' THEN
                 result := 'join';
             WHEN 'uplink' THEN
-                INSERT INTO uplink (received_at, dev_eui, session_key_id, f_cnt, f_port, encrypted, dev_addr,
-                                    frm_payload, application_id, message)
-                VALUES (e.received_at, e.dev_eui, e.session_key_id, e.f_cnt, e.f_port, e.encrypted, e.dev_addr,
-                        e.frm_payload, e.application_id, kept)
-                ON CONFLICT DO NOTHING;
-                IF FOUND THEN
-                    result := 'uplink';
-                ELSE
-                    PERFORM FROM uplink u
-                      WHERE u.dev_eui = e.dev_eui AND u.received_at = e.received_at AND u.f_cnt = e.f_cnt
-                        AND u.session_key_id IS NOT DISTINCT FROM e.session_key_id
-                        AND (u.f_port, u.encrypted, u.dev_addr, u.frm_payload)
-                            = (e.f_port, e.encrypted, e.dev_addr, e.frm_payload);
-                    IF NOT FOUND THEN
-                        RAISE EXCEPTION 'another uplink of device % with f_cnt % of that time is stored',
-                            encode(e.dev_eui, 'hex'), e.f_cnt
-                            USING ERRCODE = 'integrity_constraint_violation';
+                -- If the INSERT finds a conflict, another transaction has just stored the same, or this server's clock was
+                -- set back: then the second round searches the partitions of all later times, too.
+                FOREACH until IN ARRAY ARRAY[at + day, 'infinity'] LOOP
+                    SELECT (u.f_port, u.dev_addr, u.frm_payload) = (e.f_port, e.dev_addr, e.frm_payload)
+                           AND coalesce(u.encrypted = e.encrypted, true) AS same,
+                           u.stored_at, u.received_at, u.f_cnt, u.encrypted
+                      INTO known
+                      FROM uplink u
+                     WHERE u.dev_eui = e.dev_eui AND u.received_at BETWEEN e.received_at - slack AND e.received_at + slack
+                       AND coalesce(u.f_cnt = e.f_cnt, true) AND u.session_key_id IS NOT DISTINCT FROM e.session_key_id
+                       AND u.stored_at > e.received_at - day AND u.stored_at < until
+                       AND (slack = '0' OR u.received_at = u.stored_at
+                            AND (u.f_port, u.dev_addr, u.frm_payload) = (e.f_port, e.dev_addr, e.frm_payload)
+                            AND coalesce(u.encrypted = e.encrypted, true))
+                     ORDER BY coalesce(u.f_cnt = e.f_cnt, false) DESC LIMIT 1;
+                    IF FOUND THEN
+                        same := known.same;
+                        -- What one delivery does not say, another one may.
+                        IF same AND (known.f_cnt IS NULL AND e.f_cnt IS NOT NULL
+                                     OR known.encrypted IS NULL AND e.encrypted IS NOT NULL)
+                        THEN
+                            UPDATE uplink u
+                               SET f_cnt = coalesce(u.f_cnt, e.f_cnt), encrypted = coalesce(u.encrypted, e.encrypted)
+                             WHERE u.dev_eui = e.dev_eui AND u.received_at = known.received_at AND u.stored_at = known.stored_at
+                               AND u.f_cnt IS NOT DISTINCT FROM known.f_cnt
+                               AND u.session_key_id IS NOT DISTINCT FROM e.session_key_id;
+                        END IF;
+                        EXIT;
                     END IF;
+                    INSERT INTO uplink (stored_at, dev_eui, session_key_id, f_cnt, f_port, encrypted, dev_addr,
+                                        frm_payload, application_id, message, received_at)
+                    VALUES (at, e.dev_eui, e.session_key_id, e.f_cnt, e.f_port, e.encrypted, e.dev_addr,
+                            e.frm_payload, e.application_id, kept, e.received_at)
+                    ON CONFLICT DO NOTHING;
+                    IF FOUND THEN
+                        result := 'uplink';
+                        same := true;
+                        EXIT;
+                    END IF;
+                END LOOP;
+                IF same IS NOT TRUE THEN
+                    RAISE EXCEPTION 'another uplink of device % with f_cnt % of that time is stored',
+                        encode(e.dev_eui, 'hex'), coalesce(e.f_cnt::text, 'missing')
+                        USING ERRCODE = 'integrity_constraint_violation';
                 END IF;
             WHEN 'downlink' THEN
-                INSERT INTO downlink (received_at, dev_eui, event, session_key_id, f_cnt, f_port, dev_addr,
-                                      frm_payload, application_id, queue_item_id, item, message)
-                VALUES (e.received_at, e.dev_eui, e.event, e.session_key_id, e.f_cnt, e.f_port, e.dev_addr,
-                        e.frm_payload, e.application_id, e.queue_item_id, e.item, kept)
-                ON CONFLICT DO NOTHING;
-                IF FOUND THEN
-                    result := CASE result WHEN 'join' THEN 'join' ELSE 'downlink' END;
-                ELSE
-                    PERFORM FROM downlink d
-                      WHERE d.dev_eui = e.dev_eui AND d.received_at = e.received_at AND d.event = e.event
-                        AND (d.f_cnt, d.session_key_id, d.queue_item_id, d.item, d.f_port, d.dev_addr, d.frm_payload)
-                            IS NOT DISTINCT FROM
-                            (e.f_cnt, e.session_key_id, e.queue_item_id, e.item, e.f_port, e.dev_addr, e.frm_payload);
-                    IF NOT FOUND THEN
-                        RAISE EXCEPTION 'another downlink of device % with f_cnt % of that time is stored',
-                            encode(e.dev_eui, 'hex'), e.f_cnt
-                            USING ERRCODE = 'integrity_constraint_violation';
+                -- If the INSERT finds a conflict, another transaction has just stored the same, or this server's clock was
+                -- set back: then the second round searches the partitions of all later times, too.
+                FOREACH until IN ARRAY ARRAY[at + day, 'infinity'] LOOP
+                    SELECT (d.f_port, d.dev_addr, d.frm_payload) IS NOT DISTINCT FROM (e.f_port, e.dev_addr, e.frm_payload)
+                      INTO same
+                      FROM downlink d
+                     WHERE d.dev_eui = e.dev_eui AND d.received_at BETWEEN e.received_at - slack AND e.received_at + slack
+                       AND d.event = e.event
+                       AND (d.f_cnt, d.session_key_id, d.queue_item_id, d.item)
+                           IS NOT DISTINCT FROM (e.f_cnt, e.session_key_id, e.queue_item_id, e.item)
+                       AND d.stored_at > e.received_at - day AND d.stored_at < until
+                       AND (slack = '0' OR d.received_at = d.stored_at
+                            AND (d.f_port, d.dev_addr, d.frm_payload) IS NOT DISTINCT FROM (e.f_port, e.dev_addr, e.frm_payload))
+                     LIMIT 1;
+                    EXIT WHEN FOUND;
+                    INSERT INTO downlink (stored_at, dev_eui, event, session_key_id, f_cnt, f_port, dev_addr,
+                                          frm_payload, application_id, queue_item_id, item, message, received_at)
+                    VALUES (at, e.dev_eui, e.event, e.session_key_id, e.f_cnt, e.f_port, e.dev_addr,
+                            e.frm_payload, e.application_id, e.queue_item_id, e.item, kept, e.received_at)
+                    ON CONFLICT DO NOTHING;
+                    IF FOUND THEN
+                        result := CASE result WHEN 'join' THEN 'join' ELSE 'downlink' END;
+                        same := true;
+                        EXIT;
                     END IF;
+                END LOOP;
+                IF same IS NOT TRUE THEN
+                    RAISE EXCEPTION 'another downlink of device % with f_cnt % of that time is stored',
+                        encode(e.dev_eui, 'hex'), e.f_cnt
+                        USING ERRCODE = 'integrity_constraint_violation';
                 END IF;
         END CASE;
     END LOOP;
@@ -77,77 +133,48 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION key_vault_internal.storage_store(jsonb, key_vault.wrapped_key[]) IS
-'stores a message whose plaintext keys are taken out; an error where it cannot be used';
-
-CREATE OR REPLACE FUNCTION key_vault_internal.storage_take_message(message jsonb)
-RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-    digest bytea := sha256(convert_to(message::text, 'UTF8'));
-    keys key_vault.wrapped_key[];
-    why text;
-BEGIN
-    IF jsonb_typeof(message) <> 'object' THEN
-        RETURN key_vault_internal.storage_reject_line(message::text, 'line is not a JSON object');
-    END IF;
-    -- The Storage Integration API of The Things Stack wraps each message so.
-    IF jsonb_typeof(message -> 'result') = 'object' AND message - 'result' = '{}' THEN
-        message := message -> 'result';
-    END IF;
-    BEGIN
-        SELECT w.message, w.keys INTO message, keys
-          FROM key_vault_internal.storage_wrap_keys(message, key_vault_internal.storage_kek_label(message)) w;
-    EXCEPTION WHEN program_limit_exceeded THEN
-        why := SQLERRM;
-    END;
-    IF why IS NOT NULL THEN
-        RETURN key_vault_internal.storage_reject_line(message::text,
-                                                      format('message is not looked through for keys: %s', why));
-    END IF;
-    RETURN key_vault_internal.storage_store_or_reject(message, keys, digest);
-END
-$$;
-COMMENT ON FUNCTION key_vault_internal.storage_take_message(jsonb) IS
-'takes the plaintext keys out of a message and stores or rejects it; for storage_ingest()';
-
-CREATE OR REPLACE FUNCTION key_vault_internal.storage_take_line(line text)
-RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-    message jsonb;
-    has_nul boolean := false;
-BEGIN
-    BEGIN
-        message := line::jsonb;
-    EXCEPTION
-        WHEN untranslatable_character THEN
-            has_nul := true;
-        WHEN data_exception OR program_limit_exceeded THEN
-            message := NULL;
-    END;
-    IF has_nul THEN
-        -- Payload formatters write the character \u0000, which no text of PostgreSQL can have.
-        BEGIN
-            message := regexp_replace(line, E'(?<!\\\\)((?:\\\\\\\\)*)\\\\u0000', E'\\1\\\\ufffd', 'g')::jsonb;
-        EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
-            message := NULL;
-        END;
-    END IF;
-    IF message IS NULL THEN
-        RETURN key_vault_internal.storage_reject_line(line, 'line is not a JSON object');
-    END IF;
-    RETURN key_vault_internal.storage_take_message(message);
-END
-$$;
-COMMENT ON FUNCTION key_vault_internal.storage_take_line(text) IS
-'as storage_take_message(), of a message in whatever state; for storage_ingest()';
+'stores a message from which the plaintext keys were taken out; an error if it cannot be used';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_ingest(message jsonb)
 RETURNS text AS 'MODULE_PATHNAME', 'key_vault_storage_ingest_message'
 LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION key_vault_internal.storage_ingest(jsonb) IS
-'stores or rejects a message in the storage that comes first in search_path; what goes wrong with it shows neither the statement nor the context in the server log';
+'stores or rejects a message in the storage in the first schema of search_path; for an error, the server logs neither the statement nor the context';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_ingest(line text)
 RETURNS text AS 'MODULE_PATHNAME', 'key_vault_storage_ingest_line'
 LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION key_vault_internal.storage_ingest(text) IS
-'as storage_ingest(jsonb), of a message in whatever state: one that is no JSON is rejected and wrapped whole';
+'as storage_ingest(jsonb), for a message as text; a text that is not JSON is rejected, and wrapped as a whole';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_ingest(body bytea)
+RETURNS text AS 'MODULE_PATHNAME', 'key_vault_storage_ingest_bytes'
+LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION key_vault_internal.storage_ingest(bytea) IS
+'as storage_ingest(text), for the body of a request, in UTF-8; a body that is not UTF-8 is rejected, in hexadecimal digits';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_ingest_all(messages jsonb[], OUT stored bigint, OUT duplicates bigint,
+                                                                 OUT rejected bigint)
+AS 'MODULE_PATHNAME', 'key_vault_storage_ingest_messages'
+LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION key_vault_internal.storage_ingest_all(jsonb[]) IS
+'as storage_ingest(jsonb), for many messages, which are stored in sets; elements that are NULL are skipped';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_ingest_all(lines text[], OUT stored bigint, OUT duplicates bigint,
+                                                                 OUT rejected bigint)
+AS 'MODULE_PATHNAME', 'key_vault_storage_ingest_lines'
+LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION key_vault_internal.storage_ingest_all(text[]) IS
+'as storage_ingest(text), for many lines, which are stored in sets; elements that are NULL are skipped';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_inbox_line()
+RETURNS trigger AS 'MODULE_PATHNAME', 'key_vault_storage_inbox_line'
+LANGUAGE C;
+COMMENT ON FUNCTION key_vault_internal.storage_inbox_line() IS
+'trigger on the table inbox of a storage: keeps a line until the end of the statement, and writes nothing into inbox';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_inbox_end()
+RETURNS trigger AS 'MODULE_PATHNAME', 'key_vault_storage_inbox_end'
+LANGUAGE C;
+COMMENT ON FUNCTION key_vault_internal.storage_inbox_end() IS
+'trigger on the table inbox of a storage: stores or rejects the lines of the statement, and says in a NOTICE how many';

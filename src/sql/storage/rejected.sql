@@ -1,16 +1,14 @@
--- Messages that a storage cannot use: kept whole in the table rejected, and tried again.  What is wrong with the
--- server, not with the message, is an error instead, so that the sender keeps the message.
+-- Messages that a storage cannot use are kept whole in the table rejected, and can be tried again.  If it is the
+-- server that fails, and not the message that is wrong, an error is raised instead, so that the sender keeps the
+-- message.
 --
--- The code of every storage: see session.sql for the rules.
+-- These functions serve all storages: session.sql has the rules for such functions.
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_outage(state text)
-RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp AS $$
-SELECT left(state, 2) IN ('25', '40', '53', '55', '57', '58', 'XX')
-       OR left(state, 3) IN ('KV1', 'KV2', 'KV4') AND state NOT IN ('KV108', 'KV405')
-$$;
+RETURNS boolean AS 'MODULE_PATHNAME', 'key_vault_storage_outage'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault_internal.storage_outage(text) IS
-'whether an SQLSTATE tells of an outage of the server, the root key or a token';
+'whether an SQLSTATE means that the server, the root key or a token fails';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_store_or_reject(message jsonb, keys key_vault.wrapped_key[],
                                                                       digest bytea, why text DEFAULT NULL)
@@ -25,8 +23,9 @@ DECLARE
 BEGIN
     FOR try IN 1 .. 2 LOOP
         BEGIN
-            IF message IS NULL THEN
-                RAISE EXCEPTION '%', why USING ERRCODE = 'invalid_text_representation';
+            IF why IS NOT NULL THEN
+                RAISE EXCEPTION '%', why
+                    USING ERRCODE = CASE WHEN message IS NULL THEN 'invalid_text_representation' ELSE 'raise_exception' END;
             END IF;
             RETURN key_vault_internal.storage_store(message, keys);
         EXCEPTION WHEN OTHERS THEN
@@ -35,7 +34,8 @@ BEGIN
                 RAISE;
             END IF;
         END;
-        -- Once more, if maintain_storage() made the row's partition while this waited for the default one.
+        -- The second try is for a row whose partition was made by maintain_storage() while this transaction waited for
+        -- the default partition.
         EXIT WHEN state <> '23514' OR relation NOT IN ('uplink_default', 'downlink_default');
     END LOOP;
     BEGIN
@@ -58,24 +58,15 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION key_vault_internal.storage_store_or_reject(jsonb, key_vault.wrapped_key[], bytea, text) IS
-'stores a message whose plaintext keys are taken out, or keeps it in rejected. message: NULL for a line that is to be rejected, why: for this reason; keys: what was taken out; digest: SHA-256 of the message as it came';
+'stores a message from which the plaintext keys were taken out, or puts it into rejected. message: NULL for a line that is not a message; why: the reason to reject it, NULL if it is to be stored; keys: the keys that were taken out, wrapped; digest: SHA-256 of the message as it came';
 
-CREATE OR REPLACE FUNCTION key_vault_internal.storage_reject_line(line text, why text)
-RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    -- Whether there is a key in it cannot be told: all of it is wrapped.
-    RETURN key_vault_internal.storage_store_or_reject(
-        NULL, key_vault_internal.storage_seal(line, key_vault_internal.storage_kek_label(NULL)),
-        sha256(convert_to(line, 'UTF8')), why);
-END
-$$;
-COMMENT ON FUNCTION key_vault_internal.storage_reject_line(text, text) IS
-'keeps a line that cannot be looked through for keys in rejected, wrapped whole';
-
-CREATE OR REPLACE FUNCTION key_vault_internal.storage_try_rejected(OUT opened bigint, OUT stored bigint, OUT rejected bigint)
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_try_rejected(ids bigint[], OUT opened bigint, OUT stored bigint,
+                                                                   OUT rejected bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
     one record;
+    state text;
+    why text;
 BEGIN
     PERFORM key_vault_internal.storage_check_relations(current_schema());
     opened := 0;
@@ -102,25 +93,34 @@ BEGIN
                 encode(one.session_key_id, 'hex'), encode(one.dev_eui, 'hex'), SQLERRM;
         END;
     END LOOP;
-    FOR one IN SELECT r.id, r.message, r.digest,
+    FOR one IN SELECT r.id, r.message, r.sqlstate, r.reason,
                       ARRAY(SELECT k.key FROM rejected_key k WHERE k.rejected_id = r.id ORDER BY k.n) AS keys
-                 FROM rejected r WHERE r.message IS NOT NULL ORDER BY r.id FOR UPDATE OF r SKIP LOCKED
+                 FROM rejected r WHERE r.message IS NOT NULL AND (ids IS NULL OR r.id = ANY (ids))
+                ORDER BY r.id FOR UPDATE OF r SKIP LOCKED
     LOOP
-        IF key_vault_internal.storage_store_or_reject(one.message, one.keys, one.digest) = 'rejected' THEN
-            rejected := rejected + 1;
-        ELSE
+        BEGIN
+            PERFORM key_vault_internal.storage_store(one.message, one.keys);
             DELETE FROM rejected r WHERE r.id = one.id;
             stored := stored + 1;
-        END IF;
+        EXCEPTION WHEN OTHERS THEN
+            IF key_vault_internal.storage_outage(SQLSTATE) THEN
+                RAISE;
+            END IF;
+            -- If the message stays for the same reason, its row is not written again.
+            GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, why = MESSAGE_TEXT;
+            UPDATE rejected r SET sqlstate = state, reason = why
+             WHERE r.id = one.id AND (state, why) IS DISTINCT FROM (one.sqlstate, one.reason);
+            rejected := rejected + 1;
+        END;
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION key_vault_internal.storage_try_rejected() IS
-'what storage_replay_rejected() does, with the rights of the current role';
+COMMENT ON FUNCTION key_vault_internal.storage_try_rejected(bigint[]) IS
+'does the work of storage_replay_rejected(), with the rights of the current role';
 
-CREATE OR REPLACE FUNCTION key_vault_internal.storage_replay_rejected(OUT opened bigint, OUT stored bigint,
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_replay_rejected(ids bigint[], OUT opened bigint, OUT stored bigint,
                                                                       OUT rejected bigint)
 AS 'MODULE_PATHNAME', 'key_vault_storage_replay_rejected'
 LANGUAGE C;
-COMMENT ON FUNCTION key_vault_internal.storage_replay_rejected() IS
-'opens the key envelopes of a storage whose KEK was unknown before, and tries its rejected messages again; runs as the storage''s owner for superusers and others with the owner''s rights';
+COMMENT ON FUNCTION key_vault_internal.storage_replay_rejected(bigint[]) IS
+'opens the key envelopes of a storage whose KEK was unknown, and tries its rejected messages again; ids: only the messages with these ids, or all if it is NULL. If the caller has the rights of the storage''s owner, it runs as the owner';

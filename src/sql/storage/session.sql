@@ -1,10 +1,10 @@
--- LoRaWAN sessions of a storage: which session a message is of, and the key that it brings for it.
+-- Finds or makes the session of a message in a storage, and stores the key that the message brings.
 --
--- The functions of this file and of rejected.sql and ingest.sql are the code of every storage.  They name its
--- tables without a schema: a storage's own functions, which call them, set the search_path to its schema.  They
--- keep rows in variables of type record, with columns that are listed one by one: PL/pgSQL looks up a table's
--- row type once in a session, and the next call may be for another storage.  No string literal has a backslash
--- in it (but E'' ones), since it would mean something else where standard_conforming_strings is off.
+-- The functions of this file, of rejected.sql and of ingest.sql serve all storages.  They name tables without a
+-- schema: each storage has functions of its own, which set the search_path to its schema and call these.  Rows are
+-- kept in variables of type record, and columns are listed one by one, since PL/pgSQL looks up a table's row type
+-- only once in a session, and the next call may be for another storage.  A string literal has a backslash in it only
+-- if it is written E'': it would mean something else if standard_conforming_strings is off.
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_kek_label(message jsonb)
 RETURNS text LANGUAGE plpgsql STABLE AS $$
@@ -23,7 +23,7 @@ CREATE OR REPLACE FUNCTION key_vault_internal.storage_put_session(e key_vault.st
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     s record;
-    digest bytea := sha256(convert_to(e.kek_label, 'UTF8') || E'\\x00' || e.encrypted_key);
+    digest bytea := sha256(key_vault_internal.storage_text_bytes(e.kek_label) || E'\\x00' || e.encrypted_key);
     key key_vault.wrapped_key;
 BEGIN
     SELECT i.dev_addr, i.app_s_key, i.started_at, i.envelope_digest INTO s
@@ -51,13 +51,13 @@ BEGIN
         RAISE EXCEPTION 'session % of device % came with another key envelope before, which is not opened yet',
             encode(e.session_key_id, 'hex'), encode(e.dev_eui, 'hex')
             USING ERRCODE = 'integrity_constraint_violation',
-                  DETAIL = format('That one has KEK label "%s".', s.kek_label);
+                  DETAIL = format('The KEK label of that envelope is "%s".', s.kek_label);
     ELSIF wrapped IS NULL AND NOT EXISTS (SELECT FROM key_vault.keks k WHERE k.label = e.kek_label) THEN
-        -- Without the KEK the key cannot be had, nor compared with the one that the session has.
+        -- Without the KEK the envelope cannot be opened, nor its key compared with the session's key.
         IF s.app_s_key IS NOT NULL THEN
             RAISE EXCEPTION 'KEK label "%" does not exist', e.kek_label
                 USING ERRCODE = 'KV001',
-                      DETAIL = 'Whether the key is the one that the session has cannot be told.';
+                      DETAIL = 'So the key of the message cannot be compared with the one that the session has.';
         END IF;
         UPDATE session i SET kek_label = e.kek_label, encrypted_key = e.encrypted_key, envelope_digest = digest
          WHERE i.dev_eui = e.dev_eui AND i.session_key_id = e.session_key_id;
@@ -65,7 +65,7 @@ BEGIN
     END IF;
 
     IF s.app_s_key IS NOT NULL THEN
-        -- Two wrapped keys can be compared only under one KEK.  There the same key gives the same bytes.
+        -- Wrapped keys can be compared only if they are under the same KEK: then equal keys have equal bytes.
         at_rest_label := coalesce(key_vault.kek_label(s.app_s_key), at_rest_label);
     END IF;
     key := CASE WHEN wrapped IS NULL THEN key_vault.import_envelope(e.kek_label, e.encrypted_key, at_rest_label, e.dev_addr)
@@ -85,4 +85,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION key_vault_internal.storage_put_session(key_vault.storage_event, key_vault.wrapped_key, text) IS
-'makes or completes the session that a message is of; an error where the session has another DevAddr or key. wrapped: the key of a message that brought it in the clear; at_rest_label: KEK label for a key that is new';
+'makes or completes the session of a message; an error if the session has another DevAddr or key. wrapped: the key, if the message brought it as plaintext; at_rest_label: KEK label for a new key';

@@ -1,7 +1,7 @@
--- Storages and their versions: which there are, what each lacks, and the call that brings one up to date.
+-- Storages and their versions: lists the storages, says what each needs, and brings one up to date.
 --
--- ALTER EXTENSION UPDATE reaches the code that all storages share at once.  Tables, views and the thin functions
--- belong to each storage's owner, who updates them.
+-- ALTER EXTENSION UPDATE updates the code that all storages share.  The tables, views and functions of a storage belong
+-- to its owner, who updates them by update_storage().
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_version()
 RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -9,11 +9,10 @@ SET search_path = pg_catalog, pg_temp AS $$
 SELECT '1.1'
 $$;
 COMMENT ON FUNCTION key_vault_internal.storage_version() IS
-'version of the tables, views and functions that create_storage() makes: that of the extension in which they changed last';
+'version of the tables, views and functions that create_storage() makes: the version of the extension that changed them last';
 
--- Whether a role other than a storage's owner may act in the storage's schema.  Members of the owner may do all
--- that it may, and superusers everything: they are no others.  The owner of the database stands for
--- pg_database_owner, the role that owns schema public.
+-- Members of a storage's owner, and superusers, may do all that the owner may do.  So they do not count as other roles.
+-- pg_database_owner, the role that owns the schema public, counts as the role that owns the database.
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_is_other(role oid, owner oid)
 RETURNS boolean LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -35,7 +34,7 @@ SELECT string_agg(CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_us
    AND key_vault_internal.storage_is_other(a.grantee, owner)
 $$;
 COMMENT ON FUNCTION key_vault_internal.storage_other_creators(oid, oid) IS
-'roles to which CREATE on a schema is granted, but the owner of its storage, the members of that role and superusers; NULL where there are none';
+'the roles that were granted CREATE on a schema, except the owner of its storage, the owner''s members and superusers; NULL if there are none';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_check_schema(schema name)
 RETURNS void LANGUAGE plpgsql
@@ -49,7 +48,7 @@ BEGIN
     IF schema = '$user' THEN
         RAISE EXCEPTION 'schema of a storage must not be "$user"'
             USING ERRCODE = 'invalid_name',
-                  DETAIL = 'In search_path that name stands for the schema that is called as the current role.';
+                  DETAIL = 'In search_path, "$user" means the schema that has the name of the current role.';
     END IF;
     SELECT pg_get_userbyid(n.nspowner) INTO owner
       FROM pg_namespace n WHERE n.oid = namespace AND key_vault_internal.storage_is_other(n.nspowner, caller);
@@ -80,13 +79,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION key_vault_internal.storage_check_schema(name) IS
-'an error where other roles than the current one, its members and superusers may create objects in a schema that is to have a storage, or have functions in it';
+'raises an error if roles other than the current one, its members and superusers may create objects in a schema that is to have a storage, or own functions or operators in it';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_setting(settings regclass, name text)
 RETURNS text AS 'MODULE_PATHNAME', 'key_vault_storage_setting'
 LANGUAGE C STABLE STRICT;
 COMMENT ON FUNCTION key_vault_internal.storage_setting(regclass, text) IS
-'a column of type text of the row of a table storage_settings, read without running code of the table''s owner; NULL where it is not there, or not for the current role to read';
+'the value of a column of type text in a table storage_settings, read without running code of the table''s owner; NULL if there is no such column, or if the current role may not read it';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_check_relations(schema name)
 RETURNS void LANGUAGE plpgsql STABLE
@@ -104,7 +103,8 @@ BEGIN
         SELECT c.oid FROM pg_class c
          WHERE c.relnamespace = to_regnamespace(quote_ident(schema))
            AND c.relname IN ('storage_settings', 'application', 'device', 'session', 'uplink', 'downlink', 'inbox', 'rejected',
-                             'rejected_key', 'uplink_decrypted', 'device_latest', 'uplink_default', 'downlink_default')
+                             'rejected_key', 'uplink_decrypted', 'device_latest', 'uplink_default', 'downlink_default',
+                             'uplink_template', 'downlink_template')
         UNION
         SELECT i.inhrelid FROM pg_inherits i JOIN relation r ON r.oid = i.inhparent
     )
@@ -121,7 +121,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION key_vault_internal.storage_check_relations(name) IS
-'an error where a schema has no storage, or one of whose tables, partitions and views some belong to another role than its table storage_settings: it names them';
+'raises an error if a schema has no storage, or if tables, partitions or views of the storage belong to another role than its table storage_settings; the error names them';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_check(schema name)
 RETURNS void LANGUAGE plpgsql
@@ -155,12 +155,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION key_vault_internal.storage_check(name) IS
-'an error where a schema has no storage, or one that the current role may not bring up to date';
+'raises an error if a schema has no storage, or one that the current role may not bring up to date';
 
-CREATE OR REPLACE FUNCTION key_vault_internal.storage_build()
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_build(partitioning text)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM key_vault_internal.storage_make_tables();
+    PERFORM key_vault_internal.storage_make_tables(partitioning);
     PERFORM key_vault_internal.storage_make_views();
     PERFORM key_vault_internal.storage_make_functions();
     -- In version 1.0 each storage had a copy of all the code.
@@ -176,33 +176,37 @@ BEGIN
      WHERE s.version <> key_vault_internal.storage_version();
 END
 $$;
-COMMENT ON FUNCTION key_vault_internal.storage_build() IS
-'makes what a storage of this version has in the schema that comes first in search_path, and drops what older versions had besides';
+COMMENT ON FUNCTION key_vault_internal.storage_build(text) IS
+'makes the tables, views and functions of a storage of this version in the first schema of search_path, and drops functions that only older versions have';
 
+-- The storage's functions get the search_path as it is written here; storages() compares it with this form.
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_bring_up_to_date(schema name, label text, keep boolean)
 RETURNS void LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp
+SET quote_all_identifiers = off AS $$
 BEGIN
     PERFORM key_vault_internal.storage_check_relations(schema);
     PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
-    PERFORM key_vault_internal.storage_build();
+    PERFORM key_vault_internal.storage_build(coalesce(
+        key_vault_internal.storage_setting(format('%I.storage_settings', schema)::regclass, 'partitioning'), 'native'));
     IF label IS NOT NULL OR keep IS NOT NULL THEN
-        PERFORM key_vault_internal.storage_set(label, NULL, keep);
+        PERFORM key_vault_internal.storage_set(label, NULL, keep, NULL);
     END IF;
 END
 $$;
 COMMENT ON FUNCTION key_vault_internal.storage_bring_up_to_date(name, text, boolean) IS
-'what storage_update() does, with the rights of the current role';
+'does the work of storage_update(), with the rights of the current role';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_update(schema name, label text, keep boolean)
 RETURNS void AS 'MODULE_PATHNAME', 'key_vault_storage_update'
 LANGUAGE C;
 COMMENT ON FUNCTION key_vault_internal.storage_update(name, text, boolean) IS
-'brings a storage up to date and changes its settings (NULL leaves one as it is), as its owner: triggers on its tables are the owner''s code';
+'brings a storage up to date and changes its settings (NULL leaves one as it is); runs as the storage''s owner, since triggers on its tables are the owner''s code';
 
 CREATE OR REPLACE FUNCTION key_vault.storages(OUT schema name, OUT owner name, OUT version text, OUT to_do text)
 RETURNS SETOF record LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp
+SET quote_all_identifiers = off AS $$
 #variable_conflict use_column
 DECLARE
     one record;
@@ -217,7 +221,7 @@ BEGIN
                         WHERE a.attrelid = s.oid AND a.attname = 'version' AND NOT a.attisdropped) AS has_version,
                has_schema_privilege(s.relnamespace, 'USAGE') AS is_readable,
                (SELECT p.proconfig FROM pg_proc p
-                 WHERE p.pronamespace = s.relnamespace AND p.proname = 'ingest_line' AND p.pronargs = 0) AS proconfig
+                 WHERE p.pronamespace = s.relnamespace AND p.proname = 'replay_rejected' AND p.pronargs = 0) AS proconfig
           FROM pg_class s JOIN pg_namespace n ON n.oid = s.relnamespace
          WHERE s.relname = 'storage_settings' AND s.relkind = 'r'
            AND EXISTS (SELECT FROM pg_class k JOIN pg_attribute a ON a.attrelid = k.oid
@@ -234,7 +238,7 @@ BEGIN
         ELSIF one.is_readable THEN
             version := key_vault_internal.storage_setting(one.settings, 'version');
         END IF;
-        -- Another owner's table may have anything in it.
+        -- The version is what another role has written there, so it may be any text.
         numbers := CASE WHEN version ~ '^[0-9]{1,4}([.][0-9]{1,4}){0,3}$' THEN string_to_array(version, '.')::integer[] END;
         IF version IS NOT NULL AND (numbers IS NULL OR numbers < known)
            OR one.proconfig IS DISTINCT FROM ARRAY[format('search_path=%I, pg_temp', schema)] AND version IS NOT NULL
@@ -255,7 +259,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION key_vault.storages() IS
-'the storages of this database: schema, owner, version (NULL where the caller may not read storage_settings), and to_do: SQL for the owner to run, NULL where there is nothing to do';
+'the storages of this database: schema, owner, version (NULL if the caller may not read storage_settings), and to_do: SQL for the owner to run, NULL if there is nothing to do';
 
 CREATE OR REPLACE PROCEDURE key_vault.update_storage(schema name)
 LANGUAGE plpgsql
@@ -267,4 +271,4 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE key_vault.update_storage(name) IS
-'brings the tables, views and functions of a storage to the version of the extension; rows, settings and grants stay. For the storage''s owner, after ALTER EXTENSION key_vault UPDATE; again, it changes nothing';
+'brings the tables, views and functions of a storage to the version of the extension; rows, settings and grants stay. For the storage''s owner, after ALTER EXTENSION key_vault UPDATE; a second call changes nothing';

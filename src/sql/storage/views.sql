@@ -1,59 +1,85 @@
 -- The views of a storage, as they are in this version of the extension.
 
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_decrypt_uplink(
+    key key_vault.wrapped_key, dev_addr bytea, f_cnt bigint, frm_payload bytea, OUT payload bytea, OUT status text)
+RETURNS record AS 'MODULE_PATHNAME', 'key_vault_storage_decrypt_uplink_with_key'
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION key_vault_internal.storage_decrypt_uplink(key_vault.wrapped_key, bytea, bigint, bytea) IS
+'does the same as key_vault.lorawan_decrypt_uplink_status(); but if the current role lacks the privilege decrypt, the status is not permitted, and there is no error';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_decrypt_uplink(
+    kek_label text, encrypted_key bytea, dev_addr bytea, f_cnt bigint, frm_payload bytea, OUT payload bytea, OUT status text)
+RETURNS record AS 'MODULE_PATHNAME', 'key_vault_storage_decrypt_uplink'
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION key_vault_internal.storage_decrypt_uplink(text, bytea, bytea, bigint, bytea) IS
+'does the same as key_vault.lorawan_decrypt_uplink_status() with a key that is still in its envelope; the status is KEK unknown if the label does not exist, and envelope not opened if none of its versions opens the envelope or the current role lacks the privilege decrypt';
+
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_make_views()
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    -- Tables and keys are asked for the privileges of who reads the view.  An envelope whose KEK came later than
-    -- its messages is opened with that KEK in each query, until replay_rejected() brings its key under the KEK
-    -- at rest.
+    -- Payload and status come from one call, and so from one look-up of the key.  Because of the outer join the planner
+    -- keeps the call as one expression, from which joins, sorts and aggregates above it take both columns.  The role
+    -- that reads the view needs the privileges on tables and keys; the status says which keys it may not use.  If the
+    -- KEK of an envelope was made after its messages came, each query opens the envelope with that KEK, until
+    -- replay_rejected() wraps its key under the KEK at rest.
     CREATE OR REPLACE VIEW uplink_decrypted WITH (security_invoker = true) AS
     SELECT u.received_at, u.application_id, d.device_id, u.dev_eui, u.dev_addr, u.session_key_id, u.f_cnt, u.f_port,
-           CASE WHEN NOT u.encrypted THEN u.frm_payload
-                WHEN u.f_port > 0 OR u.frm_payload = '' THEN
-                    key_vault.lorawan_try_decrypt_uplink(
-                        coalesce(s.app_s_key, CASE WHEN key_vault.has_kek_privilege(s.kek_label, 'decrypt')
-                                                   THEN key_vault.try_envelope_key(s.kek_label, s.encrypted_key) END),
-                        u.dev_addr, u.f_cnt, u.frm_payload) END AS payload,
-           CASE WHEN NOT u.encrypted THEN 'plain'
-                WHEN u.f_port = 0 AND u.frm_payload <> '' THEN 'network payload'
-                WHEN s.dev_eui IS NULL THEN 'no session'
-                WHEN s.encrypted_key IS NOT NULL AND s.kek_label NOT IN (SELECT k.label FROM key_vault.keks k) THEN 'KEK unknown'
-                WHEN s.app_s_key IS NULL AND s.encrypted_key IS NULL THEN 'no key'
-                ELSE coalesce(nullif(coalesce(key_vault.key_status(
-                        coalesce(s.app_s_key, CASE WHEN key_vault.has_kek_privilege(s.kek_label, 'decrypt')
-                                                   THEN key_vault.try_envelope_key(s.kek_label, s.encrypted_key) END),
-                        u.dev_addr), 'envelope not opened'), 'ok'), 'decrypted')
-           END AS status
+           CASE WHEN u.encrypted THEN coalesce((r.by_key).payload, (r.by_envelope).payload)
+                WHEN u.encrypted IS NULL AND u.frm_payload <> '' AND (s.app_s_key IS NOT NULL OR s.encrypted_key IS NOT NULL) THEN NULL
+                ELSE u.frm_payload END AS payload,
+           coalesce((r.by_key).status, (r.by_envelope).status,
+                    CASE WHEN u.encrypted IS NULL AND u.frm_payload <> '' AND (s.app_s_key IS NOT NULL OR s.encrypted_key IS NOT NULL)
+                         THEN 'perhaps encrypted'
+                         WHEN u.encrypted IS NOT TRUE THEN 'plain'
+                         WHEN u.f_port = 0 AND u.frm_payload <> '' THEN 'network payload'
+                         WHEN s.dev_eui IS NULL THEN 'no session'
+                         WHEN s.app_s_key IS NULL AND s.encrypted_key IS NULL THEN 'no key'
+                         ELSE 'counter missing' END) AS status,
+           u.stored_at
       FROM uplink u
       LEFT JOIN session s ON s.dev_eui = u.dev_eui AND s.session_key_id = u.session_key_id
+      LEFT JOIN LATERAL (SELECT key_vault_internal.storage_decrypt_uplink(
+                                    CASE WHEN u.encrypted AND (u.f_port > 0 OR u.frm_payload = '') THEN s.app_s_key END,
+                                    u.dev_addr, u.f_cnt, u.frm_payload) AS by_key,
+                                key_vault_internal.storage_decrypt_uplink(
+                                    CASE WHEN u.encrypted AND (u.f_port > 0 OR u.frm_payload = '') THEN s.kek_label END,
+                                    s.encrypted_key, u.dev_addr, u.f_cnt, u.frm_payload) AS by_envelope) r ON true
       LEFT JOIN device d ON d.dev_eui = u.dev_eui;
-    COMMENT ON VIEW uplink_decrypted IS 'uplinks, decrypted while they are read; takes SELECT on uplink, session and device, and the privilege decrypt on the KEK labels';
-    COMMENT ON COLUMN uplink_decrypted.payload IS 'FRMPayload in the clear; NULL where status says why';
-    COMMENT ON COLUMN uplink_decrypted.status IS 'plain, decrypted, no session, no key, KEK unknown, envelope not opened, network payload (FPort 0), or as key_vault.key_status() says';
+    COMMENT ON VIEW uplink_decrypted IS 'uplinks, decrypted while they are read; takes SELECT on uplink, session and device; rows with a key that the current role may not use to decrypt have status not permitted';
+    COMMENT ON COLUMN uplink_decrypted.payload IS 'FRMPayload, decrypted; if it is NULL, status says why';
+    COMMENT ON COLUMN uplink_decrypted.status IS 'plain, decrypted, perhaps encrypted (the message does not say, and the session has a key), counter missing, not permitted (no privilege decrypt on the KEK label), no session, no key, KEK unknown, envelope not opened, network payload (FPort 0), or as key_vault.key_status() says';
 
+    -- The latest uplink is the one with the greatest least(received_at, stored_at): see tables.sql.  The first look-up
+    -- takes this time, seen_at, of the uplink with the greatest received_at.  An uplink whose received_at is before
+    -- seen_at cannot be later, so the second look-up reads only the others.
     CREATE OR REPLACE VIEW device_latest WITH (security_invoker = true) AS
     SELECT d.dev_eui, d.application_id, d.device_id, u.received_at, u.dev_addr, u.session_key_id, u.f_cnt, u.f_port,
-           CASE WHEN NOT u.encrypted THEN u.frm_payload
-                WHEN u.f_port > 0 OR u.frm_payload = '' THEN
-                    key_vault.lorawan_try_decrypt_uplink(
-                        coalesce(s.app_s_key, CASE WHEN key_vault.has_kek_privilege(s.kek_label, 'decrypt')
-                                                   THEN key_vault.try_envelope_key(s.kek_label, s.encrypted_key) END),
-                        u.dev_addr, u.f_cnt, u.frm_payload) END AS payload,
-           CASE WHEN NOT u.encrypted THEN 'plain'
-                WHEN u.f_port = 0 AND u.frm_payload <> '' THEN 'network payload'
-                WHEN s.dev_eui IS NULL THEN 'no session'
-                WHEN s.encrypted_key IS NOT NULL AND s.kek_label NOT IN (SELECT k.label FROM key_vault.keks k) THEN 'KEK unknown'
-                WHEN s.app_s_key IS NULL AND s.encrypted_key IS NULL THEN 'no key'
-                ELSE coalesce(nullif(coalesce(key_vault.key_status(
-                        coalesce(s.app_s_key, CASE WHEN key_vault.has_kek_privilege(s.kek_label, 'decrypt')
-                                                   THEN key_vault.try_envelope_key(s.kek_label, s.encrypted_key) END),
-                        u.dev_addr), 'envelope not opened'), 'ok'), 'decrypted')
-           END AS status
+           CASE WHEN u.encrypted THEN coalesce((r.by_key).payload, (r.by_envelope).payload)
+                WHEN u.encrypted IS NULL AND u.frm_payload <> '' AND (s.app_s_key IS NOT NULL OR s.encrypted_key IS NOT NULL) THEN NULL
+                ELSE u.frm_payload END AS payload,
+           coalesce((r.by_key).status, (r.by_envelope).status,
+                    CASE WHEN u.encrypted IS NULL AND u.frm_payload <> '' AND (s.app_s_key IS NOT NULL OR s.encrypted_key IS NOT NULL)
+                         THEN 'perhaps encrypted'
+                         WHEN u.encrypted IS NOT TRUE THEN 'plain'
+                         WHEN u.f_port = 0 AND u.frm_payload <> '' THEN 'network payload'
+                         WHEN s.dev_eui IS NULL THEN 'no session'
+                         WHEN s.app_s_key IS NULL AND s.encrypted_key IS NULL THEN 'no key'
+                         ELSE 'counter missing' END) AS status,
+           u.stored_at
       FROM device d
-     CROSS JOIN LATERAL (SELECT * FROM uplink i WHERE i.dev_eui = d.dev_eui ORDER BY i.received_at DESC LIMIT 1) u
-      LEFT JOIN session s ON s.dev_eui = u.dev_eui AND s.session_key_id = u.session_key_id;
-    COMMENT ON VIEW device_latest IS 'the latest uplink of each device; otherwise as uplink_decrypted';
+     CROSS JOIN LATERAL (SELECT least(i.received_at, i.stored_at) AS seen_at
+                           FROM uplink i WHERE i.dev_eui = d.dev_eui ORDER BY i.received_at DESC LIMIT 1) l
+     CROSS JOIN LATERAL (SELECT * FROM uplink i WHERE i.dev_eui = d.dev_eui AND i.received_at >= l.seen_at
+                          ORDER BY least(i.received_at, i.stored_at) DESC, i.received_at DESC LIMIT 1) u
+      LEFT JOIN session s ON s.dev_eui = u.dev_eui AND s.session_key_id = u.session_key_id
+      LEFT JOIN LATERAL (SELECT key_vault_internal.storage_decrypt_uplink(
+                                    CASE WHEN u.encrypted AND (u.f_port > 0 OR u.frm_payload = '') THEN s.app_s_key END,
+                                    u.dev_addr, u.f_cnt, u.frm_payload) AS by_key,
+                                key_vault_internal.storage_decrypt_uplink(
+                                    CASE WHEN u.encrypted AND (u.f_port > 0 OR u.frm_payload = '') THEN s.kek_label END,
+                                    s.encrypted_key, u.dev_addr, u.f_cnt, u.frm_payload) AS by_envelope) r ON true;
+    COMMENT ON VIEW device_latest IS 'the latest uplink of each device, by the earlier of received_at and stored_at; otherwise as uplink_decrypted';
 END
 $$;
 COMMENT ON FUNCTION key_vault_internal.storage_make_views() IS
-'makes the views of a storage anew in the schema that comes first in search_path, which has its tables';
+'makes or replaces the views of the storage in the first schema of search_path';

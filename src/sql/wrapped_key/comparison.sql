@@ -1,17 +1,17 @@
--- Functions that compare values of type wrapped_key, byte by byte.  They open no key: the same
--- key is another value under another KEK.
+-- Functions that compare values of type wrapped_key, byte by byte.  They open no key: if two KEKs
+-- wrap the same key, the two values are different.
 
 CREATE OR REPLACE FUNCTION key_vault_internal.wrapped_key_eq(key_vault.wrapped_key, key_vault.wrapped_key)
 RETURNS boolean AS 'MODULE_PATHNAME'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault_internal.wrapped_key_eq(key_vault.wrapped_key, key_vault.wrapped_key) IS
-'operator =: whether two wrapped keys are the same bytes';
+'operator =: whether two wrapped keys have the same bytes';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.wrapped_key_ne(key_vault.wrapped_key, key_vault.wrapped_key)
 RETURNS boolean AS 'MODULE_PATHNAME'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault_internal.wrapped_key_ne(key_vault.wrapped_key, key_vault.wrapped_key) IS
-'operator <>: whether two wrapped keys are different bytes';
+'operator <>: whether two wrapped keys have different bytes';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.wrapped_key_lt(key_vault.wrapped_key, key_vault.wrapped_key)
 RETURNS boolean AS 'MODULE_PATHNAME'

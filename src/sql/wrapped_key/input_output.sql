@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION key_vault_internal.wrapped_key_in(cstring)
 RETURNS key_vault.wrapped_key AS 'MODULE_PATHNAME'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault_internal.wrapped_key_in(cstring) IS
-'input of type wrapped_key: reads kv1:ALGORITHM:KEK_ID:HEX; error 22P02 where the text is anything else. The error does not repeat the text, which might be a plaintext key';
+'input of type wrapped_key: reads kv1:ALGORITHM:KEK_ID:HEX; error 22P02 for any other text. The error does not show the text, which may be a plaintext key';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.wrapped_key_out(key_vault.wrapped_key)
 RETURNS cstring AS 'MODULE_PATHNAME'
@@ -16,7 +16,7 @@ CREATE OR REPLACE FUNCTION key_vault_internal.wrapped_key_recv(internal)
 RETURNS key_vault.wrapped_key AS 'MODULE_PATHNAME'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault_internal.wrapped_key_recv(internal) IS
-'binary input of type wrapped_key; error 22P03 where the bytes are not a wrapped key';
+'binary input of type wrapped_key; error 22P03 if the bytes are not a wrapped key';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.wrapped_key_send(key_vault.wrapped_key)
 RETURNS bytea AS 'MODULE_PATHNAME'

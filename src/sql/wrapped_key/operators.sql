@@ -10,7 +10,7 @@ CREATE OPERATOR pg_catalog.= (
     RESTRICT = eqsel, JOIN = eqjoinsel, HASHES, MERGES
 );
 COMMENT ON OPERATOR pg_catalog.= (key_vault.wrapped_key, key_vault.wrapped_key) IS
-'whether two wrapped keys are the same bytes';
+'whether two wrapped keys have the same bytes';
 
 CREATE OPERATOR pg_catalog.<> (
     LEFTARG = key_vault.wrapped_key, RIGHTARG = key_vault.wrapped_key,
@@ -19,7 +19,7 @@ CREATE OPERATOR pg_catalog.<> (
     RESTRICT = neqsel, JOIN = neqjoinsel
 );
 COMMENT ON OPERATOR pg_catalog.<> (key_vault.wrapped_key, key_vault.wrapped_key) IS
-'whether two wrapped keys are different bytes';
+'whether two wrapped keys have different bytes';
 
 CREATE OPERATOR pg_catalog.< (
     LEFTARG = key_vault.wrapped_key, RIGHTARG = key_vault.wrapped_key,

@@ -1,9 +1,9 @@
 -- The operators under the names that they had in version 1.0, such as OPERATOR(key_vault.=).  Views,
 -- CHECKs and policies in dumps of 1.0 name them so.
 --
--- Each stands for the operator of pg_catalog: the planner puts that in its place (the functions
--- are of a form that it inlines: SQL, RETURN, without SET), so that indexes and hash joins serve as
--- they do for the other.  Hence they take no part in operator classes.
+-- The planner replaces each of them with the operator of pg_catalog, since it inlines functions of
+-- this form (SQL, RETURN, without SET).  So indexes and hash joins work with them, although they are
+-- in no operator class.
 
 CREATE OR REPLACE FUNCTION key_vault_internal.wrapped_key_qualified_eq(a key_vault.wrapped_key, b key_vault.wrapped_key)
 RETURNS boolean

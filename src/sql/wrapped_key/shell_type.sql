@@ -1,3 +1,3 @@
--- The type wrapped_key, as yet without its definition: its functions need the name.
+-- The type wrapped_key, without its definition, since its functions need the name first.
 
 CREATE TYPE key_vault.wrapped_key;

@@ -74,6 +74,22 @@ sub read_page
     return (\%page, @blocks);
 }
 
+# Without what differs from run to run: random keys and ids, times and rates; and without what one
+# does not see, spaces at the end of lines.
+sub masked
+{
+    my ($text, @varies) = @_;
+    $text =~ s/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/UUID/g;
+    $text =~ s/\bkv1:([a-z-]+):UUID:[0-9a-f]+/kv1:$1:UUID:KEY/g;
+    $text =~ s{\b[0-9]+ keys/s, [0-9:]+ left}{N keys/s, T left}g;
+    $text =~ s/rewrapped in [0-9.]+ s/rewrapped in N s/g;
+    $text =~ s/$_/.../g foreach @varies;
+    $text =~ s/[ \t]+$//mg;
+    $text =~ s/\n{2,}/\n\n/g;
+    $text =~ s/\A\n+|\n+\z//g;
+    return $text;
+}
+
 # The links to files of this project, [line, path, anchor]; and the anchors that the page's headings make.
 sub links
 {

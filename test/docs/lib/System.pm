@@ -15,6 +15,9 @@ use Socket qw(AF_INET SOCK_DGRAM);
 my $layers;
 my $version;
 
+# Seconds that a block of commands may take. README's first one builds the extension, beside other suites.
+my $LONGEST_BLOCK = 900;
+
 # Makes room for layers, in memory.  pg_version: the PostgreSQL major version of the systems' server.
 sub init
 {
@@ -53,7 +56,7 @@ sub new
 sub as
 {
     my ($self, $user, $script) = @_;
-    open my $out, '-|', 'timeout', '--kill-after=5', '300', $self->shell($user, 'bash', '-euo', 'pipefail', '-c', "exec 2>&1 </dev/null\n$script")
+    open my $out, '-|', 'timeout', '--kill-after=5', $LONGEST_BLOCK, $self->shell($user, 'bash', '-euo', 'pipefail', '-c', "exec 2>&1 </dev/null\n$script")
       or die "cannot fork: $!\n";
     binmode $out, ':encoding(UTF-8)';
     my $output = do { local $/; <$out> } // '';
@@ -91,6 +94,11 @@ mkdir /home/you/key_vault
 END
     command('sh', '-c', 'tar -C "$0" --exclude=./.git --exclude="*.o" --exclude="*.bc" --exclude="*.so" --exclude="./key_vault--*.sql" -c . | tar -C "$1" -x --no-same-owner',
         $project->{tree}, "$self->{root}/home/you/key_vault");
+    # Services that test/run has only unpacked, at the places where Debian installs them.
+    foreach my $dir (grep { -d "$ENV{KEY_VAULT_UNPACKED}/$_" } $ENV{KEY_VAULT_UNPACKED} ? qw(lib usr/lib usr/sbin) : ())
+    {
+        command('cp', '--archive', '--no-clobber', "$ENV{KEY_VAULT_UNPACKED}/$dir/.", "$self->{root}/$dir/");
+    }
     command('cp', $project->{packages}, "$self->{root}/usr/local/bin/apt-get.docs");
     $self->must('root', <<"END");
 mv -f /usr/local/bin/apt-get.docs /usr/local/bin/apt-get

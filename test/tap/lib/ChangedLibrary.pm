@@ -1,5 +1,5 @@
-# Libraries built from the source with some lines changed, to put in a fault or to hold a backend
-# up where no lock does.  They are not installed: a database uses one through pg_proc.probin.
+# Libraries built from the sources with some lines changed, to put in a fault, or to make a backend wait where
+# no lock can stop it.  They are not installed: a database uses one through pg_proc.probin.
 
 package ChangedLibrary;
 
@@ -21,7 +21,7 @@ sub make_library
     return system("make -s -j2 -C $build PG_CONFIG=$pg_config with_llvm=no key_vault.so > $build/log 2>&1") == 0;
 }
 
-# Builds the source as it is; says why that fails here, if it does.
+# Builds the sources as they are; if that fails here, returns the reason.
 sub why_source_does_not_build
 {
     ($source) = @_;
@@ -32,7 +32,8 @@ sub why_source_does_not_build
     return 'the library does not build here: ' . (slurp_file("$build/log") =~ /(.*\S)/)[0];
 }
 
-# Builds a library with changes in one file, each a pattern and what makes its replacement; returns its path.
+# Builds a library with changes in one file, each a pattern and a function that makes the replacement; returns
+# its path.
 sub build_changed
 {
     my ($name, $path, @changes) = @_;
@@ -50,7 +51,8 @@ sub build_changed
     make_library() or die slurp_file("$build/log");
     rename "$build/key_vault.so", $library or die "$library: $!";
 
-    # For the next one; make goes by times, which may be too coarse.
+    # The source is put back for the next build.  The object is removed, since make compares file times, which
+    # may be too coarse.
     write_file("$build/$path", $original);
     (my $object = "$build/$path") =~ s/c$/o/;
     unlink $object;
@@ -65,7 +67,7 @@ sub write_file
     close $file or die "$path: $!";
 }
 
-# Has new sessions on a database load a library instead of the installed one.
+# Makes new sessions on a database load this library instead of the installed one.
 sub use_library
 {
     my ($node, $database, $library) = @_;

@@ -1,4 +1,4 @@
-# Looking for keys where they should not be: in the memory of a backend and in files.
+# Searches the memory of a backend, and files, for keys that should not be there.
 
 package KeyVaultSecrets;
 
@@ -14,7 +14,7 @@ use POSIX      ();
 our @EXPORT = qw(random_bytes hex_literal root_key_bytes adopt_servers why_memory_is_closed
   memory_regions find_in_memory spellings file_scanner);
 
-# At a time; a key across the end of a piece is found by the overlap.
+# Bytes to read at a time.  Pieces overlap, so that a key across the end of a piece is found.
 my $PIECE   = 4 * 1024 * 1024;
 my $OVERLAP = 4096;
 
@@ -26,14 +26,14 @@ sub random_bytes
     return $bytes;
 }
 
-# Bytes as a bytea literal.
+# Bytes as a bytea literal
 sub hex_literal
 {
     my ($bytes) = @_;
     return q{'\x} . unpack('H*', $bytes) . q{'};
 }
 
-# The root key of the test's servers.
+# The root key of the test's servers
 sub root_key_bytes
 {
     open my $file, '<', "$ENV{TESTDIR}/root.key" or die "root.key: $!";
@@ -41,7 +41,7 @@ sub root_key_bytes
     return pack 'H*', $line;
 }
 
-# Makes the servers started from here on this process's children when pg_ctl has ended.  Where
+# Makes the servers that start from here on children of this process once pg_ctl has ended.  If
 # kernel.yama.ptrace_scope is 1, a process may read the memory of its descendants only.
 sub adopt_servers
 {
@@ -52,7 +52,7 @@ sub adopt_servers
     syscall $number, 36, 1, 0, 0, 0 if defined $number;
 }
 
-# Why a process's memory cannot be looked at, or nothing.
+# The reason why a process's memory cannot be read, or nothing
 sub why_memory_is_closed
 {
     my ($pid) = @_;
@@ -64,9 +64,9 @@ sub why_memory_is_closed
     return;
 }
 
-# The writable mappings of a process.  Their kind: vault, for what is kept out of core dumps,
-# which nothing but the vault's memory is; heap, also for what malloc() maps on its own; stack;
-# shared; data, of the program and its libraries.
+# The writable mappings of a process.  Their kinds: "vault" is the memory that is kept out of core dumps, which
+# only the vault's is; "heap" includes what malloc() maps by itself; "stack"; "shared"; "data" is that of the
+# program and its libraries.
 sub memory_regions
 {
     my ($pid) = @_;
@@ -97,8 +97,8 @@ sub memory_regions
     return grep { $_->{mode} =~ /^rw/ } @regions;
 }
 
-# Where in a process's memory byte strings are: for each name a hash of kinds of memory, each with a
-# list of [address, region].  needles: name => bytes, or a list of alternatives.
+# Where byte strings are in a process's memory: for each name a hash of kinds of memory, and for each kind a
+# list of [address, region].  The argument needles maps a name to bytes, or to a list of alternatives.
 sub find_in_memory
 {
     my ($pid, %needles) = @_;
@@ -114,7 +114,7 @@ sub find_in_memory
             sysseek $memory, $at, SEEK_SET or die "/proc/$pid/mem: $!";
             my $n = sysread($memory, my $bytes, $wanted);
 
-            # Unmapped or never backed, such as the end of a file's mapping.
+            # The page is unmapped, or nothing is behind it, for example at the end of a mapped file.
             next if !$n;
             foreach my $name (keys %needles)
             {
@@ -134,9 +134,9 @@ sub find_in_memory
     return \%found;
 }
 
-# How a key may be written: as it is, in hexadecimal digits, in base64 (also in the middle of
-# something longer), in the escape form of bytea, and as a constant's bytes are in PostgreSQL's
-# node trees: in catalogues, and where a debug_print_ setting shows them.
+# The ways in which a key may be written: as it is, in hexadecimal digits, in base64 (also in the middle of
+# something longer), in the escape form of bytea, and as PostgreSQL writes the bytes of a constant in its node
+# trees, which are in catalogues, and in the log with a debug_print_ setting.
 sub spellings
 {
     my ($bytes) = @_;
@@ -146,8 +146,8 @@ sub spellings
         decimal => [ join(' ', unpack 'c*', $bytes), join('', unpack 'c*', $bytes) ],
     );
 
-    # As bytea_output = escape shows it; arrays and rows double each backslash.  So much of it as
-    # is surely no chance: the scanner takes time and memory for each character.
+    # The form of bytea_output = escape.  Arrays and rows double each backslash.  40 characters are enough to
+    # exclude chance, and the scanner needs time and memory for each character.
     my $escape = $bytes;
     $escape =~ s/([^\x20-\x7e]|\\)/$1 eq '\\' ? '\\\\' : sprintf '\\%03o', ord $1/ge;
     foreach (0 .. 2)
@@ -156,8 +156,8 @@ sub spellings
         $escape =~ s/\\/\\\\/g;
     }
 
-    # What base64 makes of the bytes after 0, 1 or 2 others, without the digits that the neighbours
-    # have a part in.
+    # The base64 form of the bytes after 0, 1 or 2 other bytes, without the digits that also depend on the
+    # neighbours.
     foreach my $before (0 .. 2)
     {
         my $text = MIME::Base64::encode_base64("\0" x $before . $bytes, '');
@@ -169,8 +169,8 @@ sub spellings
     return \%spellings;
 }
 
-# A function that looks for keys in files and directories; given paths, it returns a list of
-# { name, form, path }, one for each key, form and file.  secrets: name => bytes.
+# Makes a function that searches files and directories for keys.  It takes paths and returns a list of { name,
+# form, path }, one for each key, form and file.  The argument secrets maps a name to bytes.
 sub file_scanner
 {
     my (%secrets) = @_;
@@ -178,7 +178,7 @@ sub file_scanner
 
     while (my ($name, $bytes) = each %secrets)
     {
-        # Half of a long key would be bad enough.
+        # Half of a long key would be bad enough, so each half is searched for.
         foreach my $part (length $bytes > 16 ? (substr($bytes, 0, 16), substr($bytes, -16)) : $bytes)
         {
             my $spellings = spellings($part);
@@ -189,7 +189,7 @@ sub file_scanner
         }
     }
 
-    # One pass over a file for all of them.
+    # One pass over a file finds all of the keys.
     local ${^RE_TRIE_MAXBUF} = 1 << 26;
     my $any = join '|', map { quotemeta } sort keys %meaning;
     my $pattern = qr/($any)/;
@@ -204,7 +204,7 @@ sub file_scanner
             $files++;
             my $bytes = do { local $/; <$file> } // '';
 
-            # The server breaks lines, within numbers too.
+            # The server breaks lines, also within numbers.
             if ($path =~ /\.log$/)
             {
                 (my $unbroken = $bytes) =~ tr/ \t\n//d;

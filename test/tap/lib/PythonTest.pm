@@ -1,5 +1,5 @@
-# Tests written in Python that a Perl test starts, with the server that it made: each prints
-# TAP lines, which are counted here.
+# Tests written in Python, which a Perl test starts together with the server that it made.  Each prints TAP
+# lines, which are counted here.
 
 package PythonTest;
 
@@ -11,7 +11,7 @@ use Test::More;
 
 our @EXPORT = qw(why_python_cannot run_python relay);
 
-# Debian's own, which Debian's modules are for.
+# Debian's Python, since Debian's modules are for that one.
 my $python = '/usr/bin/python3';
 
 my $pid;
@@ -22,7 +22,7 @@ sub why_python_cannot
     return 'needs the packages python3-psycopg2 and python3-cryptography';
 }
 
-# What a program prints.
+# The output of a program
 sub run_python
 {
     my (@command) = @_;
@@ -33,7 +33,7 @@ sub run_python
     return $text;
 }
 
-# Runs a program and takes its lines for tests and notes of this one.  It must end with status 0.
+# Runs a program, and takes its lines as tests and notes of this test.  It must end with status 0.
 sub relay
 {
     my ($name, @command) = @_;
@@ -64,7 +64,7 @@ sub relay
     cmp_ok($n, '>', 0, "$name: it told something");
 }
 
-# It does not go on without its server.
+# The program is ended, since it cannot go on without its server.
 END
 {
     my $status = $?;

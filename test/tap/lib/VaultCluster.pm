@@ -37,7 +37,7 @@ BEGIN
     my $dir = tempdir('key_vault_tap_XXXXXX', TMPDIR => 1, CLEANUP => 1);
     chdir $dir or die "$dir: $!\n";
 
-    # PostgreSQL 15 asks for the first, later ones for the others.  Logs may be wanted elsewhere.
+    # PostgreSQL 15 needs the first variable, later versions the others.  Logs may be wanted elsewhere.
     $ENV{TESTDIR}     = $dir;
     $ENV{TESTDATADIR} = "$dir/data";
     $ENV{TESTLOGDIR} //= "$dir/log";
@@ -47,10 +47,11 @@ BEGIN
     unshift @INC, "$test/perl";
 }
 
-# So that what is at the end of a program is done after a signal, too.
+# The END blocks of a program run after a signal, too.
 $SIG{$_} = sub { die "stopped by a signal\n" } foreach qw(HUP INT TERM);
 
-# Before PostgreSQL's, and so run after them, which keep what a failed test leaves.
+# This stands before PostgreSQL's modules, so that it runs after their END blocks, which keep the files of a
+# failed test.
 END { $File::Temp::KEEP_ALL = defined $ENV{PG_TEST_NOCLEAN}; }
 
 use PostgreSQL::Test::Cluster;
@@ -61,7 +62,7 @@ our @EXPORT = qw(new_node crash_backend open_session look look_anew uplink);
 
 my @nodes;
 
-# A new root key, which all servers of a test have.
+# A new root key, which all servers of a test use
 my $root_key = "$ENV{TESTDIR}/root.key";
 
 sub write_root_key
@@ -74,7 +75,7 @@ sub write_root_key
     close $file or die "$root_key: $!";
 }
 
-# A node, not yet initialized.
+# A node that is not yet initialized
 sub new_node
 {
     my ($name) = @_;
@@ -85,16 +86,16 @@ sub new_node
     return $node;
 }
 
-# What its postgresql.conf needs.
+# The settings that its postgresql.conf needs
 sub PostgreSQL::Test::Cluster::configure_vault
 {
     my ($node) = @_;
     $node->append_conf('postgresql.conf', "key_vault.root_key = 'file:$root_key'\nfsync = off\n");
 }
 
-# Kills a backend as a crash would, with all sessions of its server; returns when the server has
-# recovered.  Not a query is what asks for that: a psql that is refused goes away before it
-# has read one, which ends the test.
+# Kills a backend, as a crash would, and with it all sessions of its server; returns when the server has
+# recovered.  It does not wait with a query: a psql that is refused ends before it has read one, which would end
+# the test.
 sub crash_backend
 {
     my ($node, $pid) = @_;
@@ -110,7 +111,7 @@ sub crash_backend
     die $node->name . " does not come up\n";
 }
 
-# A session that stays open; what it is told runs in it one after the other.
+# A session that stays open, and runs one statement after the other
 sub open_session
 {
     my ($node) = @_;
@@ -128,7 +129,7 @@ sub message_of
     return $message // $stderr;
 }
 
-# The rows that a query gives in an open session, or the error.
+# The rows that a query returns in an open session, or its error
 sub look
 {
     my ($session, $sql) = @_;
@@ -140,7 +141,7 @@ sub look
     return $error eq '' ? $rows : message_of($error);
 }
 
-# The same of the last of some statements in a session of its own.
+# The same for the last of some statements in a session of its own
 sub look_anew
 {
     my ($node, @statements) = @_;
@@ -150,7 +151,7 @@ sub look_anew
     return $error eq '' ? $rows : message_of($error);
 }
 
-# A query that decrypts "net payload", encrypted with the key 000102030405060708090a0b0c0d0e0f.
+# A query that decrypts "net payload", which was encrypted with the key 000102030405060708090a0b0c0d0e0f
 sub uplink
 {
     my ($wrapped_key) = @_;

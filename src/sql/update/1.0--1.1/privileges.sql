@@ -1,7 +1,7 @@
--- From 1.1 on the privilege on the KEK label alone decides, which each function asks for.
+-- From 1.1 on, only the privilege on the KEK label decides, and each function checks it.
 
--- In 1.0 kek_grant() granted EXECUTE on all functions.  That is taken back, so that no role is kept
--- from being dropped by it; whoever had EXECUTE has it through PUBLIC from here on.
+-- In 1.0 kek_grant() granted EXECUTE on all functions.  This is revoked, since a role with such a grant cannot
+-- be dropped.  From 1.1 on, these roles have EXECUTE through PUBLIC.
 DO $$
 DECLARE
     granted record;
@@ -133,12 +133,6 @@ GRANT EXECUTE ON FUNCTION
     key_vault.cache_stats_reset(),
     key_vault.cache_stats_all(),
     key_vault.cache_stats_reset_all(),
-    key_vault_internal.storage_bytes(jsonb, text, text, integer, integer),
-    key_vault_internal.storage_integer(jsonb, text, bigint),
-    key_vault_internal.storage_time(jsonb, text),
-    key_vault_internal.storage_object(jsonb, text),
-    key_vault_internal.storage_require(boolean, text),
-    key_vault_internal.storage_envelope(key_vault.storage_event, jsonb, text, text, text),
     key_vault.storage_events(jsonb),
     key_vault.storage_seal(text, text),
     key_vault.storage_wrap_keys(jsonb, text, key_vault.wrapped_key[], boolean),
@@ -147,6 +141,9 @@ GRANT EXECUTE ON FUNCTION
     TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE
     key_vault.rewrap_all(text, integer, interval, regclass),
-    key_vault.create_storage(name, text, text, boolean),
     key_vault.maintain_storage(name, integer, interval)
     TO PUBLIC;
+
+-- A view that is new in 1.1.  (The Makefile leaves out lines that begin with GRANT SELECT ON, so this is on two lines.)
+GRANT SELECT
+    ON key_vault.key_envelope_columns TO PUBLIC;

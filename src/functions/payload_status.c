@@ -1,0 +1,203 @@
+/*
+ * payload_status.c
+ *	  SQL functions that decrypt a payload and return it with the status of its key.
+ *
+ * Payload and status come from one look-up of the key.  If there were two, a KEK could be
+ * suspended between them, and the row would contradict itself.
+ *
+ * These functions are called once for each row, or once for each column (see row_look.c), so
+ * they must be fast.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+
+#include "../catalog/access.h"
+#include "../catalog/kek_row.h"
+#include "../vault/wrapping.h"
+#include "arguments.h"
+#include "payload_arguments.h"
+#include "row_look.h"
+
+PG_FUNCTION_INFO_V1(key_vault_lorawan_decrypt_uplink_status);
+PG_FUNCTION_INFO_V1(key_vault_lorawan_decrypt_downlink_status);
+PG_FUNCTION_INFO_V1(key_vault_storage_decrypt_uplink_with_key);
+PG_FUNCTION_INFO_V1(key_vault_storage_decrypt_uplink);
+
+/* The highest number of arguments of type bytea, text or wrapped_key. */
+#define MAX_PARTS 4
+
+static uint8 *
+append_bytes(uint8 *end, const void *bytes, size_t size)
+{
+	memcpy(end, bytes, size);
+	return end + size;
+}
+
+/*
+ * Writes all that the result depends on, except the KEKs, into one piece of memory: the kind
+ * of the function, the current role and the arguments.  f_cnt is the argument before the
+ * last; all other arguments have varying lengths.
+ */
+static uint8 *
+pack_arguments(FunctionCallInfo fcinfo, char kind, size_t *size)
+{
+	int			n_f_cnt = PG_NARGS() - 2;
+	int64		f_cnt = PG_GETARG_INT64(n_f_cnt);
+	Oid			role = GetUserId();
+	const struct varlena *parts[MAX_PARTS];
+	int			nparts = 0;
+	uint8	   *packed;
+	uint8	   *end;
+
+	*size = sizeof(kind) + sizeof(role) + sizeof(f_cnt);
+	for (int n = 0; n < PG_NARGS(); n++)
+	{
+		if (n == n_f_cnt)
+			continue;
+		parts[nparts] = PG_GETARG_VARLENA_PP(n);
+		*size += sizeof(uint32) + VARSIZE_ANY_EXHDR(parts[nparts]);
+		nparts++;
+	}
+	packed = palloc(*size);
+	end = append_bytes(packed, &kind, sizeof(kind));
+	end = append_bytes(end, &role, sizeof(role));
+	end = append_bytes(end, &f_cnt, sizeof(f_cnt));
+	for (int i = 0; i < nparts; i++)
+	{
+		uint32		part_size = VARSIZE_ANY_EXHDR(parts[i]);
+
+		end = append_bytes(end, &part_size, sizeof(part_size));
+		end = append_bytes(end, VARDATA_ANY(parts[i]), part_size);
+	}
+	return packed;
+}
+
+static TupleDesc
+result_desc(FunctionCallInfo fcinfo)
+{
+	TupleDesc	desc = fcinfo->flinfo->fn_extra;
+
+	if (desc == NULL)
+	{
+		MemoryContext previous = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+
+		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+			elog(ERROR, "return type must be a row type");
+		desc = BlessTupleDesc(desc);
+		MemoryContextSwitchTo(previous);
+		fcinfo->flinfo->fn_extra = desc;
+	}
+	return desc;
+}
+
+/* Makes the result, a row of payload, which may be NULL, and status. */
+static Datum
+make_result(FunctionCallInfo fcinfo, bytea *payload, const char *status)
+{
+	Datum		values[2] = {PointerGetDatum(payload), CStringGetTextDatum(status)};
+	bool		nulls[2] = {payload == NULL, false};
+
+	return HeapTupleGetDatum(heap_form_tuple(result_desc(fcinfo), values, nulls));
+}
+
+/* The arguments from first on are dev_addr, f_cnt and frm_payload. */
+static Datum
+decrypt_with(const WrappedKey *wrapped_key, FunctionCallInfo fcinfo, int first,
+			 LorawanDirection direction)
+{
+	VaultFailure failure;
+	bytea	   *payload = crypt_payload_arguments(wrapped_key, fcinfo, first, direction, &failure);
+
+	return make_result(fcinfo, payload,
+					   payload == NULL ? vault_failure_name(failure) : "decrypted");
+}
+
+/* Arguments: key, dev_addr, f_cnt, frm_payload. */
+static Datum
+decrypt_with_status(FunctionCallInfo fcinfo, LorawanDirection direction)
+{
+	size_t		size;
+	const uint8 *arguments = pack_arguments(fcinfo, direction == LORAWAN_UPLINK ? 'u' : 'd', &size);
+	WrappedKey	wrapped_key;
+	Datum		result;
+
+	if (row_look_find(fcinfo->flinfo, arguments, size, &result))
+		return result;
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
+	result = decrypt_with(&wrapped_key, fcinfo, 1, direction);
+	row_look_keep(fcinfo->flinfo, arguments, size, result);
+	return result;
+}
+
+Datum
+key_vault_lorawan_decrypt_uplink_status(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_DATUM(decrypt_with_status(fcinfo, LORAWAN_UPLINK));
+}
+
+Datum
+key_vault_lorawan_decrypt_downlink_status(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_DATUM(decrypt_with_status(fcinfo, LORAWAN_DOWNLINK));
+}
+
+/*
+ * Arguments: key, dev_addr, f_cnt, frm_payload.  If the role may not use the key, the status
+ * says so and there is no error, so that a report over many sessions does not fail.
+ */
+Datum
+key_vault_storage_decrypt_uplink_with_key(PG_FUNCTION_ARGS)
+{
+	size_t		size;
+	const uint8 *arguments = pack_arguments(fcinfo, 's', &size);
+	WrappedKey	wrapped_key;
+	Datum		result;
+
+	if (row_look_find(fcinfo->flinfo, arguments, size, &result))
+		PG_RETURN_DATUM(result);
+	wrapped_key_argument(fcinfo, 0, &wrapped_key);
+	if (vault_permits(&wrapped_key, KEK_DECRYPT))
+		result = decrypt_with(&wrapped_key, fcinfo, 1, LORAWAN_UPLINK);
+	else
+		result = make_result(fcinfo, NULL, "not permitted");
+	row_look_keep(fcinfo->flinfo, arguments, size, result);
+	PG_RETURN_DATUM(result);
+}
+
+/* If the role may not open the envelope, the status does not say whether it would open. */
+static Datum
+decrypt_with_envelope(FunctionCallInfo fcinfo)
+{
+	const char *kek_label = label_argument(fcinfo, 0);
+	const bytea *encrypted_key = PG_GETARG_BYTEA_PP(1);
+	struct varlena *key = NULL;
+	WrappedKey	wrapped_key;
+
+	if (kek_rows_by_label(kek_label) == NIL)
+		return make_result(fcinfo, NULL, vault_failure_name(VAULT_KEK_UNKNOWN));
+	if (access_held(kek_label) & KEK_DECRYPT)
+		key = vault_try_envelope_key(kek_label, (const uint8 *) VARDATA_ANY(encrypted_key),
+									 VARSIZE_ANY_EXHDR(encrypted_key));
+	if (key == NULL)
+		return make_result(fcinfo, NULL, "envelope not opened");
+	wrapped_key_from_varlena(key, &wrapped_key);
+	return decrypt_with(&wrapped_key, fcinfo, 2, LORAWAN_UPLINK);
+}
+
+/* Arguments: kek_label, encrypted_key, dev_addr, f_cnt, frm_payload. */
+Datum
+key_vault_storage_decrypt_uplink(PG_FUNCTION_ARGS)
+{
+	size_t		size;
+	const uint8 *arguments = pack_arguments(fcinfo, 'e', &size);
+	Datum		result;
+
+	if (row_look_find(fcinfo->flinfo, arguments, size, &result))
+		PG_RETURN_DATUM(result);
+	result = decrypt_with_envelope(fcinfo);
+	row_look_keep(fcinfo->flinfo, arguments, size, result);
+	PG_RETURN_DATUM(result);
+}

@@ -1,0 +1,153 @@
+/*
+ * event.c
+ *	  Reads the events of a message: finds out which network server sent it, and reads the
+ *	  parts that the messages of all network servers share.
+ */
+#include "postgres.h"
+
+#include <openssl/sha.h>
+
+#include "../catalog/kek_label.h"
+#include "../common/bytea.h"
+#include "network_server.h"
+
+/* The size of a session key id that is made from an envelope, in bytes. */
+#define SESSION_KEY_ID_SIZE 16
+
+bytea *
+read_payload(const JsonbValue *value, const char *name, MessageFault *fault)
+{
+	bytea	   *payload = field_bytes(value, name, FIELD_BASE64, PAYLOAD_FIELD, fault);
+
+	return payload != NULL ? payload : bytea_from_bytes((const uint8 *) "", 0);
+}
+
+/* Whether message_wrap_keys() has sealed a value in it, because its form is not known. */
+static bool
+has_sealed(const JsonbValue *value)
+{
+	if (value->type == jbvArray)
+	{
+		for (int i = 0; i < value->val.array.nElems; i++)
+			if (has_sealed(&value->val.array.elems[i]))
+				return true;
+	}
+	else if (value->type == jbvObject)
+	{
+		if (json_has(value, "sealed"))
+			return true;
+		for (int i = 0; i < value->val.object.nPairs; i++)
+			if (has_sealed(&value->val.object.pairs[i].value))
+				return true;
+	}
+	return false;
+}
+
+static bytea *
+session_key_id_of_envelope(const MessageEvent *event)
+{
+	const char *label = kek_label_utf8(event->kek_label);
+	StringInfoData text;
+	uint8		digest[SHA256_DIGEST_LENGTH];
+
+	initStringInfo(&text);
+	appendBinaryStringInfo(&text, label, strlen(label) + 1);
+	appendBinaryStringInfo(&text, VARDATA(event->encrypted_key), VARSIZE(event->encrypted_key) - VARHDRSZ);
+	appendBinaryStringInfo(&text, VARDATA(event->dev_addr), VARSIZE(event->dev_addr) - VARHDRSZ);
+	(void) SHA256((uint8 *) text.data, text.len, digest);
+	return bytea_from_bytes(digest, SESSION_KEY_ID_SIZE);
+}
+
+void
+read_envelope(const JsonbValue *envelope, const EnvelopeNames *names, MessageEvent *event,
+			  MessageFault *fault)
+{
+	const JsonbValue *number;
+	const JsonbValue *key;
+
+	if (field_object(envelope, names->field, fault) == NULL)
+		return;
+	number = json_member(envelope, "wrapped_key");
+	key = json_member(envelope, names->key);
+	if (number != NULL && number->type == jbvNumeric)
+	{
+		event->key_number = (int) field_integer(number, names->field, PG_INT32_MAX, fault);
+		return;
+	}
+	if ((key == NULL || key->type != jbvString) && has_sealed(envelope))
+	{
+		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, NULL,
+					  "%s holds no key of 16 bytes and no wrapped one", names->field);
+		return;
+	}
+	event->encrypted_key = field_bytes(key, psprintf("%s.%s", names->field, names->key), FIELD_BASE64,
+									   ANY_SIZE, fault);
+	event->kek_label = json_text(json_member(envelope, names->label));
+	field_require(event->encrypted_key != NULL, psprintf("%s.%s", names->field, names->key), fault);
+	field_require(event->kek_label != NULL, psprintf("%s.%s", names->field, names->label), fault);
+	if (message_is_faulty(fault))
+		return;
+	if (strlen(kek_label_utf8(event->kek_label)) > KEK_LABEL_MAX_SIZE)
+		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, NULL, "%s.%s has %zu bytes, more than %d",
+					  names->field, names->label, strlen(kek_label_utf8(event->kek_label)), KEK_LABEL_MAX_SIZE);
+	else if (event->session_key_id == NULL)
+		event->session_key_id = session_key_id_of_envelope(event);
+}
+
+/* A message format of another network server, recognized by members that only it has. */
+typedef struct OtherFormat
+{
+	const char *member;
+	const char *beside;			/* a second member, or NULL */
+	const char *name;
+} OtherFormat;
+
+static const OtherFormat other_formats[] = {
+	{"devEUI", "applicationID", "ChirpStack v3"},
+	{"hardware_serial", "dev_id", "The Things Network v2"},
+	{"DevEUI_uplink", NULL, "Actility ThingPark"},
+	{"DevEUI_location", NULL, "Actility ThingPark"},
+	{"WirelessDeviceId", "WirelessMetadata", "AWS IoT Core for LoRaWAN"},
+	{"cmd", "EUI", "Loriot"}
+};
+
+/* The name of the format that a message seems to have, or NULL. */
+static const char *
+name_of_other_format(const JsonbValue *message)
+{
+	for (int i = 0; i < lengthof(other_formats); i++)
+		if (json_has(message, other_formats[i].member) &&
+			(other_formats[i].beside == NULL || json_has(message, other_formats[i].beside)))
+			return other_formats[i].name;
+	return NULL;
+}
+
+List *
+message_events(const JsonbValue *message, MessageFault *fault)
+{
+	List	   *events = NIL;
+	const char *format;
+
+	if (json_has(message, "end_device_ids"))
+		events = the_things_stack_events(message, fault);
+	else if (json_has(message, "deviceInfo"))
+		events = chirpstack_events(message, fault);
+	else if ((format = name_of_other_format(message)) != NULL)
+		message_fault(fault, ERRCODE_FEATURE_NOT_SUPPORTED, NULL,
+					  "no message of The Things Stack or ChirpStack 4: this looks like %s", format);
+	else
+		message_fault(fault, ERRCODE_FEATURE_NOT_SUPPORTED,
+					  "Messages of The Things Stack have an object end_device_ids, those of ChirpStack an object deviceInfo.",
+					  "no message of The Things Stack or ChirpStack");
+	return message_is_faulty(fault) ? NIL : events;
+}
+
+char *
+message_application(const JsonbValue *message)
+{
+	const JsonbValue *ids = json_member(json_member(message, "end_device_ids"), "application_ids");
+	char	   *application = json_text(json_member(ids, "application_id"));
+
+	return application != NULL ? application :
+		json_text(json_member(json_member(message, "deviceInfo"), "applicationId"));
+}

@@ -1,0 +1,47 @@
+/*
+ * network_server.h
+ *	  What the files of the network servers share.  Each network server whose messages can be
+ *	  read has a file.
+ */
+#ifndef NETWORK_SERVER_H
+#define NETWORK_SERVER_H
+
+#include "postgres.h"
+
+#include "event.h"
+#include "field.h"
+
+/* MAX_PAYLOAD and the sizes of fields are in bytes. */
+#define MAX_PAYLOAD 255
+#define MAX_F_PORT 255
+#define MAX_F_CNT PG_UINT32_MAX
+
+#define EUI_FIELD ((FieldSize) {.exact = 8})
+#define DEV_ADDR_FIELD ((FieldSize) {.exact = 4})
+#define PAYLOAD_FIELD ((FieldSize) {.maximum = MAX_PAYLOAD})
+#define ANY_SIZE ((FieldSize) {0})
+
+/* Both return a list of MessageEvent.  It must not be used if they record a fault. */
+extern List *the_things_stack_events(const JsonbValue *message, MessageFault *fault);
+extern List *chirpstack_events(const JsonbValue *message, MessageFault *fault);
+
+/* The names that a network server has for the parts of a key envelope. */
+typedef struct EnvelopeNames
+{
+	const char *field;			/* the envelope itself */
+	const char *label;
+	const char *key;
+} EnvelopeNames;
+
+/*
+ * Reads a key envelope into an event, which must have its DevAddr.  If the message has no
+ * session key id, one is made from the envelope and the DevAddr, since each session has
+ * another wrapped key.
+ */
+extern void read_envelope(const JsonbValue *envelope, const EnvelopeNames *names,
+						  MessageEvent *event, MessageFault *fault);
+
+/* Reads a payload in base64; a missing one has no bytes. */
+extern bytea *read_payload(const JsonbValue *value, const char *name, MessageFault *fault);
+
+#endif							/* NETWORK_SERVER_H */

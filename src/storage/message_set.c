@@ -1,0 +1,146 @@
+/*
+ * message_set.c
+ *	  Messages that are collected, and stored together.
+ *
+ * Invariants: a message is without plaintext keys when it is in a set; the memory that a set
+ * needs does not grow with the number of messages that are added.
+ */
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "message_set.h"
+#include "one_by_one.h"
+#include "set_store.h"
+#include "statement.h"
+
+/* A set is stored when it has this number of messages, or this number of bytes of text. */
+#define SET_MESSAGES 1000
+#define SET_SIZE (2 * 1024 * 1024)
+
+struct MessageSet
+{
+	MemoryContext context;
+	MemoryContext messages_context;
+	IncomingMessage *messages[SET_MESSAGES];
+	int			n;
+	size_t		size;
+	MessageCounts counts;
+	Outcome		last;
+	const char *search_path;	/* NULL: the current one */
+};
+
+MessageSet *
+message_set_create(MemoryContext parent, const char *schema)
+{
+	MemoryContext context = AllocSetContextCreate(parent, "key_vault messages of a storage", ALLOCSET_DEFAULT_SIZES);
+	MessageSet *set = MemoryContextAllocZero(context, sizeof(MessageSet));
+
+	set->context = context;
+	set->messages_context = AllocSetContextCreate(context, "key_vault set of messages", ALLOCSET_DEFAULT_SIZES);
+	if (schema != NULL)
+	{
+		MemoryContext before = MemoryContextSwitchTo(context);
+
+		set->search_path = psprintf("%s, pg_temp", quote_identifier(schema));
+		MemoryContextSwitchTo(before);
+	}
+	return set;
+}
+
+void
+message_set_delete(MessageSet *set)
+{
+	MemoryContextDelete(set->context);
+}
+
+static void
+add(MessageSet *set, IncomingMessage *message, size_t size)
+{
+	set->messages[set->n++] = message;
+	set->size += size;
+}
+
+static void
+store_if_large(MessageSet *set)
+{
+	if (set->n == SET_MESSAGES || set->size >= SET_SIZE)
+		message_set_store(set);
+}
+
+void
+message_set_add_text(MessageSet *set, const char *text, size_t size)
+{
+	MemoryContext before = MemoryContextSwitchTo(set->messages_context);
+
+	CHECK_FOR_INTERRUPTS();
+	add(set, incoming_from_text(text, size, set->search_path), size);
+	MemoryContextSwitchTo(before);
+	store_if_large(set);
+}
+
+void
+message_set_add_jsonb(MessageSet *set, Jsonb *jsonb)
+{
+	MemoryContext before = MemoryContextSwitchTo(set->messages_context);
+	Jsonb	   *copy = palloc(VARSIZE(jsonb));
+
+	CHECK_FOR_INTERRUPTS();
+	/* The message that is read from it points into it. */
+	memcpy(copy, jsonb, VARSIZE(jsonb));
+	add(set, incoming_from_jsonb(copy), VARSIZE(jsonb));
+	MemoryContextSwitchTo(before);
+	store_if_large(set);
+}
+
+static void
+count(MessageSet *set, Outcome outcome)
+{
+	if (outcome == OUTCOME_REJECTED)
+		set->counts.rejected++;
+	else if (outcome == OUTCOME_DUPLICATE)
+		set->counts.duplicates++;
+	else
+		set->counts.stored++;
+}
+
+void
+message_set_store(MessageSet *set)
+{
+	int			nestlevel;
+
+	if (set->n == 0)
+		return;
+	nestlevel = search_path_begin(set->search_path);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	set_store(set->messages, set->n);
+	for (int i = 0; i < set->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (set->messages[i]->outcome == OUTCOME_OPEN)
+			one_by_one_store(set->messages[i]);
+		set->last = set->messages[i]->outcome;
+		count(set, set->last);
+	}
+	SPI_finish();
+	search_path_end(nestlevel);
+	set->n = 0;
+	set->size = 0;
+	MemoryContextReset(set->messages_context);
+}
+
+Outcome
+message_set_last(const MessageSet *set)
+{
+	return set->last;
+}
+
+MessageCounts
+message_set_counts(const MessageSet *set)
+{
+	return set->counts;
+}

@@ -1,0 +1,136 @@
+/*
+ * set_look.c
+ *	  Looks up what a storage has of the messages in a set, by one statement.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type_d.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "set_row.h"
+#include "statement.h"
+#include "value_list.h"
+
+/*
+ * An uplink that is stored already has the same received_at.  The condition on stored_at
+ * excludes most partitions: stored_at is at most a day before received_at (a CHECK in
+ * tables.sql), and before set_latest_time().
+ */
+static const Oid look_types[] = {
+	BYTEAARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT2ARRAYOID,
+	BOOLARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, TIMESTAMPTZOID
+};
+static const Statement look = {
+	"SELECT i.n, d.application_id, d.device_id, s.dev_addr, s.app_s_key, s.envelope_digest, s.started_at, u.same,"
+	" coalesce(a.kek_label, ss.kek_label), ss.keep_messages"
+	" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) WITH ORDINALITY"
+	" i (dev_eui, session_key_id, application_id, received_at, f_cnt, f_port, encrypted, dev_addr, frm_payload, n)"
+	" CROSS JOIN storage_settings ss"
+	" LEFT JOIN application a ON a.application_id = i.application_id"
+	" LEFT JOIN device d ON d.dev_eui = i.dev_eui"
+	" LEFT JOIN session s ON s.dev_eui = i.dev_eui AND s.session_key_id = i.session_key_id"
+	" LEFT JOIN LATERAL (SELECT (x.f_cnt, x.f_port, x.encrypted, x.dev_addr, x.frm_payload)"
+	" IS NOT DISTINCT FROM (i.f_cnt, i.f_port, i.encrypted, i.dev_addr, i.frm_payload) AS same"
+	" FROM uplink x WHERE x.dev_eui = i.dev_eui AND x.received_at = i.received_at AND (x.f_cnt = i.f_cnt OR x.f_cnt IS NULL)"
+	" AND x.session_key_id IS NOT DISTINCT FROM i.session_key_id"
+	" AND x.stored_at > i.received_at - interval '1 day' AND x.stored_at < $10 LIMIT 1) u ON true",
+	10, look_types
+};
+
+enum LookColumn
+{
+	COLUMN_N = 1,
+	COLUMN_APPLICATION,
+	COLUMN_DEVICE_ID,
+	COLUMN_DEV_ADDR,
+	COLUMN_APP_S_KEY,
+	COLUMN_ENVELOPE_DIGEST,
+	COLUMN_STARTED_AT,
+	COLUMN_SAME_UPLINK,
+	COLUMN_LABEL,
+	COLUMN_KEEP
+};
+
+TimestampTz
+set_latest_time(void)
+{
+	return GetCurrentTransactionStartTimestamp() + USECS_PER_DAY;
+}
+
+static bytea *
+bytes_column(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = statement_column(row, column, &isnull);
+
+	return isnull ? NULL : DatumGetByteaP(value);
+}
+
+static char *
+string_column(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = statement_column(row, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+static void
+read_row(uint64 n, SetRow *rows)
+{
+	bool		isnull;
+	SetRow	   *row = &rows[DatumGetInt64(statement_column(n, COLUMN_N, &isnull)) - 1];
+	const char *application = string_column(n, COLUMN_APPLICATION);
+	const char *device_id = string_column(n, COLUMN_DEVICE_ID);
+
+	row->same_device = application != NULL && strcmp(application, row->event->application_id) == 0 &&
+		(row->event->device_id == NULL ||
+		 (device_id != NULL && strcmp(device_id, row->event->device_id) == 0));
+	row->session_dev_addr = bytes_column(n, COLUMN_DEV_ADDR);
+	row->has_session = row->session_dev_addr != NULL;
+	row->app_s_key = (struct varlena *) bytes_column(n, COLUMN_APP_S_KEY);
+	row->envelope_digest = bytes_column(n, COLUMN_ENVELOPE_DIGEST);
+	row->started_at = DatumGetTimestampTz(statement_column(n, COLUMN_STARTED_AT, &isnull));
+	row->same_uplink = DatumGetBool(statement_column(n, COLUMN_SAME_UPLINK, &isnull)) && !isnull;
+	row->has_uplink = !isnull;
+	row->label_at_rest = string_column(n, COLUMN_LABEL);
+	row->keep_message = DatumGetBool(statement_column(n, COLUMN_KEEP, &isnull));
+}
+
+void
+set_look(SetRow *rows, int n)
+{
+	ValueList	lists[] = {
+		value_list(BYTEAOID, n), value_list(BYTEAOID, n), value_list(TEXTOID, n), value_list(TIMESTAMPTZOID, n),
+		value_list(INT8OID, n), value_list(INT2OID, n), value_list(BOOLOID, n), value_list(BYTEAOID, n),
+		value_list(BYTEAOID, n)
+	};
+	Datum		values[lengthof(lists) + 1];
+	uint64		found;
+
+	for (int i = 0; i < n; i++)
+	{
+		const MessageEvent *event = rows[i].event;
+		bool		is_uplink = event->kind == EVENT_UPLINK;
+
+		value_list_add_pointer(&lists[0], event->dev_eui);
+		value_list_add_pointer(&lists[1], event->session_key_id);
+		value_list_add_string(&lists[2], event->application_id);
+		value_list_add(&lists[3], TimestampTzGetDatum(event->received_at), false);
+		value_list_add(&lists[4], Int64GetDatum(event->f_cnt), !is_uplink || !event->has_f_cnt);
+		value_list_add(&lists[5], Int16GetDatum(event->f_port), !is_uplink);
+		value_list_add(&lists[6], BoolGetDatum(event->form == PAYLOAD_ENCRYPTED),
+					   !is_uplink || event->form == PAYLOAD_NOT_SAID);
+		value_list_add_pointer(&lists[7], event->dev_addr);
+		value_list_add_pointer(&lists[8], event->frm_payload);
+	}
+	value_lists_to_arguments(lists, lengthof(lists), values);
+	values[lengthof(lists)] = TimestampTzGetDatum(set_latest_time());
+	found = statement_run_by_indexes(&look, values);
+	if (found != n)
+		elog(ERROR, "storage has " UINT64_FORMAT " answers for %d messages", found, n);
+	for (uint64 i = 0; i < found; i++)
+		read_row(i, rows);
+}
