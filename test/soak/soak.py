@@ -164,7 +164,11 @@ class Soak:
         unexplained = [r for r in reasons if r[0] not in ("KV002", "KV007")]
         ok(not unexplained, "messages were rejected for suspended KEKs only", final.few(unexplained))
         note(f"rejected meanwhile: {reasons}")
-        rows(connection, "SELECT lorawan.replay_rejected()")
+        # The KEKs that came late may have come after the last replay.  Neither the owner of the storage nor a superuser,
+        # for whom the owner's privileges count, may open their envelopes.
+        ingester = connect("ingester")
+        rows(ingester, "SELECT lorawan.replay_rejected()")
+        ingester.close()
         left = rows(connection, "SELECT sqlstate, reason FROM lorawan.rejected WHERE message IS NOT NULL")
         ok(not left, "replay_rejected() stores all of them", final.few(left))
         cut = rows(connection, "SELECT count(*), bool_and(sqlstate = '22P02') FROM lorawan.rejected")[0]
