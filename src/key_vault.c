@@ -62,8 +62,8 @@ define_settings(void)
 							   GUC_SUPERUSER_ONLY, kek_token_check_setting, kek_token_assign, NULL);
 
 	/*
-	 * Limits of time are real numbers: 0 is no limit, and of an integer
-	 * PostgreSQL rounds 1ms to 0 seconds.
+	 * Limits of time are real numbers, since 0 means no limit: PostgreSQL
+	 * would round 1ms to an integer of 0 seconds.
 	 */
 	DefineCustomRealVariable("key_vault.command_timeout",
 							 "Time that a command for a root key or a PIN may take.",

@@ -79,10 +79,10 @@ typedef struct AwaitedKek
 	TimestampTz state_changed_at;
 } AwaitedKek;
 
-/* In TopTransactionContext; empty in a transaction that destroys nothing. */
+/* AwaitedKek pointers, in TopTransactionContext; NIL if the transaction destroys no KEK. */
 static List *awaited_keks = NIL;
 static bool relations_are_held = false; /* step 3 was done */
-static List *held_relations = NIL;	/* the oids of what step 3 has locked */
+static List *held_relations = NIL;	/* oids of the locked relations */
 
 static void
 end_of_transaction(XactEvent event, void *arg)
@@ -164,7 +164,7 @@ wait_for_administrators(LockPatience *patience, const char *label)
 		foreach(cell, lock_wait_conflicts(&tag, ExclusiveLock))
 			wait_or_refuse(patience, lfirst(cell));
 
-		/* The list does not have transactions that are just ending. */
+		/* Transactions that are just ending are not in the list. */
 		pg_usleep(1000);
 	}
 }
@@ -242,8 +242,8 @@ wait_for_others(LockPatience *patience, const char *label, int32 version)
 	access_require(label, KEK_ADMIN);
 
 	/*
-	 * Read before the transactions are listed, so that every transaction
-	 * which is not in the list sees this state.
+	 * The row is read before the transactions are listed, so that every
+	 * transaction which is not in the list sees this state.
 	 */
 	row = kek_row_existing(label, version);
 	check_state(row);

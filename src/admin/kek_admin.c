@@ -272,8 +272,8 @@ import(LabelWork *label_work)
 		const KekRow *row = lfirst(cell);
 
 		/*
-		 * One that was destroyed comes back as a new version: keys under the
-		 * old one stay lost.
+		 * A KEK that was destroyed may be imported again.  It becomes a new
+		 * version; keys under the destroyed version stay lost.
 		 */
 		if (row->state != KEK_DESTROYED && memcmp(row->kcv, kcv, KEY_CHECK_VALUE_SIZE) == 0)
 			ereport(ERROR,
@@ -403,7 +403,7 @@ resume(LabelWork *label_work)
 	state = row->suspended_from;
 
 	/*
-	 * If the label has another active version now, this one is not to wrap
+	 * If the label has another active version now, this version must not wrap
 	 * any more.
 	 */
 	if (state == KEK_ACTIVE && active_version(kek_rows_existing(label)) != NULL)
@@ -518,8 +518,9 @@ kek_schedule_destroy(const char *label, int32 version, const Interval *after)
 				 errmsg("waiting time must be finite")));
 
 	/*
-	 * A new row, of which nothing is put off; version 1.0 has no column for
-	 * that.
+	 * The row is deleted and inserted, so that put_off_at is NULL.  An UPDATE
+	 * of this column would fail with the table of version 1.0, which does not
+	 * have it.
 	 */
 	(void) forget_schedule(row);
 	extension_owner_begin(&owner);

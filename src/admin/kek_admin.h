@@ -49,20 +49,19 @@ extern void kek_erase(const char *label, int32 version);
  */
 extern void kek_erase_unused(const char *label, int32 version);
 
-/* Raises an error if the current role does not have the privilege. */
+/* Raises an error if the current role does not have the privilege admin on the label. */
 extern void kek_require_admin(const char *label);
 
-/*
- * Schedules the destruction by kek_destroy_due(), and returns its time; cancels it, and
- * returns false if none was scheduled.
- */
+/* Schedules the destruction by kek_destroy_due(), and returns its time. */
 extern TimestampTz kek_schedule_destroy(const char *label, int32 version,
 										const Interval *after);
+
+/* Cancels the destruction; returns false if none was scheduled. */
 extern bool kek_cancel_destroy(const char *label, int32 version);
 
 /*
- * Puts off by a day, once, a destruction that is overdue by more than a day; false where
- * there is none.
+ * If the destruction is overdue by more than a day, and was not put off before, puts it off:
+ * it is due a day from now.  Returns whether it did so.
  */
 extern bool kek_put_off_destroy(const char *label, int32 version);
 

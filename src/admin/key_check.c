@@ -32,7 +32,7 @@
  */
 #define MAY_CHECK (KEK_OPENS_KEYS | KEK_ADMIN)
 
-/* What is known of one KEK. */
+/* What is known about one KEK. */
 typedef struct CheckedKek
 {
 	pg_uuid_t	kek_id;			/* hash key */
@@ -55,7 +55,7 @@ typedef struct Tally
 
 typedef struct ColumnCheck
 {
-	Oid			type;			/* the column's */
+	Oid			type;			/* of the column */
 	HTAB	   *keks;			/* of CheckedKek */
 	MemoryContext context;		/* of what lasts longer than a row */
 	Oid			caller;
@@ -202,7 +202,7 @@ check_keys(Oid relation_id, const char *column, KeyCheckVisitor visitor, void *a
 		.end = end_of_scan,
 		.arg = &check,
 		.doing = "checking keys in",
-		.parallel = false,		/* subtransactions cannot begin then */
+		.parallel = false,		/* a parallel scan allows no subtransactions */
 	};
 	AttrNumber	number;
 	Relation	relation = owner_scan_open(relation_id, column, &number);

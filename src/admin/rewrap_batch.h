@@ -36,14 +36,14 @@ typedef struct RewrapBatch
 	int64		rows_seen;		/* rows that were locked */
 	int64		rows_rewrapped;
 	int64		keys_rewrapped;
-	int64		rows_suppressed;	/* that a trigger or rule did not let be
-									 * written */
+	int64		rows_suppressed;	/* not written, because of a trigger or
+									 * rule */
 	int64		rows_unopened;	/* with a key that could not be unwrapped */
-	ItemPointerData unopened_row;	/* one of these, and the reason */
+	ItemPointerData unopened_row;	/* one of these; the reason is next */
 	const char *unopened_reason;
-	ItemPointerData first_row;	/* of those that were locked */
-	ErrorData  *error;			/* if the outcome is a busy or refused one */
-	const char *hint;			/* about rows that are refused, or NULL */
+	ItemPointerData first_row;	/* of the rows that were locked */
+	ErrorData  *error;			/* if the outcome is BUSY or REFUSED */
+	const char *hint;			/* for a warning about refused rows, or NULL */
 } RewrapBatch;
 
 /*
@@ -58,8 +58,8 @@ typedef struct RewrapCount
 {
 	int64		rows;			/* in columns that a batch can write */
 	int64		unwritable;		/* in other columns */
-	int64		hidden;			/* that another extension keeps outside of the
-								 * table, where no batch sees them */
+	int64		hidden;			/* kept outside of the table by another
+								 * extension, where no batch sees them */
 } RewrapCount;
 
 extern RewrapOutcome rewrap_count(RewrapBatch *batch, RewrapCount *count);

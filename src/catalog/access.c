@@ -86,7 +86,7 @@ access_held(const char *label)
 	/* Callers that do not look up a key have not accepted the messages yet. */
 	AcceptInvalidationMessages();
 
-	/* A session goes on if its role is dropped; its oid is of no role then. */
+	/* The role may have been dropped while its session goes on. */
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)))
 		return 0;
 	if (superuser_arg(role))
@@ -129,7 +129,7 @@ check_held(KekPrivileges held, const char *label, KekPrivileges any_of)
 	if (likely((held & any_of) != 0))
 		return;
 
-	/* Nobody holds anything on a label that was mistyped. */
+	/* The label may be mistyped: nobody holds a privilege on such a label. */
 	if (may_know_labels() && kek_rows_by_label(label) == NIL)
 		nearest = nearest_label(label);
 	initStringInfo(&names);
@@ -158,8 +158,8 @@ access_look_anew(AccessMemo *memo, const char *label)
 	uint64		generation = access_generation;
 
 	/*
-	 * Taken before the look-up, so that a message that arrives during it
-	 * makes the memo out of date.
+	 * The generation was read before the look-up.  So a message that arrives
+	 * during the look-up makes the memo out of date.
 	 */
 	memo->generation = 0;
 	memo->held = access_held(label);

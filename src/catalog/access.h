@@ -27,10 +27,11 @@ typedef uint32 KekPrivileges;
 /* The privileges with which keys of a label are opened in some way. */
 #define KEK_OPENS_KEYS	(KEK_UNWRAP | KEK_DECRYPT | KEK_DERIVE | KEK_REWRAP)
 
-/* The privileges that one role has on a label.  All zero, it says nothing. */
+/* The privileges that one role has on a label.  A memo whose fields are all zero is out of date. */
 typedef struct AccessMemo
 {
-	uint64		generation;		/* access_generation before they were read */
+	uint64		generation;		/* access_generation before the privileges
+								 * were read */
 	Oid			role;
 	KekPrivileges held;
 } AccessMemo;
@@ -41,14 +42,17 @@ extern KekPrivileges access_held(const char *label);
 /* Raises an error unless the current role has one of these privileges on the label. */
 extern void access_require(const char *label, KekPrivileges any_of);
 
-/* Does the same, and remembers what it found in the memo. */
+/* Does the same, and puts the privileges that it read into the memo. */
 extern void access_require_anew(AccessMemo *memo, const char *label,
 								KekPrivileges any_of);
 
-/* Looks for what the memo has to hold. */
+/* Reads the privileges of the current role on the label into the memo. */
 extern void access_look_anew(AccessMemo *memo, const char *label);
 
-/* What the current role holds, through a memo that belongs to this label. */
+/*
+ * The privileges of the current role on the label, from a memo about this label.  If the memo
+ * is out of date, or is about another role, they are read anew.
+ */
 static inline KekPrivileges
 access_held_memo(AccessMemo *memo, const char *label)
 {
@@ -57,7 +61,10 @@ access_held_memo(AccessMemo *memo, const char *label)
 	return memo->held;
 }
 
-/* Does the same, but looks first at the memo, which must be about this label. */
+/*
+ * Raises an error unless the current role has one of these privileges on the label.  They are
+ * read only if the memo, which must be about this label, does not show that it has one.
+ */
 static inline void
 access_require_memo(AccessMemo *memo, const char *label, KekPrivileges any_of)
 {
@@ -68,7 +75,7 @@ access_require_memo(AccessMemo *memo, const char *label, KekPrivileges any_of)
 
 /*
  * Raise an error unless the current role is a superuser, or has the privileges of
- * pg_read_all_stats.  what ends the message "permission denied to ...".
+ * pg_read_all_stats.  The error's message is "permission denied to", followed by what.
  */
 extern void access_require_superuser(const char *what, const char *detail);
 extern void access_require_stats_reader(const char *what, const char *detail);

@@ -6,7 +6,7 @@
  * Invariants:
  * - A row is written in the same transaction as the change, so that neither is there
  *   without the other.  Only audit_log_try_write() lets a change be made without its
- *   row, with a warning, if resources such as disk space lack.
+ *   row, with a warning, if there is not enough disk space or memory.
  * - Roles are written by name, since an oid may be given to another role later.
  *
  * A trigger of the table keeps rows from being changed.

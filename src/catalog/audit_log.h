@@ -23,8 +23,8 @@ extern void audit_log_write(const char *event, const char *label, int32 version,
 							const char *details);
 
 /*
- * Does the same, but if the row cannot be written for lack of resources, such as disk
- * space, warns and goes on: for changes that must be possible in an emergency.
+ * Does the same.  But if there is not enough disk space or memory to write the row, it
+ * only warns: for changes that must be possible in an emergency.
  */
 extern void audit_log_try_write(const char *event, const char *label, int32 version,
 								const char *details);

@@ -6,7 +6,7 @@
  * to the encoding of another database, where KEKs must still open.  So the additional
  * data of a sealed KEK has the label in UTF-8.
  *
- * Invariant: that a label cannot be converted is no error.
+ * Invariant: if a label cannot be converted, that is no error.
  */
 #include "postgres.h"
 

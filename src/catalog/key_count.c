@@ -34,8 +34,9 @@ typedef struct KeyCount
 typedef struct ColumnCount
 {
 	HTAB	   *counts;
-	KeyCount   *last;			/* of the key before: most keys have its KEK */
-	Oid			type;			/* the column's */
+	KeyCount   *last;			/* count of the KEK of the previous key: most
+								 * keys have the same KEK */
+	Oid			type;			/* of the column */
 } ColumnCount;
 
 static void

@@ -21,8 +21,9 @@ typedef void (*EnvelopeCountVisitor) (const char *label, int64 envelopes, void *
 extern void count_keys(Oid relation, const char *column, KeyCountVisitor visitor, void *arg);
 
 /*
- * The same for key envelopes that a storage has not opened, by KEK label: in a
- * column of bytes, beside which a column kek_label is, or in messages (jsonb).
+ * Does the same for the key envelopes that a storage has not opened, by KEK label.  The
+ * column has either encrypted keys (bytea), and kek_label is the column with their labels, or
+ * whole messages (jsonb).
  */
 extern void count_envelopes(Oid relation, const char *column, EnvelopeCountVisitor visitor,
 							void *arg);

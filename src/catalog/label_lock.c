@@ -63,8 +63,8 @@ label_is_quiet(const char *label)
 	LOCKTAG		tag;
 
 	/*
-	 * Conflicts with both kinds.  It does not queue, so nobody waits behind
-	 * it.
+	 * This mode conflicts with both kinds.  The function does not wait for
+	 * the lock, so nobody has to wait behind it.
 	 */
 	label_lock_tag(&tag, label);
 	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)

@@ -17,7 +17,10 @@ typedef enum LabelLock
 								 * only one transaction can have it */
 } LabelLock;
 
-/* Takes the lock until the end of the transaction; false where it had it. */
+/*
+ * Takes the lock until the end of the transaction.  Returns false if the transaction had it
+ * already.
+ */
 extern bool label_lock(const char *label, LabelLock kind);
 
 /*

@@ -75,7 +75,7 @@ holder_pid(const LockWait *wait)
 
 /*
  * Whether a process waits for this session, directly or through others.  pids are those
- * that were looked at, so that processes that wait for each other are no endless loop.
+ * that were looked at, so that processes that wait for each other cause no endless loop.
  */
 static bool
 pid_is_blocked(int pid, List **pids)

@@ -13,7 +13,7 @@
 
 /*
  * What is waited for: the end of a transaction (vxid, or xid and gid if it is prepared),
- * or a lock on a relation.  What it is not is invalid.
+ * or a lock on a relation.  The fields that are not used have the values for "invalid".
  */
 typedef struct LockWait
 {
@@ -47,7 +47,7 @@ extern void lock_patience_begin(LockPatience *patience);
  */
 extern LockWaitResult lock_wait(LockPatience *patience, const LockWait *wait, int64 limit_us);
 
-/* How messages call the other: process 4711, or prepared transaction "name". */
+/* The name of the other in messages: process 4711, or prepared transaction "name". */
 extern const char *lock_wait_name(const LockWait *wait);
 
 /*

@@ -10,7 +10,7 @@
 #include "executor/tuptable.h"
 #include "utils/relcache.h"
 
-/* What is read, and who gets it. */
+/* What to read, and the functions that get it. */
 typedef struct OwnerScan
 {
 	const char *targets;		/* select list; the relation is called t */

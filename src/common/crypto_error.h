@@ -12,8 +12,8 @@
 
 /*
  * Raises an error for a status that is not CRYPTO_OK: out_of_memory for
- * CRYPTO_NO_MEMORY, an internal error for the others.  what ends the message
- * "could not ...".
+ * CRYPTO_NO_MEMORY, an internal error for the others.  The message is "could not",
+ * followed by what.
  */
 extern void crypto_error(CryptoStatus status, const char *what);
 

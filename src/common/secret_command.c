@@ -52,11 +52,12 @@ double		secret_command_timeout = 60;
 
 typedef struct Command
 {
-	pid_t		pid;			/* and its process group; 0: not running */
+	pid_t		pid;			/* of the shell, whose process group has the
+								 * same number; 0: not running */
 	int			output;			/* file descriptor; -1: closed */
-	char	   *text;			/* what it wrote */
-	size_t		size;			/* for how many bytes text has room */
-	size_t		len;			/* how many bytes it wrote */
+	char	   *text;			/* what the command wrote */
+	size_t		size;			/* of the memory for text, in bytes */
+	size_t		len;			/* of what the command wrote, in bytes */
 	bool		is_done;		/* the text is to be kept */
 } Command;
 

@@ -14,8 +14,8 @@ extern double secret_command_timeout;
 
 /*
  * Runs the command once, and reads what it writes, which must be less than size bytes.
- * Returns false, and notes an error, if that fails.  what is how messages call the
- * command, for example "root key command".  The caller wipes what was read.  Raises an
+ * Returns false, and notes an error, if that fails.  what is the name of the
+ * command in messages, for example "root key command".  The caller wipes what was read.  Raises an
  * error if the session is interrupted.
  */
 extern bool secret_command_read(const char *what, const char *shell_command, char *text,

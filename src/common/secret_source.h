@@ -11,7 +11,7 @@
 
 /*
  * Reads up to size bytes of a file.  Returns false, and notes an error, if that fails.
- * what is how messages call the file, for example "root key file".  The caller wipes
+ * what is the name of the file in messages, for example "root key file".  The caller wipes
  * what was read.
  */
 extern bool secret_file_read(const char *what, const char *path, char *text,

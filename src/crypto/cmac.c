@@ -67,7 +67,10 @@ aes_cmac_keyed(AesCipher *key, const uint8_t *message, size_t message_len,
 	status = aes_cipher_run(key, (uint8_t *) &subkey, (uint8_t *) &subkey, AES_BLOCK_SIZE);
 	double_block(&subkey);
 
-	/* All blocks but the last one, which has 1 to 16 bytes, 0 if it is all. */
+	/*
+	 * All blocks but the last, which may be shorter, or empty if there is no
+	 * other.
+	 */
 	for (; message_len > AES_BLOCK_SIZE && status == CRYPTO_OK;
 		 message += AES_BLOCK_SIZE, message_len -= AES_BLOCK_SIZE)
 	{

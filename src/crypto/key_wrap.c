@@ -107,8 +107,8 @@ unwrap_registers(AesCipher *kek, uint8_t *block, uint8_t *registers, size_t n)
 }
 
 /*
- * The result of an integrity check: only here does a secret decide what a caller
- * gets to know.  The compiler cannot see into CRYPTO_memcmp(), so it cannot move
+ * The result of an integrity check.  This is the only place where a secret decides
+ * what a caller gets to know.  The compiler cannot see into CRYPTO_memcmp(), so it cannot move
  * the branch on the result into the comparison.
  */
 static CryptoStatus

@@ -64,15 +64,15 @@ typedef struct FreePiece
  */
 typedef struct Chunk
 {
-	struct Chunk *next;			/* in the list of the class, if it is in it */
+	struct Chunk *next;			/* in the list of the class */
 	struct Chunk *previous;
 	FreePiece  *free_pieces;
 	uint32_t	class;
 	uint32_t	piece_size;
 	uint32_t	pieces;			/* how many the chunk has room for */
 	uint32_t	used;			/* how many are in use */
-	uint32_t	touched;		/* how many were ever in use: those after them
-								 * are in no list, and zero */
+	uint32_t	touched;		/* how many were ever in use; the pieces after
+								 * them are zero, and not in free_pieces */
 }			__attribute__((aligned(SECURE_MEMORY_LINE)))
 Chunk;
 
@@ -166,9 +166,9 @@ map_chunk(uint32_t class)
 	munmap(start + CHUNK_SIZE, CHUNK_SIZE - before);
 
 	/*
-	 * If the memory cannot be protected it is used all the same: the query
-	 * shall not fail for it.  secure_memory_is_locked() tells callers, who
-	 * warn.
+	 * If the memory cannot be protected it is used all the same, since this
+	 * is no reason for a query to fail.  secure_memory_is_locked() tells
+	 * callers, which warn.
 	 */
 	if (mlock(start, CHUNK_SIZE) != 0)
 		all_locked = false;
@@ -257,7 +257,7 @@ secure_free(void *piece)
 	}
 }
 
-/* The piece's share of its chunk, with what large pieces leave unused. */
+/* A piece's share of its chunk, including the memory that is left over in a chunk. */
 size_t
 secure_footprint(size_t size)
 {
@@ -284,7 +284,7 @@ secure_equal(const void *a, const void *b, size_t size)
 	return CRYPTO_memcmp(a, b, size) == 0;
 }
 
-/* From OpenSSL's private generator, which also makes OpenSSL's own keys. */
+/* The bytes come from OpenSSL's private generator, which also makes OpenSSL's own keys. */
 bool
 secure_random(void *buffer, size_t size)
 {

@@ -170,7 +170,10 @@ verify_join_accept(FunctionCallInfo fcinfo, int n_mic_key, int n_frame,
 	}
 	PG_END_TRY();
 
-	/* The DevAddr is real, so a key that is bound to another one is an error. */
+	/*
+	 * The MIC shows that the DevAddr is right, so a key that is bound to
+	 * another is an error.
+	 */
 	if (fits)
 	{
 		(void) vault_borrow_cipher(&wrapped_key, KEK_DERIVE, fields.dev_addr, NULL);

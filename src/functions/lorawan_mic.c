@@ -68,7 +68,7 @@ read_message(FunctionCallInfo fcinfo, int n_f_cnt, int n_frame, bool has_mic,
 	block->f_cnt = f_cnt;
 }
 
-/* A key that is borrowed after the frame was read; until then it can be loaded. */
+/* The key is borrowed only after the frame was read; in this time the processor loads it. */
 static void
 prefetched_key_argument(FunctionCallInfo fcinfo, int n, WrappedKey *wrapped_key)
 {
@@ -277,7 +277,7 @@ any_is_null(FunctionCallInfo fcinfo, int first, int last)
 
 /*
  * Arguments: the state, session, nwk_s_key, f_cnt, phy_payload.  A session whose key cannot
- * be used does not fit; it must not prevent that another is found.
+ * be used does not fit, and is no error: the right session must still be found.
  */
 Datum
 lorawan_find_session_step(PG_FUNCTION_ARGS)

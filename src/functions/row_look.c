@@ -38,7 +38,7 @@ typedef struct RowLook
 	size_t		size;			/* of args, in bytes */
 	Datum		result;
 	int			nplaces;
-	FmgrInfo   *places[MAX_PLACES]; /* that have got the result */
+	FmgrInfo   *places[MAX_PLACES]; /* calls that have got the result */
 } RowLook;
 
 /* The results for one row. */

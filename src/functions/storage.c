@@ -278,10 +278,10 @@ has_storage_of_1_0(void)
 }
 
 /*
- * For storages of version 1.0: raises an error again, with neither the
- * statement nor the context in the server log.  No other role may call it, or
- * it could keep its statements out of the log; a role that may call ingest()
- * of such a storage can do that anyway.
+ * For storages of version 1.0: raises an error again, with neither the statement nor the
+ * context in the server log.  Only roles that may call ingest() of such a storage may call this
+ * function.  They can keep their statements out of the log anyway; other roles must not be able
+ * to do so.
  */
 Datum
 key_vault_storage_refuse(PG_FUNCTION_ARGS)

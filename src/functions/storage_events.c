@@ -136,7 +136,7 @@ next_event(FunctionCallInfo fcinfo, EventChange change)
 	SRF_RETURN_NEXT(context, row);
 }
 
-/* What is not said counts as 0, and as plain. */
+/* A missing counter of an uplink counts as 0, and a payload of unknown form as plaintext. */
 static void
 assume_zeros(MessageEvent *event)
 {

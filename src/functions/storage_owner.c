@@ -178,8 +178,8 @@ key_vault_storage_update(PG_FUNCTION_ARGS)
 }
 
 /*
- * For the storage in the first schema of search_path, as storage_ingest() is.  A role that
- * does not have the owner's rights uses its own privileges on the tables and KEKs, as with
+ * Works on the storage in the first schema of search_path, as storage_ingest() does.  A role
+ * that does not have the owner's rights uses its own privileges on the tables and KEKs, as with
  * ingest().
  */
 Datum

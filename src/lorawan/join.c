@@ -196,7 +196,7 @@ join_1_1(AesCipher *nwk_key, AesCipher *js_key, LorawanFrame request,
 	bool		fits = true;
 	CryptoStatus status = CRYPTO_OK;
 
-	/* A join-accept that answers a rejoin-request is under JSEncKey. */
+	/* A join-accept that answers a rejoin-request is encrypted with JSEncKey. */
 	if (is_rejoin)
 		status = set_js_key(nwk_key, LORAWAN_JS_ENC_KEY, asked, join, js_key);
 	if (status == CRYPTO_OK)
@@ -210,8 +210,8 @@ join_1_1(AesCipher *nwk_key, AesCipher *js_key, LorawanFrame request,
 										 accept_mic);
 
 	/*
-	 * Rejoin-requests of types 0 and 2 carry no JoinEUI, and their MIC is by
-	 * a key of the session before, which is not known here.
+	 * Rejoin-requests of types 0 and 2 carry no JoinEUI, and their MIC is
+	 * made with a key of the previous session, which is not known here.
 	 */
 	if (status == CRYPTO_OK && (!is_rejoin || asked->rejoin_type == 1))
 	{

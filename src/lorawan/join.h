@@ -92,7 +92,7 @@ extern CryptoStatus lorawan_join_1_0(const uint8_t app_key[LORAWAN_KEY_SIZE],
  * join_eui NULL; or it is a rejoin-request, and join_eui the JoinEUI as displayed,
  * which rejoin-requests of types 0 and 2 do not carry.  The MIC of the join-accept must
  * be right for this request.  The request's own MIC must be right, too, except in
- * rejoin-requests of types 0 and 2, whose MIC is not by a key from the NwkKey.
+ * rejoin-requests of types 0 and 2, whose MIC is made with another key.
  */
 extern CryptoStatus lorawan_join_1_1(const uint8_t nwk_key[LORAWAN_KEY_SIZE],
 									 LorawanFrame request, const uint8_t *join_eui,

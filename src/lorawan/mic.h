@@ -51,7 +51,7 @@ extern CryptoStatus lorawan_message_mic(AesCipher *key, const uint8_t *message,
 /*
  * The MIC of a join-accept of 1.1: CMAC(JSIntKey, JoinReqType | JoinEUI | DevNonce |
  * message).  If it answers a join-request, the JoinReqType is 0xff.  If it answers a
- * rejoin-request, it is that one's type, and dev_nonce is its RJcount.
+ * rejoin-request, the JoinReqType is the type of this request, and dev_nonce is its RJcount.
  */
 extern CryptoStatus lorawan_join_accept_mic(AesCipher *js_int_key, uint8_t join_req_type,
 											const uint8_t join_eui[LORAWAN_EUI_SIZE],

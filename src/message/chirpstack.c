@@ -12,7 +12,7 @@
 
 #define DEDUPLICATION_ID_FIELD ((FieldSize) {.exact = 16})
 
-/* Returns nsTime of the first gateway, of those that received the uplink, that has one; or NULL. */
+/* Returns the nsTime of the first gateway in the list that has one; NULL if none has. */
 static const JsonbValue *
 first_ns_time(const JsonbValue *message)
 {
@@ -127,8 +127,8 @@ is_zero(const JsonbValue *value)
 }
 
 /*
- * Whether a field that is missing is zero: in a message that has no other zeros, and has
- * what is in every uplink.
+ * Whether a missing field of an uplink means zero: it does if no field is written with a zero,
+ * and the two fields that every uplink has are not missing.
  */
 static bool
 leaves_out_zeros(const JsonbValue *message)

@@ -22,7 +22,7 @@ read_payload(const JsonbValue *value, const char *name, MessageFault *fault)
 	return payload != NULL ? payload : bytea_from_bytes((const uint8 *) "", 0);
 }
 
-/* Whether message_wrap_keys() has sealed a value in it, because its form is not known. */
+/* Whether message_wrap_keys() has sealed a value because its form is not known, here or below. */
 static bool
 has_sealed(const JsonbValue *value)
 {

@@ -24,8 +24,8 @@ typedef enum EventKind
 /* What a message says of the payload of an uplink. */
 typedef enum PayloadForm
 {
-	PAYLOAD_NOT_SAID,			/* a field that would tell may have been left
-								 * out */
+	PAYLOAD_NOT_SAID,			/* the field that would say it may have been
+								 * left out */
 	PAYLOAD_PLAIN,
 	PAYLOAD_ENCRYPTED
 } PayloadForm;

@@ -78,8 +78,8 @@ is_there(const JsonbValue *body, const char *name)
 }
 
 /*
- * Whether no field mask took fields away: these four are in every uplink, and hardly
- * anybody lists them all and not the counter.
+ * Whether a missing counter means 0, and was not removed by a field mask.  These four fields are
+ * in every uplink, and hardly anybody makes a mask that lists all of them but not the counter.
  */
 static bool
 is_whole(const JsonbValue *body)
@@ -90,7 +90,7 @@ is_whole(const JsonbValue *body)
 
 /*
  * Both app_s_key and last_a_f_cnt_down are there only if the network does not decrypt
- * (API reference, ApplicationUplink); it decodes only what it has decrypted.
+ * (API reference, ApplicationUplink).  The network decodes only what it has decrypted.
  */
 static PayloadForm
 form_of_payload(const JsonbValue *body)

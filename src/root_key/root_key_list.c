@@ -178,7 +178,7 @@ check_value_text(const uint8 kcv[KEY_CHECK_VALUE_SIZE])
 /* The search for one root key in the list. */
 typedef struct Search
 {
-	const uint8 *id;			/* the one that is searched for */
+	const uint8 *id;			/* key check value of the wanted root key */
 	bool	   *tried;			/* for each key, whether this search loaded it */
 	bool		has_error;
 	DeferredError error;		/* of the first key that could not be loaded */
@@ -198,8 +198,8 @@ find_loaded(const Search *search)
 }
 
 /*
- * Loads the keys that are not loaded yet until the right one is found.  That another key
- * of the list cannot be loaded is no error then.
+ * Loads the keys that are not loaded yet until the right one is found.  If another key of
+ * the list cannot be loaded, that is an error only if the right one is not found.
  */
 static RootKey *
 find_by_loading(Search *search)

@@ -30,8 +30,8 @@ extern void root_key_forget_all(void);
 extern RootKey *root_key_get(int n, DeferredError *error);
 
 /*
- * Returns the root key under which the row's material is sealed.  If it cannot be had,
- * returns NULL and notes an error, whose detail names the KEK.
+ * Returns the root key under which the row's material is sealed.  If it is missing or
+ * cannot be loaded, returns NULL and notes an error, whose detail names the KEK.
  */
 extern RootKey *root_key_find(const KekRow *row, DeferredError *error);
 

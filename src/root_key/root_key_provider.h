@@ -4,7 +4,7 @@
  *
  * A provider is one file, which defines a RootKeyProvider; root_key_list.c lists them.
  * If something is wrong with a root key, a provider raises no error, but notes a
- * DeferredError: another root key of the setting may do.
+ * DeferredError: another root key of the setting may open the KEK.
  */
 #ifndef ROOT_KEY_PROVIDER_H
 #define ROOT_KEY_PROVIDER_H
@@ -64,8 +64,8 @@ extern const RootKeyProvider root_key_pkcs11_provider;
 
 /*
  * For providers whose keys are in this process's memory.  Loading takes the key as
- * text, 64 hexadecimal digits and perhaps a line end, and wipes the text; source is how
- * messages call the place that it comes from.
+ * text, 64 hexadecimal digits and perhaps a line end, and wipes the text; source is the
+ * name, in messages, of the place that it comes from.
  */
 extern bool software_root_key_load(RootKey *key, char *text, size_t text_len,
 								   const char *source, DeferredError *error);

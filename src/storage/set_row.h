@@ -12,7 +12,7 @@
 typedef struct SetRow
 {
 	IncomingMessage *message;
-	const MessageEvent *event;	/* the message's only one */
+	const MessageEvent *event;	/* the only event of the message */
 	int			place;			/* of the message among those that came */
 
 	/* What the storage has; set by set_look() */
@@ -24,7 +24,7 @@ typedef struct SetRow
 									 * or NULL */
 	TimestampTz started_at;		/* of the session */
 	bool		has_uplink;		/* an uplink with this time and FCnt */
-	bool		same_uplink;	/* and its content is the same */
+	bool		same_uplink;	/* that uplink has the same content */
 	const char *label_at_rest;	/* KEK label for a new key */
 	bool		keep_message;	/* the storage keeps whole messages */
 

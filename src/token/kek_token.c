@@ -35,7 +35,7 @@ typedef struct PendingKey
 	TokenKey	key;
 	bool		at_commit;		/* false: at abort */
 	int			nest_level;		/* of the subtransaction it belongs to */
-	char		kek[FLEXIBLE_ARRAY_MEMBER]; /* how messages call the KEK */
+	char		kek[FLEXIBLE_ARRAY_MEMBER]; /* name of the KEK in messages */
 } PendingKey;
 
 /* In TopTransactionContext; the last one is at the start. */
@@ -244,7 +244,7 @@ end_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId p
 	}
 }
 
-/* Made before the key is made or destroyed, so that no error can come after that. */
+/* To be called before the key is made or destroyed, so that no error can follow that. */
 static PendingKey *
 make_pending(const KekRow *row, bool at_commit)
 {

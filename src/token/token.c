@@ -13,7 +13,7 @@
  * - The PIN is read from its source for each login, and wiped at once.
  * - A backend does not try a PIN again that the token has refused, but waits for another
  *   one.  No PIN is tried when one more refusal would lock the token.
- * - By one module, only one backend connects at a time.  So what the token says about
+ * - Only one backend at a time connects through a module.  So what the token says about
  *   refused PINs is still true at the login; and modules that keep tokens in files, as
  *   SoftHSM does, do not read a file while another login writes it.
  * - If something is wrong with a token, no error is raised here, but noted: there may be
@@ -468,7 +468,7 @@ open_session(Token *token, DeferredError *error)
 }
 
 /*
- * Waits until no other backend connects by this module; the wait can be cancelled.  The
+ * Waits until no other backend connects through this module; the wait can be cancelled.  The
  * lock is a relation extension lock, the only type that parallel workers do not share
  * with each other.  It is in database 0, which does not exist, so no relation has it.
  */

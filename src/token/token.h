@@ -47,7 +47,7 @@ extern bool token_connect(Token *token, DeferredError *error);
 /* Closes the session; the next token_connect() opens another. */
 extern void token_disconnect(Token *token);
 
-/* How messages call the token. */
+/* The name of the token in messages. */
 extern const char *token_name(const Token *token);
 
 /* Whether a return value means that session, login or handles are not valid any more. */

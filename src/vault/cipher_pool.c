@@ -29,7 +29,7 @@
 #include "cache_stats.h"
 #include "cipher_pool.h"
 
-/* One of this number of uses of the shared context may take over another's context. */
+/* One of this number of uses of the shared context may take over the context of another key. */
 #define TAKEOVER_INTERVAL 16
 
 CipherPool	cipher_pool;

@@ -273,7 +273,7 @@ key_cache_assign_max_age(double newval, void *extra)
 	check_ages_next();
 }
 
-/* As long as there was no limit, uses were not counted, so all entries are wiped. */
+/* As long as there was no limit, uses were not counted beyond 2, so all entries are wiped. */
 void
 key_cache_assign_max_uses(int newval, void *extra)
 {

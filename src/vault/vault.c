@@ -180,7 +180,7 @@ verify(const WrappedKey *wrapped_key, CacheEntry *entry)
 			 errhint("Report this as a bug of key_vault.  Set key_vault.cache = off until it is mended.")));
 }
 
-/* Every key is got by this function.  Returns NULL if it has set *failure. */
+/* All keys are found by this function.  Returns NULL if it has set *failure. */
 static CacheEntry *
 look_up(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill,
 		VaultFailure *failure)

@@ -50,8 +50,8 @@ typedef struct VaultKekName
 extern bool vault_kek_name(const WrappedKey *wrapped_key, VaultKekName *name);
 
 /*
- * Whether the current role holds any of these on the label of a wrapped key's KEK.  True
- * where the KEK is unknown here: that is another failure, which a look-up tells.
+ * Whether the current role holds one of the privileges any_of on the label of a wrapped key's
+ * KEK.  Also true if this database does not have the KEK: a look-up fails for that reason.
  */
 extern bool vault_permits(const WrappedKey *wrapped_key, KekPrivileges any_of);
 
