@@ -34,7 +34,7 @@
 #include "../common/subtransaction.h"
 #include "lock_wait.h"
 
-/* After this time of waiting comes a notice, in microseconds. */
+/* A wait that takes longer than this time gets a notice, in microseconds. */
 #define NOTICE_AFTER_US INT64CONST(1000000)
 
 /* A slice takes half of deadlock_timeout, within these limits, in milliseconds. */

@@ -32,7 +32,7 @@ $node->safe_psql('postgres', q{
     CREATE TABLE session (n integer, plain bytea, app_s_key key_vault.wrapped_key NOT NULL);
     INSERT INTO session SELECT n, decode(md5(n::text), 'hex'), key_vault.wrap(decode(md5(n::text), 'hex'), 'app1')
       FROM generate_series(1, 1000) n;
-    -- It is older than the schedule lets it be.
+    -- This makes the KEK older than the schedule allows.
     SET session_replication_role = replica;
     UPDATE key_vault.kek SET created_at = created_at - interval '1 year' WHERE label = 'app1';
 });

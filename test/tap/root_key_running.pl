@@ -35,7 +35,7 @@ $node->safe_psql('postgres', q{
       FROM generate_series(1, 4) n;
     ALTER TABLE device ADD PRIMARY KEY (n);
 
-    -- Waits for the gate of a row, an advisory lock that another session holds until it is time.
+    -- Waits until no session has the exclusive advisory lock of this number: the test opens a gate by releasing it.
     CREATE FUNCTION wait_at(gate bigint) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
     BEGIN
         PERFORM pg_advisory_lock_shared(gate);

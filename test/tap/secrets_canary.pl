@@ -74,7 +74,7 @@ $node->safe_psql('postgres', q{
     INSERT INTO device (note, key) SELECT 'long', key_vault.generate_key('net', length) FROM unnest(ARRAY[24, 32, 40]) length;
     INSERT INTO device (note, key) SELECT 'odd', key_vault.generate_key('net', 17);
 
-    -- Derived keys, of each kind; a device's root keys here are generated.
+    -- Derived keys of each kind.  The keys that they are derived from are generated, and not a device's root keys.
     INSERT INTO device (note, key)
     SELECT 'derived', d.key
       FROM (SELECT key FROM device WHERE note = 'generated' ORDER BY n LIMIT 3) p,
@@ -90,7 +90,7 @@ $node->safe_psql('postgres', q{
                (key_vault.lorawan_derive_wor_s_int_key(
                     key_vault.lorawan_derive_root_wor_s_key(p.key, 'net'), '\x26011bda', 'app'))) d (key);
 
-    -- A KEK that another system made: here, a generated key.
+    -- A KEK that came from another system: here it is a generated key.
     INSERT INTO device (note, key) SELECT 'KEK', key_vault.generate_key('net', 32);
     SELECT key_vault.kek_import_wrapped('imported',
                (key_vault.export_envelope(key, 'transport')).encrypted_key, 'transport')

@@ -150,7 +150,7 @@ $node->safe_psql('ordinary', q{
     CALL key_vault.rewrap_all('rest');
     REFRESH MATERIALIZED VIEW lorawan.report;
     ANALYZE;
-    -- Planning looks at statistics, and evaluates stable functions where their arguments are known.
+    -- The planner reads statistics, and evaluates stable functions if their arguments are constants.
     SET max_parallel_workers_per_gather = 2; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;
     SELECT count(*) FROM lorawan.uplink_decrypted a JOIN lorawan.reading b USING (payload) WHERE a.payload > '\x00';
     SELECT count(DISTINCT payload) FROM lorawan.reading GROUP BY length(payload) ORDER BY max(encode(payload, 'hex')) LIMIT 1;
@@ -184,7 +184,7 @@ like($error_of->(q{CREATE TABLE t (k key_vault.wrapped_key, a bytea, p bytea); C
 
 make_database('leaky');
 $node->safe_psql('leaky', q{
-    -- What one should not write: it is not immutable.
+    -- Users should not write such a function: it is declared IMMUTABLE, but calls one that is not.
     CREATE FUNCTION plain(k key_vault.wrapped_key, a bytea, f bigint, p bytea) RETURNS bytea LANGUAGE sql IMMUTABLE
     AS 'SELECT key_vault.lorawan_decrypt_uplink($1, $2, $3, $4)';
     CREATE FUNCTION as_text(bytea) RETURNS text LANGUAGE sql IMMUTABLE AS $$SELECT encode($1, 'base64')$$;

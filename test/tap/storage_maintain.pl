@@ -15,8 +15,7 @@ $node->start;
 $node->safe_psql('postgres', q{
     CREATE EXTENSION key_vault;
     SELECT key_vault.kek_create('lorawan');
-    -- Uplinks that were stored so many days ago, at noon (UTC)
-    -- Uplinks of that many days before today, each day at noon (UTC)
+    -- Adds uplinks that were stored at noon (UTC) of each of the last days before today; each is their number for a day.
     CREATE FUNCTION add_uplinks(storage text, days integer, each integer DEFAULT 1) RETURNS void LANGUAGE plpgsql AS $$
     BEGIN
         PERFORM set_config('search_path', storage, true);
