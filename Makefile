@@ -32,7 +32,8 @@ SQL = $(patsubst %,$(source_dir)/src/sql/%.sql, \
 	storage/version storage/create storage/move_session storage/maintain storage/for_storages_of_1_0 \
 	health)
 
-# From 1.0 to 1.1: pieces that are safe to run again, for all they do is CREATE OR REPLACE, and ...
+# The update script from 1.0 to 1.1.  It has pieces that can be run again, since they only
+# CREATE OR REPLACE, and what is in src/sql/update.
 UPDATE = $(patsubst %,$(source_dir)/src/sql/%.sql, \
 	internal_schema update/1.0--1.1/moved_objects update/1.0--1.1/kek_table \
 	wrapped_key/input_output wrapped_key/comparison wrapped_key/qualified_operators \
@@ -46,18 +47,19 @@ UPDATE = $(patsubst %,$(source_dir)/src/sql/%.sql, \
 	health \
 	update/1.0--1.1/privileges)
 
-# ... pieces of which only the comments are.
+# From these pieces it has only the comments.
 UPDATE_COMMENTS = $(patsubst %,$(source_dir)/src/sql/%.sql, \
 	schema wrapped_key/type wrapped_key/operators kek audit_log key_envelope rewrap_progress \
 	lorawan/frame_type storage/event_type)
 
-# PKCS#11 is p11-kit's headers; its library is loaded where a token is configured.
-# The same sources give the same library, wherever they are: no path of this directory goes into it.
+# For PKCS#11, p11-kit's headers are needed; its library is loaded only if a token is configured.
+# The library does not contain the path of this directory, so the same sources give the same
+# library in every directory.
 PG_CPPFLAGS = $(shell pkg-config --cflags p11-kit-1 2>/dev/null || echo -I/usr/include/p11-kit-1) \
 	-ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(abspath $(source_dir))/= -ffile-prefix-map=$(source_dir)/=
 
-# What PostgreSQL's own headers and conventions do not keep to is left out;
-# clang knows no -Wclobbered, which misjudges PG_TRY().
+# Warnings that PostgreSQL's own headers and conventions cause are switched off.  So is
+# -Wclobbered, which is wrong about PG_TRY(), and which clang does not know.
 PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers -Wno-clobbered -Wno-unknown-warning-option
 
@@ -66,7 +68,7 @@ SHLIB_LINK = -lcrypto -Wl,-Bsymbolic
 
 EXTRA_CLEAN = built_for
 
-# In between, the tests are in no order.
+# setup comes first and teardown last; the order of the other tests does not matter.
 REGRESS = setup \
 	$(filter-out setup teardown,$(patsubst %.sql,%,$(sort $(notdir $(wildcard $(source_dir)/sql/*.sql))))) \
 	teardown

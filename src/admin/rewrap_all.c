@@ -475,8 +475,8 @@ rewrap_table(RewrapRun *run)
 		run->tables_busy++;
 	if (reached_all)
 		ereport(WARNING,
-				(errmsg_plural(INT64_FORMAT " row of table %s still hangs on earlier versions of KEK label \"%s\"",
-							   INT64_FORMAT " rows of table %s still hang on earlier versions of KEK label \"%s\"",
+				(errmsg_plural(INT64_FORMAT " row of table %s still needs earlier versions of KEK label \"%s\"",
+							   INT64_FORMAT " rows of table %s still need earlier versions of KEK label \"%s\"",
 							   progress->rows_left, progress->rows_left, run->table, run->label),
 				 progress->rows_left <= progress->rows_failed ?
 				 errdetail("A trigger, rule or constraint of the table does not let them be changed, or their keys do not open.") :

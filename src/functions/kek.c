@@ -199,6 +199,6 @@ key_vault_invalidate(PG_FUNCTION_ARGS)
 Datum
 key_vault_notice_unknown_label(PG_FUNCTION_ARGS)
 {
-	notice_unknown_label(text_to_cstring(PG_GETARG_TEXT_PP(0)), "No key hangs on it.");
+	notice_unknown_label(text_to_cstring(PG_GETARG_TEXT_PP(0)), "No key needs it.");
 	PG_RETURN_VOID();
 }

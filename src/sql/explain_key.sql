@@ -31,4 +31,4 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 COMMENT ON FUNCTION key_vault.explain_key(key_vault.wrapped_key, bytea) IS
-'says in words whether the current role can decrypt payloads with a key for a DevAddr (4 bytes, big-endian) and, if not, why, and what to do: an unknown, suspended or destroyed KEK, a damaged key, another DevAddr, a missing privilege, a root key that cannot be had. The words are for people, and may change; programs should use key_status. It shows no key, and takes no privilege';
+'says in words whether the current role can decrypt payloads with a key for a DevAddr (4 bytes, big-endian) and, if not, why, and what to do: an unknown, suspended or destroyed KEK, a damaged key, another DevAddr, a missing privilege, an unavailable root key. The words are for people, and may change; programs should use key_status. It shows no key, and takes no privilege';

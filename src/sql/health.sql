@@ -60,15 +60,15 @@ BEGIN
     advice := NULL;
     BEGIN
         SELECT (array_agg(r.root_key_id ORDER BY r."position"))[1], min(r."position") FILTER (WHERE r.problem IS NOT NULL),
-               format('%s of %s can be had', count(*) FILTER (WHERE r.problem IS NULL), count(*)),
+               format('%s of %s available', count(*) FILTER (WHERE r.problem IS NULL), count(*)),
                string_agg(format('number %s (%s, SQLSTATE %s)', r."position", r.scheme, r.problem), ', ' ORDER BY r."position")
                    FILTER (WHERE r.problem IS NOT NULL)
           INTO first_id, least, finding, problems
           FROM key_vault.root_keys() r;
         IF problems IS NOT NULL THEN
             status := CASE least WHEN 1 THEN 'critical' ELSE 'warning' END;
-            finding := format('%s; not %s', finding, problems);
-            advice := 'The server log says why. See to the file, the command or the token that key_vault.root_key names.';
+            finding := format('%s; not available: %s', finding, problems);
+            advice := 'The server log says why. Check the file, command or token that key_vault.root_key names.';
         END IF;
     EXCEPTION WHEN SQLSTATE 'KV101' THEN
         GET STACKED DIAGNOSTICS message = MESSAGE_TEXT;
@@ -89,19 +89,19 @@ BEGIN
                         WHEN older > 0 THEN format('%s sealed under an older root key',
                                                       CASE older WHEN 1 THEN '1 KEK is' ELSE older || ' KEKs are' END)
                         ELSE 'all KEKs are sealed under the first root key' END;
-        advice := CASE WHEN bad > 0 THEN 'Bring back that root key: root_key_id in key_vault.kek_health is its key check value.'
+        advice := CASE WHEN bad > 0 THEN 'Put that root key back into key_vault.root_key: its key check value is root_key_id in key_vault.kek_health.'
                        WHEN older > 0 THEN 'SELECT key_vault.root_key_rotate();' END;
         RETURN NEXT;
 
-        -- A root key is in use since KEKs were sealed anew under it, or since its first KEK was made.
+        -- The use of a root key began when KEKs were sealed anew under it, or when the first KEK under it was made.
         name := 'root key age';
         SELECT coalesce((SELECT min(a.at) FROM key_vault.audit_log a
                           WHERE a.event = 'resealed' AND a.details ->> 'to' = encode(first_id, 'hex')),
                         (SELECT min(k.created_at) FROM key_vault.keks k WHERE k.root_key_id = first_id))
           INTO used_since;
         status := CASE WHEN used_since < clock_timestamp() - max_root_key_age THEN 'warning' ELSE 'ok' END;
-        finding := CASE WHEN used_since IS NULL THEN 'the first root key seals nothing yet'
-                        ELSE format('the first root key seals since %s', used_since::date) END;
+        finding := CASE WHEN used_since IS NULL THEN 'no KEK is sealed under the first root key yet'
+                        ELSE format('the first root key has been in use since %s', used_since::date) END;
         advice := CASE status WHEN 'warning' THEN 'Make a new one, put it first in key_vault.root_key, reload, and call key_vault.root_key_rotate().' END;
         RETURN NEXT;
     END IF;
@@ -110,7 +110,7 @@ BEGIN
     SELECT string_agg(format('"%s" (%s)', k.label, k.created_at::date), ', ' ORDER BY k.created_at, k.label) INTO problems
       FROM key_vault.keks k WHERE k.state = 'active' AND k.created_at < clock_timestamp() - max_kek_age;
     status := CASE WHEN problems IS NULL THEN 'ok' ELSE 'warning' END;
-    finding := coalesce('older than they are to be: ' || problems, 'no active KEK is older than it is to be');
+    finding := coalesce('older than max_kek_age: ' || problems, 'no active KEK is older than max_kek_age');
     advice := CASE status WHEN 'warning' THEN 'SELECT key_vault.kek_rotate(label); CALL key_vault.rewrap_all(label);' END;
     RETURN NEXT;
 
@@ -118,7 +118,7 @@ BEGIN
     SELECT string_agg(format('"%s" version %s', k.label, k.version), ', ' ORDER BY k.label, k.version) INTO problems
       FROM key_vault.keks k WHERE k.state = 'compromised';
     status := CASE WHEN problems IS NULL THEN 'ok' ELSE 'critical' END;
-    finding := coalesce('still there: ' || problems, 'there are none');
+    finding := coalesce('not destroyed yet: ' || problems, 'there are none');
     advice := CASE status WHEN 'critical' THEN 'CALL key_vault.rewrap_all(label); SELECT key_vault.kek_destroy(label, version);' END;
     RETURN NEXT;
 
@@ -126,14 +126,14 @@ BEGIN
     SELECT string_agg(format('"%s" version %s', k.label, k.version), ', ' ORDER BY k.label, k.version) INTO problems
       FROM key_vault.keks k WHERE k.state <> 'destroyed' AND k.destroy_at < clock_timestamp() - interval '1 day';
     status := CASE WHEN problems IS NULL THEN 'ok' ELSE 'warning' END;
-    finding := coalesce('due for more than a day: ' || problems, 'none waits');
-    advice := CASE status WHEN 'warning' THEN 'SELECT key_vault.kek_destroy_due(); -- its warnings say what is in the way' END;
+    finding := coalesce('due for more than a day: ' || problems, 'no KEK has been due for more than a day');
+    advice := CASE status WHEN 'warning' THEN 'SELECT key_vault.kek_destroy_due(); -- its warnings say what prevents it' END;
     RETURN NEXT;
 
     name := 'memory of keys';
     status := CASE WHEN key_vault_internal.memory_is_locked() THEN 'ok' ELSE 'warning' END;
     finding := CASE status WHEN 'ok' THEN 'it is locked' ELSE 'it cannot be locked, and may be swapped to disk' END;
-    advice := CASE status WHEN 'warning' THEN 'Raise the limit of the server''s service: LimitMEMLOCK in systemd.' END;
+    advice := CASE status WHEN 'warning' THEN 'Raise the limit on locked memory of the server''s service: LimitMEMLOCK in systemd.' END;
     RETURN NEXT;
 
     name := 'key caches';
@@ -147,14 +147,14 @@ BEGIN
         finding := format('hits %s, misses %s, evictions %s, mismatches %s', caches.hits, caches.misses, caches.evictions, caches.mismatches);
         IF caches.mismatches > 0 THEN
             status := 'critical';
-            advice := 'A cached key was another than its wrapped key. No payload was decrypted with it; keep the server log, and report it.';
+            advice := 'A cached key was not the key in its wrapped key. No payload was decrypted with it. Keep the server log, and report this as a bug.';
         ELSIF caches.evictions > 1000 AND caches.misses > caches.hits THEN
-            -- More keys are looked up than there is room for, and each is unwrapped again.
+            -- The keys that are in use do not fit into the cache, so most of them are unwrapped at each use.
             status := 'warning';
             advice := 'Raise key_vault.cache_size.';
         END IF;
     EXCEPTION WHEN object_not_in_prerequisite_state THEN
-        finding := 'the library is not preloaded, so that the caches of other sessions are not seen';
+        finding := 'the caches of other sessions cannot be seen, since the library is not preloaded';
     END;
     RETURN NEXT;
 
@@ -169,7 +169,7 @@ BEGIN
     name := 'storages';
     SELECT count(*), string_agg(s.to_do, ' ' ORDER BY s.schema) INTO bad, advice FROM key_vault.storages() s;
     status := CASE WHEN advice IS NULL THEN 'ok' ELSE 'warning' END;
-    finding := CASE status WHEN 'ok' THEN format('%s, and nothing to do', bad) ELSE 'something is to be done' END;
+    finding := CASE status WHEN 'ok' THEN format('%s, and nothing to do', bad) ELSE 'there is something to do' END;
     RETURN NEXT;
 
     name := 'rejected messages';
@@ -177,14 +177,14 @@ BEGIN
       FROM key_vault.storage_activity() a WHERE a.rejected_now > 0;
     status := CASE WHEN problems IS NULL THEN 'ok' ELSE 'warning' END;
     finding := coalesce(problems, 'there are none');
-    advice := CASE status WHEN 'warning' THEN 'SELECT reason, count(*) FROM rejected GROUP BY reason; mend the reason, then SELECT replay_rejected();' END;
+    advice := CASE status WHEN 'warning' THEN 'SELECT reason, count(*) FROM rejected GROUP BY reason; remove the cause, then SELECT replay_rejected();' END;
     RETURN NEXT;
 
     name := 'partitions';
     SELECT string_agg(format('about %s in %I', a.in_default_partitions, a.schema), ', ' ORDER BY a.schema) INTO problems
       FROM key_vault.storage_activity() a WHERE a.in_default_partitions > 0;
     status := CASE WHEN problems IS NULL THEN 'ok' ELSE 'warning' END;
-    finding := coalesce('rows without a partition of their own: ' || problems, 'no row is without one');
+    finding := coalesce('rows in default partitions: ' || problems, 'the default partitions are empty');
     advice := CASE status WHEN 'warning' THEN 'CALL key_vault.maintain_storage(schema);' END;
     RETURN NEXT;
 END

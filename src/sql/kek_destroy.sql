@@ -46,7 +46,7 @@ BEGIN
     IF names IS NOT NULL THEN
         RAISE EXCEPTION 'KEKs of this database are published to other servers'
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                  DETAIL = format('Table key_vault.kek is in publication %s. Keys of the subscribers that hang on the KEK cannot be seen from here.', names),
+                  DETAIL = format('Table key_vault.kek is in publication %s. Keys on the subscribers that the KEK wraps cannot be seen from here.', names),
                   HINT = 'Rewrap on the subscribers and see key_vault.kek_usage() there, then destroy the KEK with force => true.';
     END IF;
     SELECT string_agg(format('%s (%s)', quote_ident(s.slot_name), s.plugin), ', ' ORDER BY s.slot_name) INTO names
@@ -70,7 +70,7 @@ BEGIN
         RAISE EXCEPTION 'keys of this database come from other servers'
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   DETAIL = format('Subscription %s fills table key_vault.kek, or a table with keys. What it has not applied yet cannot be seen from here.', names),
-                  HINT = 'Destroy the KEK on the server that the KEKs come from. Or see that no key there hangs on it, wait until the subscription has applied all, look at key_vault.kek_usage(), and destroy the KEK with force => true.';
+                  HINT = 'Destroy the KEK on the server that the KEKs come from. Or make sure that it wraps no key there, wait until the subscription has applied everything, look at key_vault.kek_usage(), and destroy the KEK with force => true.';
     END IF;
 END
 $$;

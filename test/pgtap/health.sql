@@ -20,25 +20,25 @@ SELECT is_empty($$SELECT * FROM key_vault.health() WHERE status = 'ok' AND advic
 
 -- KEKs
 SELECT key_vault.kek_create('a'), key_vault.kek_create('b') \g /dev/null
-SELECT is(state('root keys'), 'ok: 1 of 1 can be had', 'the root key is there');
+SELECT is(state('root keys'), 'ok: 1 of 1 available', 'the root key is there');
 SELECT is(state('sealed KEKs'), 'ok: all KEKs are sealed under the first root key', 'it seals');
-SELECT is(state('root key age'), 'ok: the first root key seals since ' || to_char(current_date, 'YYYY-MM-DD'), 'its age');
-SELECT is(state('KEK age'), 'ok: no active KEK is older than it is to be', 'KEKs are young');
+SELECT is(state('root key age'), 'ok: the first root key has been in use since ' || to_char(current_date, 'YYYY-MM-DD'), 'its age');
+SELECT is(state('KEK age'), 'ok: no active KEK is older than max_kek_age', 'KEKs are young');
 SELECT is((SELECT status || ': ' || finding FROM key_vault.health(max_kek_age => '-1 day') WHERE name = 'KEK age'),
-    format('warning: older than they are to be: "a" (%s), "b" (%1$s)', to_char(current_date, 'YYYY-MM-DD')), 'KEKs that are older than they are to be');
-SELECT is((SELECT status FROM key_vault.health(max_root_key_age => '-1 day') WHERE name = 'root key age'), 'warning', 'a root key that is older than it is to be');
+    format('warning: older than max_kek_age: "a" (%s), "b" (%1$s)', to_char(current_date, 'YYYY-MM-DD')), 'KEKs that are too old');
+SELECT is((SELECT status FROM key_vault.health(max_root_key_age => '-1 day') WHERE name = 'root key age'), 'warning', 'a root key that is too old');
 SELECT throws_ok('SELECT * FROM key_vault.health(NULL)', '22004', 'arguments of health must not be NULL', 'no NULL');
 SELECT key_vault.kek_rotate('a'), key_vault.kek_compromise('a', 1) \g /dev/null
-SELECT is(state('compromised KEKs'), 'critical: still there: "a" version 1', 'a compromised version that is still there');
+SELECT is(state('compromised KEKs'), 'critical: not destroyed yet: "a" version 1', 'a compromised version that is still there');
 SELECT key_vault.kek_destroy('a', 1, force => true) \g /dev/null
 SELECT is(state('compromised KEKs'), 'ok: there are none', 'destroyed, it is none');
 SELECT key_vault.kek_rotate('b'), key_vault.kek_schedule_destroy('b', 1, '0') \g /dev/null
-SELECT is(state('destructions due'), 'ok: none waits', 'due a moment ago');
+SELECT is(state('destructions due'), 'ok: no KEK has been due for more than a day', 'due a moment ago');
 UPDATE key_vault.kek_destruction SET destroy_at = clock_timestamp() - interval '25 hours';
 SELECT is(state('destructions due'), 'warning: due for more than a day: "b" version 1', 'due since yesterday');
 
 SELECT is(state('memory of keys'), 'ok: it is locked', 'memory') WHERE key_vault_internal.memory_is_locked();
-SELECT is(state('key caches'), 'ok: the library is not preloaded, so that the caches of other sessions are not seen', 'caches of this server are not watched');
+SELECT is(state('key caches'), 'ok: the caches of other sessions cannot be seen, since the library is not preloaded', 'caches of this server are not watched');
 SELECT is(state('version'), 'ok: 1.1', 'the version');
 
 -- Storages
@@ -66,7 +66,7 @@ SELECT is((SELECT activity FROM counted), '("Lora wan",3,0,1,1,0)', 'and a messa
 SELECT is(state('rejected messages'), 'warning: about 1 in "Lora wan"', 'which is told');
 GRANT CREATE ON SCHEMA "Lora wan" TO PUBLIC;
 SELECT is((SELECT concat_ws(': ', status, finding, advice) FROM key_vault.health() WHERE name = 'storages'),
-    'warning: something is to be done: REVOKE CREATE ON SCHEMA "Lora wan" FROM PUBLIC;', 'what a storage lacks');
+    'warning: there is something to do: REVOKE CREATE ON SCHEMA "Lora wan" FROM PUBLIC;', 'what a storage lacks');
 REVOKE CREATE ON SCHEMA "Lora wan" FROM PUBLIC;
 
 -- The activity of a storage can be read without a privilege on it.  health() is for readers of statistics only.

@@ -112,7 +112,7 @@ SELECT is(touched(:'xid'), 0::bigint, 'a second call touches no row');
 SELECT is((SELECT count(*) FROM key_vault.audit_log WHERE event = 'rewrapped' AND label = 'app'), 8::bigint, 'the audit log has a row for each table');
 SELECT is((SELECT details - 'table' FROM key_vault.audit_log WHERE event = 'rewrapped' AND details ->> 'table' = 'public.plain'),
     '{"rows": 90, "keys": 140, "finished": true}'::jsonb, 'with what was done');
-SELECT lives_ok($$SELECT key_vault.kek_destroy('app', 1)$$, 'nothing hangs on the old version');
+SELECT lives_ok($$SELECT key_vault.kek_destroy('app', 1)$$, 'no key needs the old version');
 SELECT is(sum, :'before'::text, 'and all keys are there without it') FROM plaintexts;
 SELECT is(sum, :'before'::text, 'also in a new session') FROM dblink(:'connection', 'SELECT sum FROM plaintexts') s (sum text);
 
@@ -519,7 +519,7 @@ SELECT is((SELECT string_agg(state || coalesce(' scheduled' || left(destroy_at::
 DROP TABLE last_one;
 SELECT is(key_vault.kek_destroy_due(), 0, 'nor is the active version, with which others can wrap keys at any moment');
 SELECT key_vault.kek_suspend('gone', 3) \g /dev/null
-SELECT is(key_vault.kek_destroy_due(), 1, 'until nothing hangs on it, and it is not active');
+SELECT is(key_vault.kek_destroy_due(), 1, 'until no key needs it, and it is not active');
 SELECT is((SELECT string_agg(event, ', ' ORDER BY at) FROM key_vault.audit_log WHERE label = 'gone' AND version = 2), 'rotated, scheduled, unscheduled, scheduled, destroyed', 'all of it is in the audit log');
 
 DROP OWNED BY regress_kv_owner, regress_kv_rotator CASCADE;

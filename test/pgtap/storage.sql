@@ -511,7 +511,7 @@ END
 $$;
 SELECT is(pg_temp.ingest_failing(state), 'error ' || state, what)
   FROM (VALUES ('25006', 'a read-only transaction'), ('40001', 'a serialization failure'), ('40P01', 'a deadlock'), ('53100', 'a full disk'), ('53200', 'no memory'),
-               ('55P03', 'a lock that is not to be had'), ('57014', 'a cancelled statement'), ('57P01', 'a shutdown'), ('58030', 'an I/O error'), ('XX000', 'an internal error'),
+               ('55P03', 'a lock that is not available'), ('57014', 'a cancelled statement'), ('57P01', 'a shutdown'), ('58030', 'an I/O error'), ('XX000', 'an internal error'),
                ('XX002', 'a damaged index'), ('KV201', 'a cache at fault'), ('KV102', 'a root key that cannot be read'), ('KV403', 'a token that is away')) v (state, what) ORDER BY state;
 SELECT is_empty('SELECT * FROM edges.rejected', 'leave nothing behind');
 SELECT is_empty('SELECT * FROM edges.session', 'no session either');

@@ -75,7 +75,7 @@ is(as_exporter($listed), "1 file $first", 'the root key by its check value');
 is(as_exporter($health), 'a "quoted" label 1 active 1, b 1 deactivated 1, b 2 active 1', 'all sealed under the first');
 is(as_exporter(q{SELECT bool_and(age_seconds BETWEEN 0 AND 300) FROM key_vault.kek_health}), 't', 'of an age');
 is(as_exporter(q{SELECT string_agg(concat_ws(' ', kek_label, kek_version, state, keys), ', ' ORDER BY 1, kek_version) FROM key_vault.kek_usage()}),
-    'a "quoted" label 1 active 5, b 1 deactivated 5, b 2 active 2', 'what hangs on them');
+    'a "quoted" label 1 active 5, b 1 deactivated 5, b 2 active 2', 'how many keys they wrap');
 is(look_anew($node, 'SET ROLE nobody', $listed), 'ERROR:  permission denied to look at the root keys', 'not for everybody: root keys');
 is(look_anew($node, 'SET ROLE nobody', $health), 'ERROR:  permission denied for view kek_health', 'not for everybody: health of KEKs');
 is(look_anew($node, 'SET ROLE nobody', 'SELECT * FROM key_vault.kek_usage()'), '', 'of tables that a role may not read it hears nothing');
@@ -155,7 +155,7 @@ sub try_dashboard
 # What health() says of the first two things that it checks
 my $healthy = q{SELECT string_agg(concat_ws(': ', name, status, finding), ', ') FROM key_vault.health() WHERE name IN ('root keys', 'sealed KEKs')};
 
-is(as_exporter($healthy), 'root keys: ok: 1 of 1 can be had, sealed KEKs: ok: all KEKs are sealed under the first root key', 'health: all is well');
+is(as_exporter($healthy), 'root keys: ok: 1 of 1 available, sealed KEKs: ok: all KEKs are sealed under the first root key', 'health: all is well');
 like(as_exporter(q{SELECT status || ': ' || finding FROM key_vault.health() WHERE name = 'key caches'}), qr/^ok: hits \d+, misses \d+, evictions 0, mismatches 0$/,
     'health: the caches of all sessions, since the library is preloaded');
 
@@ -202,12 +202,12 @@ SKIP:
 
 use_root_keys('second', 'first');
 is(as_exporter($health), 'a "quoted" label 1 active 2, b 1 deactivated 2, b 2 active 2', 'sealed under an older root key');
-is(as_exporter($healthy), 'root keys: ok: 2 of 2 can be had, sealed KEKs: warning: 3 KEKs are sealed under an older root key', 'health: an older root key');
+is(as_exporter($healthy), 'root keys: ok: 2 of 2 available, sealed KEKs: warning: 3 KEKs are sealed under an older root key', 'health: an older root key');
 $node->safe_psql('postgres', 'SELECT key_vault.root_key_rotate()');
 is(as_exporter($health), 'a "quoted" label 1 active 1, b 1 deactivated 1, b 2 active 1', 'sealed anew');
 use_root_keys('first');
 is(as_exporter($health), 'a "quoted" label 1 active none, b 1 deactivated none, b 2 active none', 'sealed under none of the list');
-is(as_exporter($healthy), 'root keys: ok: 1 of 1 can be had, sealed KEKs: critical: 3 KEKs are sealed under a root key that the server does not have', 'health: none of the list');
+is(as_exporter($healthy), 'root keys: ok: 1 of 1 available, sealed KEKs: critical: 3 KEKs are sealed under a root key that the server does not have', 'health: none of the list');
 
 # Monitoring shows that the root key file is gone before a restart would fail because of it.
 use_root_keys('second', 'first');
@@ -216,10 +216,10 @@ look($session, 'SELECT * FROM key_vault.root_keys()');
 unlink $root_key{first};
 is(look($session, $listed) =~ s/file \w{10}/file ID/r, '1 file ID, 2 file KV102', 'a root key that cannot be read, and why');
 $session->quit;
-is(as_exporter($healthy), 'root keys: warning: 1 of 2 can be had; not number 2 (file, SQLSTATE KV102), sealed KEKs: ok: all KEKs are sealed under the first root key',
+is(as_exporter($healthy), 'root keys: warning: 1 of 2 available; not available: number 2 (file, SQLSTATE KV102), sealed KEKs: ok: all KEKs are sealed under the first root key',
     'health: a root key that cannot be read');
 use_root_keys('first', 'second');
-like(as_exporter($healthy), qr/^root keys: critical: 1 of 2 can be had; not number 1 /, 'health: the first one cannot be read');
+like(as_exporter($healthy), qr/^root keys: critical: 1 of 2 available; not available: number 1 /, 'health: the first one cannot be read');
 $node->append_conf('postgresql.conf', "key_vault.root_key = ''\n");
 $node->reload;
 $node->poll_query_until('postgres', "SELECT current_setting('key_vault.root_key') = ''") or die 'no reload';

@@ -1,4 +1,4 @@
-# Memory that cannot be had: whichever allocation fails, the error is out_of_memory, and the next statements of
+# Lack of memory: whichever allocation fails, the error is out_of_memory, and the next statements of
 # the session are right.  The test makes each allocation fail, from the first one to the last, each in a session
 # of its own.
 

@@ -154,7 +154,7 @@ resume('server killed');
 is($node->safe_psql('postgres', q{SELECT details ->> 'finished', count(*), sum((details ->> 'keys')::integer) FROM key_vault.audit_log WHERE event = 'rewrapped' GROUP BY 1 ORDER BY 1}),
     "false|4|" . 2 * $rows . "\ntrue|4|" . 2 * $rows, 'the audit log has what stopped runs did, and the others');
 is($node->safe_psql('postgres', q{SET client_min_messages = error; SELECT count(key_vault.kek_destroy('app', version)) FROM key_vault.keks WHERE state = 'deactivated'}), 4,
-    'nothing hangs on the earlier versions');
+    'no key needs the earlier versions');
 is($node->safe_psql('postgres', $wrong_keys), 0, 'they are not missed');
 
 # Rows that another session has locked are rewrapped in a later pass.  A table that another session has locked

@@ -332,7 +332,7 @@ survives_no_memory(void)
 	{
 		if (secure_alloc(13000) == NULL)
 		{
-			/* What is freed can be had again. */
+			/* Freed memory can be allocated again. */
 			secure_free(first);
 			return secure_alloc(13000) == first;
 		}
