@@ -1,5 +1,7 @@
-# Ruby's pg: what docs/clients.md says of it, and more.  Prints TAP lines; libpq's variables say where the server is.
+# Ruby's pg: what docs/clients.md says of it, and more.  Prints TAP lines; libpq's variables say where the server is, and
+# the argument is a file with a message.
 
+require 'json'
 require 'pg'
 
 KEY = ['000102030405060708090a0b0c0d0e0f'].pack('H*')
@@ -28,17 +30,17 @@ end
 key = $connection.exec_params(
   "INSERT INTO session VALUES ($1, key_vault.bind(key_vault.wrap($2, 'app1'), $1)) RETURNING app_s_key",
   [bytes(DEV_ADDR), bytes(KEY)]).getvalue(0, 0)
-ok(key.start_with?('kv1:aes-kw-bound:'), 'writes a key')
+ok(key.start_with?('kv1:aes-kw-bound:'), 'write')
 # With 1 as the last argument the results come in binary.
 query = 'SELECT key_vault.lorawan_decrypt_uplink(app_s_key, dev_addr, $1, $2) FROM session'
-ok($connection.exec_params(query, [1, bytes(FRM_PAYLOAD)], 1).getvalue(0, 0) == 'net payload', 'reads a payload, in binary')
-ok($connection.unescape_bytea($connection.exec_params(query, [1, bytes(FRM_PAYLOAD)]).getvalue(0, 0)) == 'net payload', 'and in text')
+ok($connection.exec_params(query, [1, bytes(FRM_PAYLOAD)], 1).getvalue(0, 0) == 'net payload', 'read in binary')
+ok($connection.unescape_bytea($connection.exec_params(query, [1, bytes(FRM_PAYLOAD)]).getvalue(0, 0)) == 'net payload', 'read')
 binary = $connection.exec_params('SELECT app_s_key FROM session', [], 1).getvalue(0, 0)
-ok($connection.exec_params('SELECT count(*) FROM session WHERE app_s_key = $1', [bytes(binary)]).getvalue(0, 0) == '1', 'a key goes and comes in binary')
-ok($connection.exec_params('SELECT count(*) FROM session WHERE app_s_key = $1', [key]).getvalue(0, 0) == '1', 'compares')
+ok($connection.exec_params('SELECT count(*) FROM session WHERE app_s_key = $1', [bytes(binary)]).getvalue(0, 0) == '1', 'read in binary, a key, which goes back')
+ok($connection.exec_params('SELECT count(*) FROM session WHERE app_s_key = $1', [key]).getvalue(0, 0) == '1', 'compare')
 array = $connection.exec('SELECT array_agg(app_s_key) FROM session').getvalue(0, 0)
-ok(PG::TextDecoder::Array.new.decode(array) == [key], 'an array comes as text')
-ok($connection.exec_params('SELECT count(*) FROM session WHERE app_s_key = ANY($1)', [array]).getvalue(0, 0) == '1', 'and goes back')
+ok(PG::TextDecoder::Array.new.decode(array) == [key], 'array, comes as text')
+ok($connection.exec_params('SELECT count(*) FROM session WHERE app_s_key = ANY($1)', [array]).getvalue(0, 0) == '1', 'array, goes back')
 
 %w[text binary].each do |form|
   rows = []
@@ -53,13 +55,21 @@ ok($connection.exec_params('SELECT count(*) FROM session WHERE app_s_key = ANY($
   $connection.exec('DROP TABLE copied')
 end
 
-ok(sqlstate("SELECT key_vault.lorawan_decrypt_uplink(app_s_key, '\\x01020304', 1, '') FROM session") == 'KV005', 'another DevAddr by its SQLSTATE')
-ok(sqlstate('SELECT key_vault.unwrap(app_s_key) FROM session') == '42501', 'a missing privilege by its SQLSTATE')
+body = File.binread(ARGV[0])
+message = JSON.parse(body)
+message['uplink_message']['f_cnt'] = 2
+ingest = 'SELECT lorawan.ingest($1)'
+ok($connection.exec_params('SELECT lorawan.ingest($1::bytea)', [bytes(body)]).getvalue(0, 0) == 'uplink', 'ingest bytes')
+ok($connection.exec_params(ingest, [body.force_encoding('UTF-8')]).getvalue(0, 0) == 'duplicate', 'ingest a string')
+ok($connection.exec_params(ingest, [message.to_json]).getvalue(0, 0) == 'uplink', 'ingest an object')
+
+ok(sqlstate("SELECT key_vault.lorawan_decrypt_uplink(app_s_key, '\\x01020304', 1, '') FROM session") == 'KV005', 'SQLSTATE of another DevAddr')
+ok(sqlstate('SELECT key_vault.unwrap(app_s_key) FROM session') == '42501', 'SQLSTATE of a missing privilege')
 $connection.exec('BEGIN')
 ok(sqlstate("CALL key_vault.rewrap_all('app1')") == '25001', 'rewrap_all, not inside of a transaction')
 $connection.exec('ROLLBACK')
 notices = []
 $connection.set_notice_processor { |notice| notices << notice }
 $connection.exec("CALL key_vault.rewrap_all('app1')")
-ok(notices.any? { |notice| notice.include?('rewrapped') }, 'outside of one, with its notices')
+ok(notices.any? { |notice| notice.include?('rewrapped') }, 'rewrap_all, outside of one, with its notices')
 $connection.exec('DELETE FROM session')

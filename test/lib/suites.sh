@@ -36,7 +36,8 @@ pgtap      modes    290      test/pgtap/*.sql
 # Debian's packages that a suite, or one file of it, needs besides those that build
 # the extension.  If a package with ? cannot be installed, the run goes on, and the tests
 # that need it skip themselves.  VERSION is PostgreSQL's version, CLANG that of the clang
-# that PostgreSQL was built with.
+# that PostgreSQL was built with.  Packages with ?? are like those with ?, but large: they are installed in the long
+# form only.
 packages="
 indent                pg-bsd-indent?
 model                 spin
@@ -49,7 +50,7 @@ oracle                python3-psycopg2 python3-cryptography nodejs? npm?
 vectors               python3-psycopg2 python3-cryptography-vectors?
 pgtap                 postgresql-VERSION-pgtap libtap-parser-sourcehandler-pgtap-perl openssl
 tap                   libipc-run-perl openssl
-tap/clients           python3-psycopg? python3-psycopg2? python3-asyncpg? libdbd-pg-perl? php-cli? php-pgsql? ruby? ruby-pg?
+tap/clients           python3-psycopg? python3-psycopg2? python3-asyncpg? python3-sqlalchemy? libdbd-pg-perl? php-cli? php-pgsql? ruby? ruby-pg? nodejs? npm? libpostgresql-jdbc-java? default-jdk-headless?? golang-go?? golang-github-lib-pq-dev??
 tap/monitoring        prometheus-postgres-exporter? prometheus?
 tap/mqtt              mosquitto mosquitto-clients
 tap/pg_cron           postgresql-VERSION-cron?
