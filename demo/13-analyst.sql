@@ -1,4 +1,4 @@
--- As the analyst.
+-- The analyst runs this file, who has the privilege decrypt and not unwrap.
 
 SELECT * FROM reading WHERE device IN ('dev1', 'sensor1') ORDER BY device, f_cnt LIMIT 4
 \p \g

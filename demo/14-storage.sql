@@ -1,9 +1,9 @@
--- Tables, views and functions for the messages of both stacks, made by one call.
+-- One call makes tables, views and functions for the messages of both network servers.
 
 CALL key_vault.create_storage('lorawan', kek_label => 'app1-at-rest')
 \p \g
 
--- Lines of JSON go into a table; a webhook calls lorawan.ingest(message).
+-- Lines of JSON are inserted into the table inbox; a webhook calls lorawan.ingest(message).
 \set the_things_stack `cat messages/the-things-stack.json`
 \set chirpstack `cat messages/chirpstack.json`
 INSERT INTO lorawan.inbox VALUES (:'the_things_stack'), (:'chirpstack');

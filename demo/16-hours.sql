@@ -1,4 +1,4 @@
--- As the analyst: payloads decoded and aggregated, in SQL.
+-- The analyst runs this file: SQL decodes payloads and aggregates them.
 
 SELECT date_trunc('hour', received_at AT TIME ZONE 'UTC') AS hour, expect(count(*), 60) AS uplinks,
        avg((get_byte(payload, 2) << 8 | get_byte(payload, 3)) / 10.0)::numeric(5, 2) AS temperature

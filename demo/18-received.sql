@@ -1,4 +1,4 @@
--- The published messages, and those that are in the storage
+-- Compares the messages that were published with those that are in the storage.
 
 SELECT d.device_id, s.dev_eui, expect(count(DISTINCT s.n), 90) AS published, expect(count(d.dev_eui), 90) AS stored,
        expect(count(*) FILTER (WHERE d.payload = s.payload), 90) AS right

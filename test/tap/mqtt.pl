@@ -133,7 +133,7 @@ start_broker();
 start_ingest();
 subscription_saved();
 publish(10);
-all_stored('messages of both stacks are stored');
+all_stored('messages of both network servers are stored');
 
 stop_broker('TERM');
 start_broker();
