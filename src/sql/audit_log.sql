@@ -1,6 +1,7 @@
 -- The audit log.
 
--- Without a primary key and a serial number, so that rows of several databases can be collected in one table.
+-- The table has neither a primary key nor a serial number, so that rows of several databases can be collected in one
+-- table.
 CREATE TABLE key_vault.audit_log (
     at               timestamptz NOT NULL DEFAULT clock_timestamp(),
     event            text COLLATE "C" NOT NULL,
@@ -32,7 +33,7 @@ COMMENT ON COLUMN key_vault.audit_log.client_addr IS
 COMMENT ON COLUMN key_vault.audit_log.application_name IS 'the setting application_name of the session';
 COMMENT ON COLUMN key_vault.audit_log.pid IS 'process id of the session, as in the server''s log';
 
--- Not ENABLE ALWAYS, as the guard of kek: they do not hinder a subscription that copies rows.
+-- These triggers are not ENABLE ALWAYS, as those of kek, so that they do not hinder a subscription that copies rows.
 CREATE TRIGGER guard BEFORE UPDATE OR DELETE OR TRUNCATE ON key_vault.audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION key_vault_internal.guard_audit_log();
 CREATE TRIGGER guard_owner BEFORE INSERT OR UPDATE OR DELETE ON key_vault.audit_log

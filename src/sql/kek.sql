@@ -53,7 +53,8 @@ CREATE TABLE key_vault.kek_privilege (
     granted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT kek_privilege_pkey PRIMARY KEY (label, role, privilege)
 );
--- Rows of dropped roles are not dumped: where they are restored, other roles may have their oids.
+-- Rows of dropped roles are left out of dumps, since another role may have the same oid on the server to which the
+-- dump is restored.
 SELECT pg_extension_config_dump('key_vault.kek_privilege',
     'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = role)');
 COMMENT ON TABLE key_vault.kek_privilege IS
@@ -62,13 +63,13 @@ COMMENT ON COLUMN key_vault.kek_privilege.label IS 'KEK label, which need not ex
 COMMENT ON COLUMN key_vault.kek_privilege.role IS 'role that has the privilege; roles that inherit from it have it, too';
 COMMENT ON COLUMN key_vault.kek_privilege.privilege IS 'wrap, unwrap, decrypt, derive, rewrap or admin';
 COMMENT ON COLUMN key_vault.kek_privilege.granted_at IS 'when kek_grant() was called';
--- What comes from another server by replication is no privilege here.  An UPDATE or DELETE
--- from there finds no row, since its role is none.
+-- A row that comes from another server by replication gives no privilege on this server.  An UPDATE or DELETE that
+-- comes from there finds no row, since its role is read as no role.
 CREATE TRIGGER replicated BEFORE INSERT ON key_vault.kek_privilege
     FOR EACH ROW EXECUTE FUNCTION key_vault_internal.ignore_replicated();
 ALTER TABLE key_vault.kek_privilege ENABLE REPLICA TRIGGER replicated;
 
--- Without a foreign key, so that a dump can be restored in any order; rows of kek are never deleted.
+-- This table has no foreign key, so that a dump can be restored in any order.  Rows of kek are never deleted.
 CREATE TABLE key_vault.kek_destruction (
     kek_id       uuid NOT NULL,
     destroy_at   timestamptz NOT NULL,
@@ -105,7 +106,7 @@ ALTER TABLE key_vault.kek ENABLE ALWAYS TRIGGER invalidate_truncate;
 ALTER TABLE key_vault.kek_privilege ENABLE ALWAYS TRIGGER invalidate;
 ALTER TABLE key_vault.kek_privilege ENABLE ALWAYS TRIGGER invalidate_truncate;
 
--- Not ENABLE ALWAYS: on a subscriber, rows follow those of the publisher.
+-- These triggers are not ENABLE ALWAYS: on a subscriber, a subscription may change the rows.
 CREATE TRIGGER guard BEFORE UPDATE OR DELETE ON key_vault.kek
     FOR EACH ROW EXECUTE FUNCTION key_vault_internal.guard_kek();
 CREATE TRIGGER guard_truncate BEFORE TRUNCATE ON key_vault.kek

@@ -153,15 +153,16 @@ CREATE OR REPLACE FUNCTION key_vault_internal.kek_put_off(label text, version in
 RETURNS boolean AS 'MODULE_PATHNAME', 'key_vault_kek_put_off'
 LANGUAGE C STRICT;
 COMMENT ON FUNCTION key_vault_internal.kek_put_off(text, integer) IS
-'puts off by a day, once, a destruction that is overdue by more than a day; false where there is none. Takes the privilege admin';
+'puts the destruction off by a day if it is overdue by more than a day and was not put off before; returns whether it did so. Takes the privilege admin';
 
 CREATE OR REPLACE FUNCTION key_vault.kek_cancel_destroy(label text, version integer)
 RETURNS boolean AS 'MODULE_PATHNAME', 'key_vault_kek_cancel_destroy'
 LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_cancel_destroy(text, integer) IS
-'cancels what kek_schedule_destroy has scheduled; returns false if that was nothing. Takes the privilege admin';
+'cancels what kek_schedule_destroy has scheduled; returns false if nothing was scheduled. Takes the privilege admin';
 
--- Nobody watches it when it runs: lock_timeout prevents that many runs wait at the same time.
+-- This function runs on a schedule, and nobody watches it.  The lock_timeout keeps several runs from waiting at the same
+-- time.
 CREATE OR REPLACE FUNCTION key_vault.kek_destroy_due()
 RETURNS integer
 LANGUAGE plpgsql
@@ -173,7 +174,7 @@ DECLARE
     detail text;
     destroyed integer := 0;
 BEGIN
-    -- Waits for all of them before the first one locks tables.
+    -- Wait for the transactions that each of these KEKs has to wait for, before the first of them locks tables.
     FOR due IN SELECT k.label, k.version FROM key_vault.keks k
                 WHERE k.destroy_at <= clock_timestamp() AND k.state NOT IN ('active', 'destroyed')
                   AND key_vault.has_kek_privilege(k.label, 'admin')

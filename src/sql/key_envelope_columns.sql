@@ -1,6 +1,6 @@
 -- Finds key envelopes that storages could not open yet.  They need their KEK, as wrapped keys do.
 
--- Found by the tables' names and columns, as storages() finds storages.
+-- The columns are found by the names of tables and columns, as storages() finds storages.
 CREATE OR REPLACE VIEW key_vault.key_envelope_columns AS
 SELECT c.oid::regclass AS relation, a.attname AS "column"
   FROM pg_class c

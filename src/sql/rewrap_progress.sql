@@ -36,7 +36,7 @@ COMMENT ON COLUMN key_vault.rewrap_state.rows_left IS 'rows left at the end; NUL
 COMMENT ON COLUMN key_vault.rewrap_state.started_at IS 'when the run began';
 COMMENT ON COLUMN key_vault.rewrap_state.updated_at IS 'time of the last commit';
 COMMENT ON COLUMN key_vault.rewrap_state.finished_at IS 'when the run ended; NULL before';
--- A row of another server names its table by oid, which is the oid of another table here, or of none.
+-- A row that comes from another server has the oid of a table there.  On this server another table has this oid, or none.
 CREATE TRIGGER replicated BEFORE INSERT OR UPDATE OR DELETE ON key_vault.rewrap_state
     FOR EACH ROW EXECUTE FUNCTION key_vault_internal.ignore_replicated();
 ALTER TABLE key_vault.rewrap_state ENABLE REPLICA TRIGGER replicated;

@@ -12,7 +12,8 @@ LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.open(key_vault.wrapped_key, bytea) IS
 'decrypts what seal made; an error (KV501) if the value was changed, or sealed with another key or with a context. NULL if an argument is NULL. Takes the privilege decrypt';
 
--- Not strict, so that a context that is NULL is an error: if the result were NULL, the value would be lost.
+-- The functions with a context are not strict, so that a context that is NULL is an error.  If seal() returned NULL, the
+-- value would be lost.
 
 CREATE OR REPLACE FUNCTION key_vault.seal(key key_vault.wrapped_key, plaintext bytea, context bytea)
 RETURNS bytea AS 'MODULE_PATHNAME', 'key_vault_seal'

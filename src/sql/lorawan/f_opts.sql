@@ -12,7 +12,7 @@ LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION key_vault.lorawan_encrypt_uplink_f_opts(key_vault.wrapped_key, bytea, bigint, bytea) IS
 'encrypts FOpts as lorawan_decrypt_uplink_f_opts decrypts them. NULL if an argument is NULL. Takes the privilege decrypt';
 
--- Not strict: f_port is NULL in frames without an FPort.
+-- The functions for downlinks are not strict, since f_port is NULL for frames without an FPort.
 CREATE OR REPLACE FUNCTION key_vault.lorawan_decrypt_downlink_f_opts(nwk_s_enc_key key_vault.wrapped_key, dev_addr bytea, f_cnt bigint, f_opts bytea, f_port integer)
 RETURNS bytea AS 'MODULE_PATHNAME', 'lorawan_crypt_downlink_f_opts'
 LANGUAGE C STABLE PARALLEL SAFE COST 10;

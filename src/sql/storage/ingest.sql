@@ -67,7 +67,7 @@ BEGIN
                      ORDER BY coalesce(u.f_cnt = e.f_cnt, false) DESC LIMIT 1;
                     IF FOUND THEN
                         same := known.same;
-                        -- What one delivery does not say, another one may.
+                        -- Another delivery may have the fields that this one left out.
                         IF same AND (known.f_cnt IS NULL AND e.f_cnt IS NOT NULL
                                      OR known.encrypted IS NULL AND e.encrypted IS NOT NULL)
                         THEN

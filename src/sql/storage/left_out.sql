@@ -1,8 +1,8 @@
--- From the table uplink of version 1.0, in which each uplink has a counter and is encrypted or plain, to that of today,
--- where NULL says that a message left out what would tell.
+-- Changes the table uplink of version 1.0, in which each uplink has a counter and is either encrypted or plain.  In this
+-- version, f_cnt and encrypted are NULL if the message left out the field that would say it.
 --
--- Version 1.0 took a message without a key for plain, also in a session that has a key.  Such rows are marked as ones of
--- which it is not known, once, so that no ciphertext goes on being shown as a payload.
+-- Version 1.0 stored an uplink whose message has no key as plain, even if its session has a key.  In such rows encrypted
+-- becomes NULL, once, so that ciphertext is no longer shown as a payload.
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_allow_left_out()
 RETURNS void LANGUAGE plpgsql AS $$
