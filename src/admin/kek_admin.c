@@ -117,7 +117,7 @@ new_version(const char *label, List *rows, int32 key_bits, const char *provider)
 	return row;
 }
 
-/* A version to be made, or taken in, and how. */
+/* A version that is to be made or imported. */
 typedef struct NewVersion
 {
 	LabelWork	label_work;		/* must be first */
@@ -472,8 +472,8 @@ kek_erase_unused(const char *label, int32 version)
 	KekRow	   *row;
 
 	/*
-	 * Does not wait, since locks on other people's tables are held: see
-	 * destroy_wait.c.
+	 * This function must not wait, since it has locks on tables that others
+	 * use: see destroy_wait.c.
 	 */
 	(void) kek_lock_label(label, LABEL_LOCK_STATE);
 	row = kek_try_lock_version(label, version);

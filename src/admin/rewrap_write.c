@@ -105,7 +105,7 @@ rewrap_lock_root(TableWork *work)
 	if (!by_keys)
 		return;
 
-	/* The partitioned table first, which is the order in which others lock. */
+	/* The partitioned table is locked before the partition, as others do it. */
 	work->root = try_table_open(llast_oid(ancestors), RowExclusiveLock);
 	if (work->root == NULL)
 		return;

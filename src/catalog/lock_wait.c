@@ -281,8 +281,8 @@ lock_wait_open_transactions(void)
 	MemoryContext context = CurrentMemoryContext;
 
 	/*
-	 * Prepared transactions are in both lists, and here first, with their
-	 * names.
+	 * Prepared transactions are in both lists.  Those with names come first,
+	 * so that messages show the names.
 	 */
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");

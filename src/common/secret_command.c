@@ -234,8 +234,8 @@ wait_for_end(Command *command)
 	for (;;)
 	{
 		/*
-		 * Looked at first: if it has ended, read_output() gets all that it
-		 * has written.
+		 * This comes before the reading: if the command has ended,
+		 * read_output() gets everything that it has written.
 		 */
 		bool		ended = has_ended(command);
 		int			events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;

@@ -98,7 +98,7 @@ key_vault_kek_erase_unused(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* It need do nothing: to call it, PostgreSQL has loaded the library with drop_guard.c. */
+/* It is enough that PostgreSQL loads the library to call this: then the hook of drop_guard.c is set. */
 Datum
 key_vault_guard_drop(PG_FUNCTION_ARGS)
 {

@@ -115,7 +115,7 @@ key_vault_key_check_value(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(result);
 }
 
-/* Not strict: only the DevAddr may be NULL. */
+/* This function is not strict, since the DevAddr may be NULL, and no other argument. */
 Datum
 key_vault_import_envelope(PG_FUNCTION_ARGS)
 {

@@ -143,8 +143,8 @@ lorawan_crypt_uplink_f_opts(PG_FUNCTION_ARGS)
 }
 
 /*
- * Not strict, since f_port is NULL for frames that have none.  It decides which counter
- * numbers the frame.
+ * This function is not strict, since f_port is NULL for frames that have no FPort.  f_port decides
+ * which counter numbers the frame.
  */
 Datum
 lorawan_crypt_downlink_f_opts(PG_FUNCTION_ARGS)

@@ -22,7 +22,7 @@ PG_FUNCTION_INFO_V1(key_vault_open);
 #define SEAL_FORMAT 1
 #define SEAL_FORMAT_CONTEXT 2
 
-/* What comes before the ciphertext, and what is added to it, in bytes. */
+/* Sizes in bytes: of what comes before the ciphertext, and of all that is added to it. */
 #define SEAL_HEADER_SIZE (1 + AEAD_NONCE_SIZE)
 #define SEAL_OVERHEAD (SEAL_HEADER_SIZE + AEAD_TAG_SIZE)
 

@@ -242,7 +242,7 @@ field_time(const JsonbValue *value, const char *name, TimestampTz *time, Message
 					  "date/time field value out of range: \"%s\"", text);
 		return false;
 	}
-	/* Rounded to microseconds as PostgreSQL rounds them. */
+	/* The fraction is rounded to microseconds as PostgreSQL rounds it. */
 	*time = (date2j(parts.year, parts.month, parts.day) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY +
 		((parts.hour * MINS_PER_HOUR + parts.minute) * SECS_PER_MINUTE + parts.second - parts.zone) * USECS_PER_SEC +
 		(int64) rint(parts.fraction * USECS_PER_SEC);

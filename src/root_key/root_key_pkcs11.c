@@ -47,7 +47,7 @@ check(const char *location, DeferredError *error)
 	return parse(location, &uri, error);
 }
 
-/* A copy that lasts; its label is in the same piece of memory. */
+/* Copies a key and its label into one piece of memory, which lasts until it is freed. */
 static TokenKey *
 copy_key(const TokenKey *key)
 {

@@ -61,8 +61,8 @@ void
 age_timer_start(int milliseconds)
 {
 	/*
-	 * Not registered in _PG_init, which may run in the postmaster: its
-	 * children do not inherit timeouts.
+	 * The timeout is not registered by _PG_init(), which may run in the
+	 * postmaster: the postmaster's children do not inherit timeouts.
 	 */
 	if (timeout == MAX_TIMEOUTS)
 		timeout = RegisterTimeout(USER_TIMEOUT, timeout_handler);

@@ -36,7 +36,7 @@ CipherPool	cipher_pool;
 
 static CipherSlot *owners[CIPHER_POOL_SIZE];
 
-/* Where the search for a context to take over goes on, like the hand of a clock. */
+/* The hand of a clock: the slot at which the next search for a context to take over begins. */
 static uint32 hand = 0;
 static uint32 uses_without_cipher = 0;
 
@@ -67,7 +67,7 @@ cipher_pool_drop(CipherSlot *owner)
 	key_cache_stats->bytes -= AES_CIPHER_FOOTPRINT;
 }
 
-/* Not inlined: the shared context, which is keyed for each row, must stay fast. */
+/* The function is not inlined, so that its callers stay fast when they use the shared context. */
 static pg_noinline AesCipher *
 key_own_cipher(CipherSlot *owner, const uint8 *key, size_t key_size)
 {

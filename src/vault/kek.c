@@ -88,7 +88,7 @@ copy_material(const bytea *material)
 	return material == NULL ? NULL : memcpy(palloc(VARSIZE(material)), material, VARSIZE(material));
 }
 
-/* A copy of the row in a new memory context, which the caller makes last. */
+/* Copies the row into a new memory context, which the caller must make last or delete. */
 static KekRow
 copy_row(const KekRow *row, MemoryContext *context)
 {

@@ -237,8 +237,8 @@ wipe_withdrawn(void)
 	cipher_pool_wipe_shared();
 
 	/*
-	 * From the end, since the last entry takes the place of one that is
-	 * wiped.
+	 * The loop goes from the end to the start, since the last entry takes the
+	 * place of one that is wiped.
 	 */
 	for (uint32 place = clock_used; place-- > 0;)
 	{
@@ -410,8 +410,8 @@ wipe_expired(void)
 		uint64		oldest = now;
 
 		/*
-		 * From the end, since the last entry takes the place of one that is
-		 * wiped.
+		 * The loop goes from the end to the start, since the last entry takes
+		 * the place of one that is wiped.
 		 */
 		for (uint32 place = clock_used; place-- > 0;)
 		{
@@ -429,8 +429,8 @@ wipe_expired(void)
 	}
 
 	/*
-	 * Rounded up, so that the timer does not end before there is something to
-	 * wipe.
+	 * The time is rounded up, so that the timer does not end before there is
+	 * something to wipe.
 	 */
 	if (clock_used > 0)
 		age_timer_start((next_sweep - now) / 1000000 + 1);
@@ -489,7 +489,10 @@ key_cache_find(const WrappedKey *wrapped_key)
 		return NULL;
 	}
 
-	/* Written only if it changes: memory that is only read is faster. */
+	/*
+	 * Fields are written only if they change, since memory that is only read
+	 * is faster.
+	 */
 	if (key_cache_max_uses > 0 || entry->uses < 2)
 		entry->uses++;
 	if (!entry->used)

@@ -346,7 +346,10 @@ vault_try_envelope_key(const char *kek_label, const uint8 *encrypted_key,
 	if (!is_envelope_size(encrypted_size))
 		return NULL;
 
-	/* Only opening it says which version has wrapped it. */
+	/*
+	 * The envelope must be opened to find out which version has wrapped its
+	 * key.
+	 */
 	PG_TRY();
 	{
 		kek = kek_of_envelope(kek_rows_by_label(kek_label), encrypted_key, encrypted_size, key);
