@@ -7,9 +7,14 @@ COMMENT ON FUNCTION key_vault_internal.guard_drop() IS
 'event trigger: loads the library, which refuses to drop KEKs that are not destroyed';
 REVOKE EXECUTE ON FUNCTION key_vault_internal.guard_drop() FROM PUBLIC;
 
--- The commands that can drop the table of KEKs.
+-- The commands that can drop the table of KEKs: by its name, or by CASCADE from something that the
+-- extension needs, such as one of its functions or types that was taken out of it before.
 CREATE EVENT TRIGGER key_vault_guard_drop ON ddl_command_start
-    WHEN TAG IN ('DROP EXTENSION', 'DROP SCHEMA', 'DROP OWNED', 'DROP LANGUAGE', 'DROP TABLE')
+    WHEN TAG IN ('DROP EXTENSION', 'DROP SCHEMA', 'DROP OWNED', 'DROP LANGUAGE', 'DROP ACCESS METHOD',
+                 'DROP TABLE', 'DROP VIEW', 'DROP TYPE', 'DROP DOMAIN', 'DROP CAST', 'DROP AGGREGATE',
+                 'DROP FUNCTION', 'DROP PROCEDURE', 'DROP ROUTINE',
+                 'DROP OPERATOR', 'DROP OPERATOR CLASS', 'DROP OPERATOR FAMILY',
+                 'ALTER TABLE', 'ALTER TYPE', 'ALTER DOMAIN')
     EXECUTE FUNCTION key_vault_internal.guard_drop();
 ALTER EVENT TRIGGER key_vault_guard_drop ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER key_vault_guard_drop IS

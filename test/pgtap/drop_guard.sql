@@ -37,6 +37,30 @@ SELECT currval('__tresults___numb_seq') AS tests \gset
 SET client_min_messages = error;
 SELECT no_plan();
 SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
+SELECT throws_ok('ALTER TABLE key_vault.kek DROP COLUMN sealed_material CASCADE', '55000', 'cannot drop table key_vault.kek: it has KEKs that are not destroyed', 'the column with the material');
+SELECT currval('__tresults___numb_seq') AS tests \gset
+\c
+SET client_min_messages = error;
+SELECT no_plan();
+SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
+SELECT throws_ok('ALTER EXTENSION key_vault DROP TYPE key_vault.wrapped_key; DROP TYPE key_vault.wrapped_key CASCADE', '55000', 'cannot drop table key_vault.kek: it has KEKs that are not destroyed', 'DROP TYPE of a type that was taken out of the extension');
+SELECT currval('__tresults___numb_seq') AS tests \gset
+\c
+SET client_min_messages = error;
+SELECT no_plan();
+SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
+SELECT throws_ok('ALTER EXTENSION key_vault DROP FUNCTION key_vault_internal.guard_drop(); DROP FUNCTION key_vault_internal.guard_drop() CASCADE', '55000', 'cannot drop table key_vault.kek: it has KEKs that are not destroyed', 'DROP FUNCTION of a function that was');
+SELECT currval('__tresults___numb_seq') AS tests \gset
+\c
+SET client_min_messages = error;
+SELECT no_plan();
+SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
+SELECT throws_ok('ALTER EXTENSION key_vault DROP VIEW key_vault.keks; DROP VIEW key_vault.keks CASCADE', '55000', 'cannot drop table key_vault.kek: it has KEKs that are not destroyed', 'DROP VIEW of a view that was');
+SELECT currval('__tresults___numb_seq') AS tests \gset
+\c
+SET client_min_messages = error;
+SELECT no_plan();
+SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
 SET session_replication_role = replica;
 SELECT throws_ok('DROP EXTENSION key_vault CASCADE', '55000', NULL, 'with session_replication_role = replica');
 RESET session_replication_role;
