@@ -74,9 +74,10 @@ add_spelling(List *spellings, char *spelling)
 }
 
 /*
- * Makes the label's bytes in each encoding that a database can have.  In a database with
- * SQL_ASCII the label may be in UTF-8 or in any encoding that can be converted to
- * UTF-8, so each of them is tried.
+ * Makes the label's bytes in each encoding that a database or a dump can have.  In a
+ * database with SQL_ASCII the label may be in UTF-8 or in any encoding that can be converted
+ * to UTF-8, so each of them is tried.  MULE_INTERNAL is not converted to UTF-8 itself, only
+ * to encodings that are.
  */
 List *
 kek_label_spellings(const char *label)
@@ -90,11 +91,15 @@ kek_label_spellings(const char *label)
 	spellings = add_spelling(spellings, pstrdup(label));
 	for (int other = 0; other < _PG_LAST_ENCODING_; other++)
 	{
-		if (!PG_VALID_BE_ENCODING(other) || other == PG_SQL_ASCII)
+		char	   *direct;
+
+		if (other == PG_SQL_ASCII)
 			continue;
 		spellings = add_spelling(spellings, convert(utf8, PG_UTF8, other));
-		if (encoding == PG_SQL_ASCII)
-			spellings = add_spelling(spellings, convert(label, other, PG_UTF8));
+		direct = encoding == PG_SQL_ASCII ? pstrdup(label) : convert(label, encoding, other);
+		spellings = add_spelling(spellings, direct);
+		if (direct != NULL)
+			spellings = add_spelling(spellings, convert(direct, other, PG_UTF8));
 	}
 	return spellings;
 }

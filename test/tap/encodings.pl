@@ -141,6 +141,28 @@ foreach my $format (2, 1)
     }
 }
 
+# A dump in an encoding that no database can have, restored without conversion; and MULE_INTERNAL, which is
+# converted to LATIN1 and its like, but not to UTF-8.
+foreach my $way ([ 'UTF8', 'GB18030', 'SQL_ASCII' ], [ 'LATIN1', 'LATIN1', 'MULE_INTERNAL' ], [ 'MULE_INTERNAL', 'LATIN1', 'UTF8' ])
+{
+    my ($from, $by, $to) = @$way;
+    my $what = "$from by $by to $to";
+
+    local $ENV{PGCLIENTENCODING} = 'LATIN1' if $by eq 'LATIN1';
+    my $source = make_source('from_' . ++$restored, $from);
+    my $target = create("target_$restored", $to);
+    my $dump   = "$ENV{TESTDIR}/dump.sql";
+    my $n      = opens_all($source);
+
+    like($n, qr/^([23]) of \1$/, "$what: opens where it was made");
+    run_log([ 'pg_dump', '-E', $by, '-f', $dump, '-d', $node->connstr($source) ]) or die 'pg_dump';
+    IPC::Run::run([ 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($target), '-f', $dump ], '>', \my $ignored, '2>', \my $errors);
+    is($errors, '', "$what: restored");
+    is(opens_all($target), $n, "$what: all open");
+    $node->safe_psql('postgres', "DROP DATABASE $source");
+    $node->safe_psql('postgres', "DROP DATABASE $target");
+}
+
 # The length of a label is limited in UTF-8, whatever the database's encoding.  A longer label that exists
 # already stays.
 foreach my $encoding (qw(UTF8 LATIN1))
