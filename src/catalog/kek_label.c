@@ -25,17 +25,21 @@ is_ascii(const char *text)
 	return true;
 }
 
-/* Returns NULL if the text cannot be converted. */
+/* Returns NULL if the text cannot be converted, or is NULL. */
 static char *
 convert(const char *text, int from, int to)
 {
-	size_t		size = strlen(text);
-	size_t		room = size * MAX_CONVERSION_GROWTH + 1;
+	size_t		size;
+	size_t		room;
 	char	   *converted;
 	Oid			conversion;
 
+	if (text == NULL)
+		return NULL;
 	if (from == to)
 		return pstrdup(text);
+	size = strlen(text);
+	room = size * MAX_CONVERSION_GROWTH + 1;
 	conversion = FindDefaultConversionProc(from, to);
 	if (!OidIsValid(conversion))
 		return NULL;
@@ -76,8 +80,8 @@ add_spelling(List *spellings, char *spelling)
 /*
  * Makes the label's bytes in each encoding that a database or a dump can have.  In a
  * database with SQL_ASCII the label may be in UTF-8 or in any encoding that can be converted
- * to UTF-8, so each of them is tried.  MULE_INTERNAL is not converted to UTF-8 itself, only
- * to encodings that are.
+ * to UTF-8, so each of them is tried.  MULE_INTERNAL can be converted to and from UTF-8 only
+ * by way of another encoding.
  */
 List *
 kek_label_spellings(const char *label)
@@ -91,15 +95,17 @@ kek_label_spellings(const char *label)
 	spellings = add_spelling(spellings, pstrdup(label));
 	for (int other = 0; other < _PG_LAST_ENCODING_; other++)
 	{
+		char	   *from_utf8;
 		char	   *direct;
 
 		if (other == PG_SQL_ASCII)
 			continue;
-		spellings = add_spelling(spellings, convert(utf8, PG_UTF8, other));
+		from_utf8 = convert(utf8, PG_UTF8, other);
 		direct = encoding == PG_SQL_ASCII ? pstrdup(label) : convert(label, encoding, other);
+		spellings = add_spelling(spellings, from_utf8);
+		spellings = add_spelling(spellings, convert(from_utf8, other, PG_MULE_INTERNAL));
 		spellings = add_spelling(spellings, direct);
-		if (direct != NULL)
-			spellings = add_spelling(spellings, convert(direct, other, PG_UTF8));
+		spellings = add_spelling(spellings, convert(direct, other, PG_UTF8));
 	}
 	return spellings;
 }
