@@ -77,6 +77,15 @@ add_spelling(List *spellings, char *spelling)
 	return lappend(spellings, spelling);
 }
 
+/* Adds a label in an encoding, and converted to the encodings that KEKs are sealed with. */
+static List *
+add_spellings(List *spellings, char *label, int encoding)
+{
+	spellings = add_spelling(spellings, label);
+	spellings = add_spelling(spellings, convert(label, encoding, PG_UTF8));
+	return add_spelling(spellings, convert(label, encoding, PG_MULE_INTERNAL));
+}
+
 /*
  * Makes the label's bytes in each encoding that a database or a dump can have.  In a
  * database with SQL_ASCII the label may be in UTF-8 or in any encoding that can be converted
@@ -95,17 +104,11 @@ kek_label_spellings(const char *label)
 	spellings = add_spelling(spellings, pstrdup(label));
 	for (int other = 0; other < _PG_LAST_ENCODING_; other++)
 	{
-		char	   *from_utf8;
-		char	   *direct;
-
 		if (other == PG_SQL_ASCII)
 			continue;
-		from_utf8 = convert(utf8, PG_UTF8, other);
-		direct = encoding == PG_SQL_ASCII ? pstrdup(label) : convert(label, encoding, other);
-		spellings = add_spelling(spellings, from_utf8);
-		spellings = add_spelling(spellings, convert(from_utf8, other, PG_MULE_INTERNAL));
-		spellings = add_spelling(spellings, direct);
-		spellings = add_spelling(spellings, convert(direct, other, PG_UTF8));
+		spellings = add_spellings(spellings, convert(utf8, PG_UTF8, other), other);
+		spellings = add_spellings(spellings, encoding == PG_SQL_ASCII ? pstrdup(label) :
+								  convert(label, encoding, other), other);
 	}
 	return spellings;
 }

@@ -143,7 +143,7 @@ foreach my $format (2, 1)
 
 # A dump in an encoding that no database can have, restored without conversion; and MULE_INTERNAL, which is
 # converted to LATIN1 and its like, but not to UTF-8.
-foreach my $way ([ 'UTF8', 'GB18030', 'SQL_ASCII' ], [ 'LATIN1', 'LATIN1', 'MULE_INTERNAL' ], [ 'MULE_INTERNAL', 'LATIN1', 'UTF8' ])
+foreach my $way ([ 'UTF8', 'GB18030', 'SQL_ASCII' ], [ 'LATIN1', 'LATIN1', 'MULE_INTERNAL' ], [ 'MULE_INTERNAL', 'LATIN1', 'UTF8' ], [ 'MULE_INTERNAL', 'LATIN1', 'SQL_ASCII' ])
 {
     my ($from, $by, $to) = @$way;
     my $what = "$from by $by to $to";
