@@ -15,6 +15,7 @@
 #include "utils/guc.h"
 #include "utils/jsonb.h"
 
+#include "../message/json_split.h"
 #include "../storage/message_set.h"
 #include "../storage/one_by_one.h"
 #include "../storage/outage.h"
@@ -61,16 +62,21 @@ out_of_the_log_end(const ErrorContextCallback *callback)
 	error_context_stack = callback->previous;
 }
 
-/* Stores the set, and says what became of its one message. */
+/* Stores the set, and says what became of its message, or the counts if it is not one. */
 static Datum
 store_one(MessageSet *set)
 {
-	Outcome		outcome;
+	MessageCounts counts;
+	Datum		result;
 
 	message_set_store(set);
-	outcome = message_set_last(set);
+	counts = message_set_counts(set);
+	if (counts.stored + counts.duplicates + counts.rejected == 1)
+		result = CStringGetTextDatum(outcome_name(message_set_last(set)));
+	else
+		result = CStringGetTextDatum(message_counts_text(&counts));
 	message_set_delete(set);
-	return CStringGetTextDatum(outcome_name(outcome));
+	return result;
 }
 
 Datum
@@ -137,12 +143,18 @@ digits_of_body(const char *bytes, int size)
 static text *
 text_of_body(const bytea *body)
 {
-	char	   *bytes = VARDATA_ANY(body);
+	const char *bytes = VARDATA_ANY(body);
 	int			size = VARSIZE_ANY_EXHDR(body);
 	int			encoding = GetDatabaseEncoding();
 	Oid			conversion;
 	unsigned char *converted;
 
+	/* A byte order mark says nothing, and other encodings do not have it. */
+	if (size >= strlen(BYTE_ORDER_MARK) && memcmp(bytes, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0)
+	{
+		bytes += strlen(BYTE_ORDER_MARK);
+		size -= strlen(BYTE_ORDER_MARK);
+	}
 	if (!pg_verify_mbstr(PG_UTF8, bytes, size, true))
 		return digits_of_body(bytes, size);
 	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
@@ -151,7 +163,7 @@ text_of_body(const bytea *body)
 	if (!OidIsValid(conversion))
 		return digits_of_body(bytes, size);
 	converted = palloc((Size) size * MAX_CONVERSION_GROWTH + 1);
-	if (pg_do_encoding_conversion_buf(conversion, PG_UTF8, encoding, (unsigned char *) bytes, size, converted,
+	if (pg_do_encoding_conversion_buf(conversion, PG_UTF8, encoding, (unsigned char *) unconstify(char *, bytes), size, converted,
 									  size * MAX_CONVERSION_GROWTH + 1, true) < size)
 		return digits_of_body(bytes, size);
 	return cstring_to_text((char *) converted);

@@ -110,23 +110,13 @@ has_end(const TriggerData *data)
 	return false;
 }
 
-static bool
-is_blank(const char *text, int size)
-{
-	for (int i = 0; i < size; i++)
-		if (strchr(" \t\r\n", text[i]) == NULL || text[i] == '\0')
-			return false;
-	return true;
-}
-
 static void
 tell_counts(const MessageSet *messages)
 {
 	MessageCounts counts = message_set_counts(messages);
 
 	ereport(NOTICE,
-			(errmsg("stored " INT64_FORMAT ", duplicates " INT64_FORMAT ", rejected " INT64_FORMAT,
-					counts.stored, counts.duplicates, counts.rejected),
+			(errmsg_internal("%s", message_counts_text(&counts)),
 			 counts.rejected > 0 ? errhint("The table rejected says why.") : 0));
 }
 
@@ -161,14 +151,14 @@ key_vault_storage_inbox_line(PG_FUNCTION_ARGS)
 				 errmsg("table \"%s\" has no column message of type text", RelationGetRelationName(data->tg_relation))));
 	value = heap_getattr(data->tg_trigtuple, column, desc, &isnull);
 	line = isnull ? NULL : DatumGetTextPP(value);
-	if (line != NULL && !is_blank(VARDATA_ANY(line), VARSIZE_ANY_EXHDR(line)))
+	if (line != NULL)
 	{
 		OpenSet    *set = find_open_set(RelationGetRelid(data->tg_relation));
 		bool		is_last = set == NULL && !has_end(data);
 
 		if (set == NULL)
 			set = open_set(data->tg_relation);
-		message_set_add_text(set->messages, VARDATA_ANY(line), VARSIZE_ANY_EXHDR(line));
+		message_set_add_lines(set->messages, VARDATA_ANY(line), VARSIZE_ANY_EXHDR(line));
 		if (is_last)
 		{
 			message_set_store(set->messages);

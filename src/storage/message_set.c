@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "../message/json_split.h"
 #include "message_set.h"
 #include "one_by_one.h"
 #include "set_store.h"
@@ -25,6 +26,7 @@ struct MessageSet
 {
 	MemoryContext context;
 	MemoryContext messages_context;
+	JsonSplitter *splitter;
 	IncomingMessage *messages[SET_MESSAGES];
 	int			n;
 	size_t		size;
@@ -32,24 +34,6 @@ struct MessageSet
 	Outcome		last;
 	const char *search_path;	/* NULL: the current one */
 };
-
-MessageSet *
-message_set_create(MemoryContext parent, const char *schema)
-{
-	MemoryContext context = AllocSetContextCreate(parent, "key_vault messages of a storage", ALLOCSET_DEFAULT_SIZES);
-	MessageSet *set = MemoryContextAllocZero(context, sizeof(MessageSet));
-
-	set->context = context;
-	set->messages_context = AllocSetContextCreate(context, "key_vault set of messages", ALLOCSET_DEFAULT_SIZES);
-	if (schema != NULL)
-	{
-		MemoryContext before = MemoryContextSwitchTo(context);
-
-		set->search_path = psprintf("%s, pg_temp", quote_identifier(schema));
-		MemoryContextSwitchTo(before);
-	}
-	return set;
-}
 
 void
 message_set_delete(MessageSet *set)
@@ -65,38 +49,6 @@ add(MessageSet *set, IncomingMessage *message, size_t size)
 }
 
 static void
-store_if_large(MessageSet *set)
-{
-	if (set->n == SET_MESSAGES || set->size >= SET_SIZE)
-		message_set_store(set);
-}
-
-void
-message_set_add_text(MessageSet *set, const char *text, size_t size)
-{
-	MemoryContext before = MemoryContextSwitchTo(set->messages_context);
-
-	CHECK_FOR_INTERRUPTS();
-	add(set, incoming_from_text(text, size, set->search_path), size);
-	MemoryContextSwitchTo(before);
-	store_if_large(set);
-}
-
-void
-message_set_add_jsonb(MessageSet *set, Jsonb *jsonb)
-{
-	MemoryContext before = MemoryContextSwitchTo(set->messages_context);
-	Jsonb	   *copy = palloc(VARSIZE(jsonb));
-
-	CHECK_FOR_INTERRUPTS();
-	/* The message that is read from it points into it. */
-	memcpy(copy, jsonb, VARSIZE(jsonb));
-	add(set, incoming_from_jsonb(copy), VARSIZE(jsonb));
-	MemoryContextSwitchTo(before);
-	store_if_large(set);
-}
-
-static void
 count(MessageSet *set, Outcome outcome)
 {
 	if (outcome == OUTCOME_REJECTED)
@@ -107,8 +59,9 @@ count(MessageSet *set, Outcome outcome)
 		set->counts.stored++;
 }
 
-void
-message_set_store(MessageSet *set)
+/* Stores or rejects the messages in the set, and empties it. */
+static void
+store(MessageSet *set)
 {
 	int			nestlevel;
 
@@ -133,6 +86,97 @@ message_set_store(MessageSet *set)
 	MemoryContextReset(set->messages_context);
 }
 
+static void
+store_if_large(MessageSet *set)
+{
+	if (set->n == SET_MESSAGES || set->size >= SET_SIZE)
+		store(set);
+}
+
+/* Adds a piece of a text that the splitter found: a message, or what is none. */
+static void
+add_piece(void *context, const char *text, size_t size)
+{
+	MessageSet *set = context;
+	MemoryContext before = MemoryContextSwitchTo(set->messages_context);
+
+	add(set, incoming_from_text(text, size, set->search_path), size);
+	MemoryContextSwitchTo(before);
+	store_if_large(set);
+}
+
+MessageSet *
+message_set_create(MemoryContext parent, const char *schema)
+{
+	MemoryContext context = AllocSetContextCreate(parent, "key_vault messages of a storage", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext before = MemoryContextSwitchTo(context);
+	MessageSet *set = palloc0(sizeof(MessageSet));
+
+	set->context = context;
+	set->messages_context = AllocSetContextCreate(context, "key_vault set of messages", ALLOCSET_DEFAULT_SIZES);
+	set->splitter = json_splitter_create(add_piece, set);
+	if (schema != NULL)
+		set->search_path = psprintf("%s, pg_temp", quote_identifier(schema));
+	MemoryContextSwitchTo(before);
+	return set;
+}
+
+void
+message_set_add_lines(MessageSet *set, const char *lines, size_t size)
+{
+	json_splitter_add(set->splitter, lines, size);
+}
+
+void
+message_set_add_text(MessageSet *set, const char *text, size_t size)
+{
+	json_splitter_add(set->splitter, text, size);
+	json_splitter_finish(set->splitter);
+}
+
+static void
+add_jsonb(MessageSet *set, Jsonb *message)
+{
+	MemoryContext before = MemoryContextSwitchTo(set->messages_context);
+	Jsonb	   *copy = palloc(VARSIZE(message));
+
+	CHECK_FOR_INTERRUPTS();
+	/* The message that is read from it points into it. */
+	memcpy(copy, message, VARSIZE(message));
+	add(set, incoming_from_jsonb(copy), VARSIZE(message));
+	MemoryContextSwitchTo(before);
+	store_if_large(set);
+}
+
+void
+message_set_add_jsonb(MessageSet *set, Jsonb *jsonb)
+{
+	JsonbIterator *iterator;
+	JsonbValue	element;
+
+	if (!JB_ROOT_IS_ARRAY(jsonb) || JB_ROOT_IS_SCALAR(jsonb))
+	{
+		add_jsonb(set, jsonb);
+		return;
+	}
+	iterator = JsonbIteratorInit(&jsonb->root);
+	(void) JsonbIteratorNext(&iterator, &element, true);
+	while (JsonbIteratorNext(&iterator, &element, true) == WJB_ELEM)
+	{
+		Jsonb	   *message = JsonbValueToJsonb(&element);
+
+		add_jsonb(set, message);
+		pfree(message);
+	}
+}
+
+void
+message_set_store(MessageSet *set)
+{
+	json_splitter_finish(set->splitter);
+	store(set);
+}
+
 Outcome
 message_set_last(const MessageSet *set)
 {
@@ -143,4 +187,11 @@ MessageCounts
 message_set_counts(const MessageSet *set)
 {
 	return set->counts;
+}
+
+char *
+message_counts_text(const MessageCounts *counts)
+{
+	return psprintf("stored " INT64_FORMAT ", duplicates " INT64_FORMAT ", rejected " INT64_FORMAT,
+					counts->stored, counts->duplicates, counts->rejected);
 }

@@ -16,7 +16,7 @@ BEGIN
     END
     $body$;
     COMMENT ON FUNCTION ingest(jsonb) IS
-    'stores a message of The Things Stack or ChirpStack: returns uplink, join, downlink, duplicate, or rejected (see table rejected). Plaintext keys are wrapped first; if that fails, it is an error. Takes wrap on the label at rest and unwrap on the label of the envelope; for plaintext keys, and after a rotation, also rewrap on the label at rest';
+    'stores a message of The Things Stack or ChirpStack: returns uplink, join, downlink, duplicate, or rejected (see table rejected). Of an array, each element is a message; if there is not exactly one, it returns counts: stored 2, duplicates 1, rejected 0. Plaintext keys are wrapped first; if that fails, it is an error. Takes wrap on the label at rest and unwrap on the label of the envelope; for plaintext keys, and after a rotation, also rewrap on the label at rest';
 
     CREATE OR REPLACE FUNCTION ingest(line text)
     RETURNS text LANGUAGE plpgsql STRICT
@@ -26,7 +26,7 @@ BEGIN
     END
     $body$;
     COMMENT ON FUNCTION ingest(text) IS
-    'as ingest(jsonb), for a message as text; a text that is not JSON is rejected, and wrapped as a whole';
+    'as ingest(jsonb), for a message as text, or for many: an array, one on each line, or one after another. What is not JSON is rejected, and wrapped as a whole';
 
     CREATE OR REPLACE FUNCTION ingest(message json)
     RETURNS text LANGUAGE plpgsql STRICT
@@ -44,7 +44,7 @@ BEGIN
         RETURN key_vault_internal.storage_ingest(body);
     END
     $body$;
-    COMMENT ON FUNCTION ingest(bytea) IS 'as ingest(text), for the body of a request, in UTF-8; a body that is not UTF-8 is rejected, in hexadecimal digits';
+    COMMENT ON FUNCTION ingest(bytea) IS 'as ingest(text), for the body of a request, in UTF-8, with or without a byte order mark; a body that is not UTF-8 is rejected, in hexadecimal digits';
 
     CREATE OR REPLACE FUNCTION ingest(messages jsonb[], OUT stored bigint, OUT duplicates bigint, OUT rejected bigint)
     LANGUAGE plpgsql STRICT

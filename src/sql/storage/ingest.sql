@@ -139,13 +139,13 @@ CREATE OR REPLACE FUNCTION key_vault_internal.storage_ingest(message jsonb)
 RETURNS text AS 'MODULE_PATHNAME', 'key_vault_storage_ingest_message'
 LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION key_vault_internal.storage_ingest(jsonb) IS
-'stores or rejects a message in the storage in the first schema of search_path; for an error, the server logs neither the statement nor the context';
+'stores or rejects a message, or the messages of an array, in the storage in the first schema of search_path; returns what became of the message, or counts if there is not exactly one. For an error, the server logs neither the statement nor the context';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_ingest(line text)
 RETURNS text AS 'MODULE_PATHNAME', 'key_vault_storage_ingest_line'
 LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION key_vault_internal.storage_ingest(text) IS
-'as storage_ingest(jsonb), for a message as text; a text that is not JSON is rejected, and wrapped as a whole';
+'as storage_ingest(jsonb), for a text with any number of messages; what is not JSON is rejected, and wrapped as a whole';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_ingest(body bytea)
 RETURNS text AS 'MODULE_PATHNAME', 'key_vault_storage_ingest_bytes'
@@ -171,7 +171,7 @@ CREATE OR REPLACE FUNCTION key_vault_internal.storage_inbox_line()
 RETURNS trigger AS 'MODULE_PATHNAME', 'key_vault_storage_inbox_line'
 LANGUAGE C;
 COMMENT ON FUNCTION key_vault_internal.storage_inbox_line() IS
-'trigger on the table inbox of a storage: keeps a line until the end of the statement, and writes nothing into inbox';
+'trigger on the table inbox of a storage: keeps the messages of a line until the end of the statement, and writes nothing into inbox';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_inbox_end()
 RETURNS trigger AS 'MODULE_PATHNAME', 'key_vault_storage_inbox_end'

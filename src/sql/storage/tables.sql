@@ -161,7 +161,7 @@ BEGIN
     COMMENT ON TABLE rejected_key IS 'wrapped keys that rejected messages brought as plaintext, and lines that are not JSON objects, wrapped in pieces';
 
     CREATE TABLE IF NOT EXISTS inbox (message text);
-    COMMENT ON TABLE inbox IS 'stays empty: each line of JSON that is inserted or copied into it goes to ingest()';
+    COMMENT ON TABLE inbox IS 'stays empty: the lines that a statement inserts or copies into it are ingested as one text, which may have one message on each line, or messages on many lines each, or arrays of them';
 END
 $$;
 COMMENT ON FUNCTION key_vault_internal.storage_make_tables(text) IS
