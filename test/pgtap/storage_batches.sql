@@ -63,6 +63,8 @@ SELECT results_eq($$SELECT * FROM lorawan.ingest(ARRAY[jsonb_build_array(pg_temp
 SELECT results_eq($$SELECT * FROM lorawan.ingest(ARRAY[pg_temp.t(1) || E'\n' || pg_temp.t(4), '{"cut', pg_temp.m(5)::text])$$, 'VALUES (2::bigint, 1::bigint, 1::bigint)', 'lines in text[]');
 SELECT is(pg_temp.stored(), '{1,2,3,4,5}', 'are stored');
 SELECT is(pg_temp.rejected(), '{"{\"cut"}', 'but for the one that is cut off');
+SELECT is((lorawan.ingest(ARRAY['{"a":', '1}'])).rejected, 2::bigint, 'two elements are two texts');
+DELETE FROM lorawan.rejected;
 
 --
 -- How messages may follow each other
@@ -89,6 +91,9 @@ SELECT is(lorawan.ingest(left(jsonb_pretty(pg_temp.m(1)), n) || E'\n' || jsonb_p
 SELECT is(lorawan.ingest(jsonb_pretty(pg_temp.m(1)) || E'\nError: no more\n  than this\n' || jsonb_pretty(pg_temp.m(2))), 'stored 2, duplicates 0, rejected 1', 'lines that are no JSON');
 SELECT is(pg_temp.rejected(), ARRAY[E'Error: no more\n  than this'], 'are kept as one');
 SELECT is(pg_temp.stored(), '{1,2}', 'beside the messages');
+SELECT is(lorawan.ingest(E'{"cut": 1\n' || pg_temp.t(1) || E'\n}'), 'stored 1, duplicates 0, rejected 2', 'a message between the parts of a broken one');
+SELECT is(pg_temp.stored(), '{1}', 'is stored');
+DELETE FROM lorawan.rejected;
 SELECT is(lorawan.ingest(left(jsonb_build_array(pg_temp.m(1), pg_temp.m(2))::text, -30)), 'stored 1, duplicates 0, rejected 1', 'an array that is cut off');
 SELECT is(pg_temp.stored(), '{1}', 'gives the messages that are whole');
 SELECT is(pg_temp.rejected(), ARRAY[left(pg_temp.m(2)::text, -29)], 'and the rest');
