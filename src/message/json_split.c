@@ -5,7 +5,7 @@
  * The text is read once, by the rules of RFC 8259 for brackets, commas, colons and strings,
  * which find the end of an object, or the place where it cannot go on.  In the latter case it
  * is not known where the object should have ended: the text is read again from the next line
- * that begins with an object.
+ * that begins with an object, or cannot be a part of this one.
  *
  * Invariants: each byte that is not skipped is in exactly one piece; the time is linear in the
  * size of the text (see reads_single_lines()).
@@ -223,8 +223,9 @@ indentation_at(const char *text, size_t at)
 }
 
 /*
- * The first line after a place that begins with an object, or the end of the text.  Objects
- * inside the value that began here usually have more white space before them.
+ * The first line after a place that begins with an object, or that is no part of the value
+ * that has begun here; or the end of the text.  Lines inside a value usually have more white
+ * space before them than its first line.
  */
 static size_t
 next_beginning(const JsonSplitter *splitter, const char *text, size_t after, size_t size)
@@ -235,7 +236,8 @@ next_beginning(const JsonSplitter *splitter, const char *text, size_t after, siz
 
 		while (at < size && (text[at] == ' ' || text[at] == '\t'))
 			at++;
-		if (at < size && text[at] == '{' && at - start <= splitter->indentation)
+		if (at < size && at - start <= splitter->indentation &&
+			(text[at] == '{' || (splitter->in_value && strchr("\"}],:\r\n", text[at]) == NULL)))
 			return start;
 	}
 	return size;

@@ -5,8 +5,8 @@
  *
  * White space, commas and byte order marks between the objects are skipped, and so are the
  * brackets of an array that is not inside an object.  All else is passed on in pieces, too,
- * each of which is up to a line's end or up to the next line that begins with an object.  So
- * an object that is cut off takes no other object with it.
+ * each of which ends before a line that begins with an object.  So an object that is cut off
+ * takes no other object with it.
  */
 #ifndef JSON_SPLIT_H
 #define JSON_SPLIT_H
