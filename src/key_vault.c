@@ -71,8 +71,8 @@ define_settings(void)
 							 &secret_command_timeout, 60, 0, INT_MAX / 1000, PGC_SIGHUP,
 							 GUC_SUPERUSER_ONLY | GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomBoolVariable("key_vault.allow_hexadecimal_keys",
-							 "Whether a plaintext key may consist of hexadecimal digits as text.",
-							 "Otherwise it is taken for a key that was written without \\x before its digits.",
+							 "Whether a plaintext key may consist of hexadecimal digits or base64 as text.",
+							 "Otherwise it is taken for a key that was not decoded.",
 							 &plaintext_key_allow_hexadecimal, false, PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 	DefineCustomStringVariable("key_vault.reject_reason",

@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION key_vault.kek_import(label text, material bytea)
 RETURNS integer AS 'MODULE_PATHNAME', 'key_vault_kek_import'
 LANGUAGE C;
 COMMENT ON FUNCTION key_vault.kek_import(text, bytea) IS
-'imports a KEK of 16, 24 or 32 bytes, as version 1 of a new label or as the next version of a label; it becomes the active version; returns the version. Takes the privilege admin. Text of 32, 48 or 64 hexadecimal digits is refused (22023) unless key_vault.allow_hexadecimal_keys is on: it is a key without the prefix of bytea''s hexadecimal format. The KEK passes through SQL in the clear: pass it as a parameter of a prepared statement, never as a literal, with log_parameter_max_length and log_parameter_max_length_on_error = 0 and without auto_explain.log_verbose';
+'imports a KEK of 16, 24 or 32 bytes, as version 1 of a new label or as the next version of a label; it becomes the active version; returns the version. Takes the privilege admin. Text of 32, 48 or 64 hexadecimal digits, also with separators, and a key of 16 or 32 bytes in base64 are refused (22023) unless key_vault.allow_hexadecimal_keys is on: such a key was not decoded. The KEK passes through SQL in the clear: pass it as a parameter of a prepared statement, never as a literal, with log_parameter_max_length and log_parameter_max_length_on_error = 0 and without auto_explain.log_verbose';
 
 CREATE OR REPLACE FUNCTION key_vault.kek_import_wrapped(label text, wrapped_material bytea, transport_label text)
 RETURNS integer AS 'MODULE_PATHNAME', 'key_vault_kek_import_wrapped'

@@ -40,7 +40,7 @@ CREATE OR REPLACE FUNCTION key_vault.wrap(key bytea, label text)
 RETURNS key_vault.wrapped_key AS 'MODULE_PATHNAME', 'key_vault_wrap'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION key_vault.wrap(bytea, text) IS
-'a key of 1 to 4096 bytes, wrapped with the label''s active KEK: with AES-KW, or with AES-KWP if AES-KW cannot wrap that length. Takes the privilege wrap. Text of 32, 48 or 64 hexadecimal digits is refused (22023) unless key_vault.allow_hexadecimal_keys is on: it is a key without the prefix of bytea''s hexadecimal format. The key passes through SQL in the clear: pass it as a parameter of a prepared statement, never as a literal, with log_parameter_max_length and log_parameter_max_length_on_error = 0 and without auto_explain.log_verbose';
+'a key of 1 to 4096 bytes, wrapped with the label''s active KEK: with AES-KW, or with AES-KWP if AES-KW cannot wrap that length. Takes the privilege wrap. Text of 32, 48 or 64 hexadecimal digits, also with separators, and a key of 16 or 32 bytes in base64 are refused (22023) unless key_vault.allow_hexadecimal_keys is on: such a key was not decoded. The key passes through SQL in the clear: pass it as a parameter of a prepared statement, never as a literal, with log_parameter_max_length and log_parameter_max_length_on_error = 0 and without auto_explain.log_verbose';
 
 CREATE OR REPLACE FUNCTION key_vault.unwrap(key key_vault.wrapped_key)
 RETURNS bytea AS 'MODULE_PATHNAME', 'key_vault_unwrap'

@@ -11,8 +11,8 @@
 extern bool plaintext_key_allow_hexadecimal;
 
 /*
- * Raises an error if the key is hexadecimal digits in place of the bytes that they mean, and
- * a warning if all its bytes are zero.
+ * Raises an error if the key is hexadecimal digits or base64 in place of the bytes that these
+ * mean, and a warning if all its bytes are zero.
  */
 extern void plaintext_key_check(const uint8 *key, size_t size);
 
