@@ -5,7 +5,8 @@
  * DROP EXTENSION, DROP SCHEMA ... CASCADE and DROP OWNED drop that table.  Nobody can say
  * whether the KEKs in it are still needed, since wrapped keys may be kept as text, in
  * JSON or in another database.  So the table is not dropped before all its KEKs are
- * destroyed, unless the setting key_vault.allow_drop is on.
+ * destroyed, unless the setting key_vault.allow_drop is on.  Then the server's log has a
+ * line about each KEK.
  *
  * A hook of PostgreSQL sees every command that drops the table, but only if the session
  * has loaded this library.  So the extension has an event trigger whose function is in
@@ -26,6 +27,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "audit_log.h"
 #include "drop_guard.h"
 #include "kek_row.h"
 
@@ -56,19 +58,32 @@ is_kek_table(Oid relation)
 }
 
 static void
-refuse_if_keks_are_left(Oid relation)
+refuse(const List *keks)
 {
-	KekRow	   *example;
-	int			left = kek_rows_left(relation, &example);
+	const KekRow *example = llast(keks);
+	int			left = list_length(keks);
 
-	if (left > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot drop table key_vault.kek: it has KEKs that are not destroyed"),
-				 errdetail_plural("There is %d, label \"%s\" version %d.  Every key that it wraps would be lost, wherever it is kept.",
-								  "There are %d, among them label \"%s\" version %d.  Every key that they wrap would be lost, wherever it is kept.",
-								  left, left, example->label, example->version),
-				 errhint("To lose them all the same, run SET key_vault.allow_drop = on before.  For pg_restore --clean, set the environment variable PGOPTIONS to \"-c key_vault.allow_drop=on\".")));
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("cannot drop table key_vault.kek: it has KEKs that are not destroyed"),
+			 errdetail_plural("There is %d, label \"%s\" version %d.  Every key that it wraps would be lost, wherever it is kept.",
+							  "There are %d, among them label \"%s\" version %d.  Every key that they wrap would be lost, wherever it is kept.",
+							  left, left, example->label, example->version),
+			 errhint("To lose them all the same, run SET key_vault.allow_drop = on before.  For pg_restore --clean, set the environment variable PGOPTIONS to \"-c key_vault.allow_drop=on\".")));
+}
+
+/* The audit log is dropped with the KEKs, so that the server's log is all that is left. */
+static void
+log_drop(const List *keks)
+{
+	ListCell   *cell;
+
+	foreach(cell, keks)
+	{
+		const KekRow *kek = lfirst(cell);
+
+		audit_log_server_line("dropped", kek->label, kek->version, NULL);
+	}
 }
 
 static void
@@ -77,9 +92,15 @@ guard(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *ar
 	if (next_hook)
 		next_hook(access, class_id, object_id, sub_id, arg);
 	/* sub_id: the number of a column that is dropped, or 0 */
-	if (access == OAT_DROP && class_id == RelationRelationId && !allow_drop &&
-		is_kek_table(object_id))
-		refuse_if_keks_are_left(object_id);
+	if (access == OAT_DROP && class_id == RelationRelationId && is_kek_table(object_id))
+	{
+		List	   *keks = kek_rows_left(object_id);
+
+		if (allow_drop)
+			log_drop(keks);
+		else if (keks != NIL)
+			refuse(keks);
+	}
 }
 
 void

@@ -205,27 +205,25 @@ kek_row_existing(const char *label, int32 version)
 			 errhint("The view key_vault.keks lists the versions.")));
 }
 
-int
-kek_rows_left(Oid table_id, KekRow **example)
+List *
+kek_rows_left(Oid table_id)
 {
 	Relation	table = table_open(table_id, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
 	HeapTuple	tuple;
-	int			left = 0;
+	List	   *rows = NIL;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		KekRow	   *row = palloc(sizeof(KekRow));
 
 		read_row(tuple, RelationGetDescr(table), row);
-		if (row->state == KEK_DESTROYED)
-			continue;
-		left++;
-		*example = row;
+		if (row->state != KEK_DESTROYED)
+			rows = lappend(rows, row);
 	}
 	systable_endscan(scan);
 	table_close(table, AccessShareLock);
-	return left;
+	return rows;
 }
 
 static int

@@ -61,10 +61,10 @@ extern List *kek_rows_existing(const char *label);
 extern KekRow *kek_row_existing(const char *label, int32 version);
 
 /*
- * How many KEKs of the table are not destroyed; *example is set to one of them.  Uses no
- * index, so it works while the table is being dropped.
+ * The KEKs of the table that are not destroyed, in no order: a list of KekRow pointers.
+ * Uses no index, so it works while the table is being dropped.
  */
-extern int	kek_rows_left(Oid table, KekRow **example);
+extern List *kek_rows_left(Oid table);
 
 /* All rows, ordered by label and version: a list of KekRow pointers. */
 extern List *kek_rows_all(void);

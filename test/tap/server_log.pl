@@ -148,4 +148,10 @@ unlike($stderr, qr/key_vault: /, 'a client does not see the line');
 is_deeply([ lines('admin', q{SELECT key_vault.kek_rotate('transport')}) ], [], 'what is refused writes only the error');
 is_deeply([ lines($super, q{SELECT count(key_vault.generate_key('net'))}, q{SELECT key_vault.kek_revoke('net', 'officer', 'derive')}) ], [], 'nor does what changes nothing');
 
+# Who drops the extension drops the audit log, too.
+my $left    = $node->safe_psql('postgres', q{SELECT count(*) FROM key_vault.keks WHERE state <> 'destroyed'});
+my @dropped = lines($super, 'BEGIN', 'SET LOCAL key_vault.allow_drop = on', 'DROP EXTENSION key_vault CASCADE', 'ROLLBACK');
+is(scalar(grep { /^dropped KEK label ".*" version \d+ by role "\Q$super\E"/ } @dropped), $left, 'a line for each KEK that is dropped');
+ok((grep { /^dropped KEK label "net" version 2 / } @dropped), 'with label and version');
+
 done_testing();
