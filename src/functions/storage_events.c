@@ -82,7 +82,11 @@ event_row(TupleDesc desc, const MessageEvent *event)
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }
 
-/* Reads the events of the first argument, a message; raises an error if it cannot be used. */
+/*
+ * Reads the events of the first argument, a message; raises an error if it cannot be used.  The
+ * error's fields have the details for the columns of the table rejected: the column has the
+ * field, the data type what is expected, and the detail what was found.
+ */
 static List *
 events_of_argument(FunctionCallInfo fcinfo)
 {
@@ -93,12 +97,16 @@ events_of_argument(FunctionCallInfo fcinfo)
 	if (json_tree_from_jsonb(PG_GETARG_JSONB_P_COPY(0), &message) == JSON_READ)
 		events = message_events(message, &fault);
 	else
-		message_fault(&fault, ERRCODE_STATEMENT_TOO_COMPLEX, NULL, "message is nested too deep");
+		message_fault(&fault, ERRCODE_STATEMENT_TOO_COMPLEX, NO_DETAILS, "message is nested too deep");
 	if (message_is_faulty(&fault))
 		ereport(ERROR,
 				(errcode(fault.sqlerrcode),
 				 errmsg_internal("%s", fault.reason),
-				 fault.detail != NULL ? errdetail_internal("%s", fault.detail) : 0));
+				 fault.details.found != NULL ? errdetail_internal("%s", fault.details.found) : 0,
+				 fault.details.hint != NULL ? errhint("%s", fault.details.hint) : 0,
+				 fault.details.field != NULL ? err_generic_string(PG_DIAG_COLUMN_NAME, fault.details.field) : 0,
+				 fault.details.expected != NULL ?
+				 err_generic_string(PG_DIAG_DATATYPE_NAME, fault.details.expected) : 0));
 	return events;
 }
 

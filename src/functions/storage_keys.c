@@ -68,7 +68,7 @@ key_vault_storage_wrap_keys(PG_FUNCTION_ARGS)
 	if (json_tree_from_jsonb(PG_GETARG_JSONB_P_COPY(0), &message) == JSON_READ)
 		message_wrap_keys(message, &keys, PG_GETARG_BOOL(3), &fault);
 	else
-		message_fault(&fault, ERRCODE_STATEMENT_TOO_COMPLEX, NULL, "message is nested too deep");
+		message_fault(&fault, ERRCODE_STATEMENT_TOO_COMPLEX, NO_DETAILS, "message is nested too deep");
 	if (message_is_faulty(&fault))
 		ereport(ERROR, (errcode(fault.sqlerrcode), errmsg_internal("%s", fault.reason)));
 	values[0] = JsonbPGetDatum(json_tree_to_jsonb(message));

@@ -45,9 +45,9 @@ read_ids(const JsonbValue *message, MessageEvent *event, MessageFault *fault)
 	event->has_received_at =
 		field_time(first_ns_time(message), "rxInfo.nsTime", &event->received_at, fault) ||
 		field_time(json_member(message, "time"), "time", &event->received_at, fault);
-	field_require(event->dev_eui != NULL, "deviceInfo.devEui", fault);
+	field_require(event->dev_eui != NULL, "deviceInfo.devEui", EXPECTED_EUI, fault);
 	field_require(event->application_id != NULL && *event->application_id != '\0',
-				  "deviceInfo.applicationId", fault);
+				  "deviceInfo.applicationId", EXPECTED_NAME, fault);
 }
 
 static bool
@@ -148,7 +148,7 @@ read_uplink_or_join(const JsonbValue *message, MessageEvent *event, MessageFault
 	const char *kek_label;
 
 	context = json_is_null(context) ? NULL : field_object(context, "joinServerContext", fault);
-	field_require(event->dev_addr != NULL, "devAddr", fault);
+	field_require(event->dev_addr != NULL, "devAddr", EXPECTED_DEV_ADDR, fault);
 	event->session_key_id = field_bytes(json_member(context, "sessionKeyId"),
 										"joinServerContext.sessionKeyId", FIELD_HEX, ANY_SIZE, fault);
 	if (event->kind == EVENT_UPLINK)
@@ -167,7 +167,7 @@ read_uplink_or_join(const JsonbValue *message, MessageEvent *event, MessageFault
 	if (event->kind == EVENT_JOIN && event->session_key_id == NULL)
 	{
 		event->session_key_id = read_deduplication_id(message, fault);
-		field_require(event->session_key_id != NULL, "joinServerContext.sessionKeyId", fault);
+		field_require(event->session_key_id != NULL, "joinServerContext.sessionKeyId", "hexadecimal digits", fault);
 	}
 }
 
@@ -215,7 +215,7 @@ chirpstack_events(const JsonbValue *message, MessageFault *fault)
 			 json_has(message, "queueItemId"))
 		read_downlink(message, event, fault);
 	else
-		message_fault(fault, ERRCODE_FEATURE_NOT_SUPPORTED, NULL,
+		message_fault(fault, ERRCODE_FEATURE_NOT_SUPPORTED, other_event_details(message),
 					  "no uplink, join or downlink event of ChirpStack");
 	return list_make1(event);
 }

@@ -9,6 +9,7 @@
 
 #include "../catalog/kek_label.h"
 #include "../common/bytea.h"
+#include "found.h"
 #include "network_server.h"
 
 /* The size of a session key id that is made from an envelope, in bytes. */
@@ -62,8 +63,13 @@ void
 read_envelope(const JsonbValue *envelope, const EnvelopeNames *names, MessageEvent *event,
 			  MessageFault *fault)
 {
+	FaultDetails no_key = {
+		.field = names->field,
+		.expected = "a plaintext key of 16 bytes, or a key wrapped under the KEK of its label"
+	};
 	const JsonbValue *number;
 	const JsonbValue *key;
+	int			label_size;
 
 	if (field_object(envelope, names->field, fault) == NULL)
 		return;
@@ -76,20 +82,32 @@ read_envelope(const JsonbValue *envelope, const EnvelopeNames *names, MessageEve
 	}
 	if ((key == NULL || key->type != jbvString) && has_sealed(envelope))
 	{
-		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, NULL,
+		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, no_key,
 					  "%s holds no key of 16 bytes and no wrapped one", names->field);
 		return;
 	}
 	event->encrypted_key = field_bytes(key, psprintf("%s.%s", names->field, names->key), FIELD_BASE64,
 									   ANY_SIZE, fault);
 	event->kek_label = json_text(json_member(envelope, names->label));
-	field_require(event->encrypted_key != NULL, psprintf("%s.%s", names->field, names->key), fault);
-	field_require(event->kek_label != NULL, psprintf("%s.%s", names->field, names->label), fault);
+	field_require(event->encrypted_key != NULL, psprintf("%s.%s", names->field, names->key),
+				  EXPECTED_WRAPPED_KEY, fault);
+	field_require(event->kek_label != NULL, psprintf("%s.%s", names->field, names->label), EXPECTED_NAME,
+				  fault);
 	if (message_is_faulty(fault))
 		return;
-	if (strlen(kek_label_utf8(event->kek_label)) > KEK_LABEL_MAX_SIZE)
-		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, NULL, "%s.%s has %zu bytes, more than %d",
-					  names->field, names->label, strlen(kek_label_utf8(event->kek_label)), KEK_LABEL_MAX_SIZE);
+	label_size = strlen(kek_label_utf8(event->kek_label));
+	if (label_size > KEK_LABEL_MAX_SIZE)
+	{
+		FaultDetails long_label = {
+			.field = psprintf("%s.%s", names->field, names->label),
+			.found = found_value(json_member(envelope, names->label)),
+			.expected = psprintf("a KEK label of at most %d bytes", KEK_LABEL_MAX_SIZE),
+			.hint = "Give the KEK a shorter label in the network server or join server, and here."
+		};
+
+		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, long_label, "%s has %d bytes, more than %d",
+					  long_label.field, label_size, KEK_LABEL_MAX_SIZE);
+	}
 	else if (event->session_key_id == NULL)
 		event->session_key_id = session_key_id_of_envelope(event);
 }
@@ -104,9 +122,11 @@ typedef struct OtherFormat
 
 static const OtherFormat other_formats[] = {
 	{"devEUI", "applicationID", "ChirpStack v3"},
-	{"hardware_serial", "dev_id", "The Things Network v2"},
+	{"hardware_serial", "dev_id", "The Things Stack v2"},
 	{"DevEUI_uplink", NULL, "Actility ThingPark"},
+	{"DevEUI_downlink_Sent", NULL, "Actility ThingPark"},
 	{"DevEUI_location", NULL, "Actility ThingPark"},
+	{"DevEUI_notification", NULL, "Actility ThingPark"},
 	{"WirelessDeviceId", "WirelessMetadata", "AWS IoT Core for LoRaWAN"},
 	{"cmd", "EUI", "Loriot"}
 };
@@ -122,6 +142,30 @@ name_of_other_format(const JsonbValue *message)
 	return NULL;
 }
 
+static FaultDetails
+format_details(const JsonbValue *message)
+{
+	FaultDetails details = {
+		.found = found_members(message),
+		.expected = "a member end_device_ids, which messages of The Things Stack have, or deviceInfo, which those of ChirpStack 4 have",
+		.hint = "Let a program translate the messages before they come here. This one can be corrected in the table rejected, and tried again."
+	};
+
+	return details;
+}
+
+FaultDetails
+other_event_details(const JsonbValue *message)
+{
+	FaultDetails details = {
+		.found = found_members(message),
+		.expected = "an uplink, a join or an event of a downlink",
+		.hint = "A storage does not need the message: delete it, and let the network server not send events of this kind."
+	};
+
+	return details;
+}
+
 List *
 message_events(const JsonbValue *message, MessageFault *fault)
 {
@@ -133,11 +177,10 @@ message_events(const JsonbValue *message, MessageFault *fault)
 	else if (json_has(message, "deviceInfo"))
 		events = chirpstack_events(message, fault);
 	else if ((format = name_of_other_format(message)) != NULL)
-		message_fault(fault, ERRCODE_FEATURE_NOT_SUPPORTED, NULL,
+		message_fault(fault, ERRCODE_FEATURE_NOT_SUPPORTED, format_details(message),
 					  "no message of The Things Stack or ChirpStack 4: this looks like %s", format);
 	else
-		message_fault(fault, ERRCODE_FEATURE_NOT_SUPPORTED,
-					  "Messages of The Things Stack have an object end_device_ids, those of ChirpStack an object deviceInfo.",
+		message_fault(fault, ERRCODE_FEATURE_NOT_SUPPORTED, format_details(message),
 					  "no message of The Things Stack or ChirpStack");
 	return message_is_faulty(fault) ? NIL : events;
 }

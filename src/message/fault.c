@@ -9,7 +9,7 @@
 #include "fault.h"
 
 void
-message_fault(MessageFault *fault, int sqlerrcode, const char *detail, const char *reason,...)
+message_fault(MessageFault *fault, int sqlerrcode, FaultDetails details, const char *reason,...)
 {
 	StringInfoData text;
 
@@ -30,5 +30,5 @@ message_fault(MessageFault *fault, int sqlerrcode, const char *detail, const cha
 	}
 	fault->sqlerrcode = sqlerrcode;
 	fault->reason = text.data;
-	fault->detail = detail;
+	fault->details = details;
 }

@@ -14,9 +14,12 @@
 #include "../common/bytea.h"
 #include "../common/hex.h"
 #include "field.h"
+#include "found.h"
 
 /* A time before this year comes from a clock that was not set (see field.h). */
 #define FIRST_YEAR 2015
+
+#define EXPECTED_TIME "a time as in RFC 3339, such as 2024-05-01T12:00:00Z"
 
 /* An integer of at most this number of digits fits into 64 bits. */
 #define MAX_DIGITS 18
@@ -76,6 +79,42 @@ bytes_from_hex(const char *string, size_t size)
 	return bytes;
 }
 
+/* What may be wrong with a string that is not in the expected form. */
+static const char *
+hint_for_string(const JsonbValue *value, FieldEncoding encoding, FieldSize size)
+{
+	bytea	   *bytes;
+
+	if (encoding == FIELD_BASE64)
+		return "Write base64 with the characters + and / and with padding (RFC 4648, section 4).";
+	bytes = bytes_from_base64(value->val.string.val, value->val.string.len);
+	if (bytes != NULL && VARSIZE(bytes) - VARHDRSZ == size.exact)
+		return "It is base64, as other network servers write it.";
+	return "Write two digits for each byte, without a prefix and without separators.";
+}
+
+static FaultDetails
+value_details(const JsonbValue *value, const char *name, const char *expected)
+{
+	FaultDetails details = {.field = name,.found = found_value(value),.expected = expected};
+
+	return details;
+}
+
+static FaultDetails
+bytes_details(const JsonbValue *value, const char *name, FieldEncoding encoding, FieldSize size)
+{
+	FaultDetails details = value_details(value, name, "base64");
+
+	if (encoding == FIELD_HEX && size.exact != 0)
+		details.expected = psprintf("%d bytes as %d hexadecimal digits", size.exact, 2 * size.exact);
+	else if (encoding == FIELD_HEX)
+		details.expected = "hexadecimal digits, two for each byte";
+	else if (size.maximum != 0)
+		details.expected = psprintf("at most %d bytes in base64", size.maximum);
+	return details;
+}
+
 bytea *
 field_bytes(const JsonbValue *value, const char *name, FieldEncoding encoding,
 			FieldSize size, MessageFault *fault)
@@ -87,25 +126,29 @@ field_bytes(const JsonbValue *value, const char *name, FieldEncoding encoding,
 		return NULL;
 	if (value->type != jbvString)
 	{
-		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, NULL, "%s is not a string", name);
+		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, bytes_details(value, name, encoding, size),
+					  "%s is not a string", name);
 		return NULL;
 	}
 	bytes = encoding == FIELD_HEX ? bytes_from_hex(value->val.string.val, value->val.string.len) :
 		bytes_from_base64(value->val.string.val, value->val.string.len);
 	if (bytes == NULL)
 	{
-		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, NULL, "%s is not %s", name,
-					  encoding == FIELD_HEX ? "hexadecimal" : "base64");
+		FaultDetails details = bytes_details(value, name, encoding, size);
+
+		details.hint = hint_for_string(value, encoding, size);
+		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, details,
+					  "%s is not %s", name, encoding == FIELD_HEX ? "hexadecimal" : "base64");
 		return NULL;
 	}
 	n = VARSIZE(bytes) - VARHDRSZ;
 	if (size.exact != 0 && n != size.exact)
-		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, NULL,
+		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, bytes_details(value, name, encoding, size),
 					  ngettext("%s has %d byte, not %d", "%s has %d bytes, not %d", n),
 					  name, n, size.exact);
 	else if (size.maximum != 0 && n > size.maximum)
-		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, NULL, "%s has %d bytes, more than %d",
-					  name, n, size.maximum);
+		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, bytes_details(value, name, encoding, size),
+					  "%s has %d bytes, more than %d", name, n, size.maximum);
 	else
 		return bytes;
 	return NULL;
@@ -131,7 +174,8 @@ field_integer(const JsonbValue *value, const char *name, int64 maximum, MessageF
 		result = result * 10 + (*digit - '0');
 	if (fits && result <= maximum)
 		return result;
-	message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, NULL,
+	message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE,
+				  value_details(value, name, psprintf("an integer from 0 to " INT64_FORMAT, maximum)),
 				  "%s is not an integer from 0 to " INT64_FORMAT, name, maximum);
 	return 0;
 }
@@ -230,15 +274,15 @@ field_time(const JsonbValue *value, const char *name, TimestampTz *time, Message
 	text = value->type == jbvString ? json_text(value) : "";
 	if (!read_time(text, &parts))
 	{
-		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, NULL, "%s is not a time as in RFC 3339",
-					  name);
+		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, value_details(value, name, EXPECTED_TIME),
+					  "%s is not a time as in RFC 3339", name);
 		return false;
 	}
 	if (parts.year < FIRST_YEAR)
 		return false;
 	if (!is_valid(&parts))
 	{
-		message_fault(fault, ERRCODE_DATETIME_FIELD_OVERFLOW, NULL,
+		message_fault(fault, ERRCODE_DATETIME_FIELD_OVERFLOW, value_details(value, name, EXPECTED_TIME),
 					  "date/time field value out of range: \"%s\"", text);
 		return false;
 	}
@@ -254,13 +298,21 @@ field_object(const JsonbValue *value, const char *name, MessageFault *fault)
 {
 	if (value == NULL || value->type == jbvObject)
 		return value;
-	message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, NULL, "%s is not an object", name);
+	message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, value_details(value, name, "an object"),
+				  "%s is not an object", name);
 	return NULL;
 }
 
 void
-field_require(bool there, const char *name, MessageFault *fault)
+field_require(bool there, const char *name, const char *expected, MessageFault *fault)
 {
+	FaultDetails details = {
+		.field = name,
+		.found = "nothing",
+		.expected = expected,
+		.hint = "If a field mask or a program in between takes the field away, let it keep the field."
+	};
+
 	if (!there)
-		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, NULL, "%s is missing", name);
+		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, details, "%s is missing", name);
 }

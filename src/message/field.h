@@ -49,8 +49,8 @@ extern bool field_time(const JsonbValue *value, const char *name, TimestampTz *t
 extern const JsonbValue *field_object(const JsonbValue *value, const char *name,
 									  MessageFault *fault);
 
-/* Records a fault unless the field is there. */
-extern void field_require(bool there, const char *name, MessageFault *fault);
+/* Records a fault unless the field is there; expected says what it should have. */
+extern void field_require(bool there, const char *name, const char *expected, MessageFault *fault);
 
 /* Whether a string consists of hexadecimal digits. */
 extern bool is_hex(const char *string, size_t size);

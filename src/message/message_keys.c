@@ -218,7 +218,7 @@ message_wrap_keys(JsonbValue *message, MessageKeys *keys, bool in_key, MessageFa
 	int			count = count_keys(message);
 
 	if (count > MESSAGE_MAX_KEYS)
-		message_fault(fault, ERRCODE_PROGRAM_LIMIT_EXCEEDED, NULL,
+		message_fault(fault, ERRCODE_PROGRAM_LIMIT_EXCEEDED, NO_DETAILS,
 					  "message has more than %d keys", MESSAGE_MAX_KEYS);
 	else if (count > 0 || in_key)
 		wrap_keys(message, keys, in_key);

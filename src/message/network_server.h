@@ -16,6 +16,12 @@
 #define MAX_F_PORT 255
 #define MAX_F_CNT PG_UINT32_MAX
 
+/* What fields that must not be missing should have. */
+#define EXPECTED_EUI "8 bytes as 16 hexadecimal digits"
+#define EXPECTED_DEV_ADDR "4 bytes as 8 hexadecimal digits"
+#define EXPECTED_NAME "a string"
+#define EXPECTED_WRAPPED_KEY "a key wrapped under the KEK of its label, in base64"
+
 #define EUI_FIELD ((FieldSize) {.exact = 8})
 #define DEV_ADDR_FIELD ((FieldSize) {.exact = 4})
 #define PAYLOAD_FIELD ((FieldSize) {.maximum = MAX_PAYLOAD})
@@ -24,6 +30,9 @@
 /* Both return a list of MessageEvent.  It must not be used if they record a fault. */
 extern List *the_things_stack_events(const JsonbValue *message, MessageFault *fault);
 extern List *chirpstack_events(const JsonbValue *message, MessageFault *fault);
+
+/* For a message that has no event of the kinds that a storage stores. */
+extern FaultDetails other_event_details(const JsonbValue *message);
 
 /* The names that a network server has for the parts of a key envelope. */
 typedef struct EnvelopeNames

@@ -13,6 +13,7 @@
 
 #include "lib/stringinfo.h"
 
+#include "found.h"
 #include "network_server.h"
 
 /* The number of bytes of a digest that are used as an event's id. */
@@ -45,9 +46,9 @@ read_ids(const JsonbValue *message, MessageEvent *event, MessageFault *fault)
 	event->device_id = json_text(json_member(ids, "device_id"));
 	event->dev_addr = field_bytes(json_member(ids, "dev_addr"), "end_device_ids.dev_addr", FIELD_HEX,
 								  DEV_ADDR_FIELD, fault);
-	field_require(event->dev_eui != NULL, "end_device_ids.dev_eui", fault);
+	field_require(event->dev_eui != NULL, "end_device_ids.dev_eui", EXPECTED_EUI, fault);
 	field_require(event->application_id != NULL && *event->application_id != '\0',
-				  "end_device_ids.application_ids.application_id", fault);
+				  "end_device_ids.application_ids.application_id", EXPECTED_NAME, fault);
 }
 
 /*
@@ -108,7 +109,7 @@ read_uplink(const JsonbValue *message, MessageEvent *event, MessageFault *fault)
 	const JsonbValue *body = field_object(json_member(message, "uplink_message"), "uplink_message", fault);
 
 	event->kind = EVENT_UPLINK;
-	field_require(event->dev_addr != NULL, "end_device_ids.dev_addr", fault);
+	field_require(event->dev_addr != NULL, "end_device_ids.dev_addr", EXPECTED_DEV_ADDR, fault);
 	read_received_at(message, body, "uplink_message.received_at", event, fault);
 	event->session_key_id = field_bytes(json_member(body, "session_key_id"),
 										"uplink_message.session_key_id", FIELD_BASE64, ANY_SIZE, fault);
@@ -122,7 +123,7 @@ read_uplink(const JsonbValue *message, MessageEvent *event, MessageFault *fault)
 	if (is_there(body, "app_s_key") && !message_is_faulty(fault))
 	{
 		read_app_s_key(body, "uplink_message.app_s_key", event, fault);
-		field_require(event->session_key_id != NULL, "uplink_message.session_key_id", fault);
+		field_require(event->session_key_id != NULL, "uplink_message.session_key_id", "base64", fault);
 	}
 	return list_make1(event);
 }
@@ -163,7 +164,9 @@ read_downlinks(List *events, const MessageEvent *common, const JsonbValue *list,
 		return events;
 	if (list->type != jbvArray)
 	{
-		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, NULL, "%s is not an array", list_name);
+		FaultDetails details = {.field = list_name,.found = found_value(list),.expected = "an array"};
+
+		message_fault(fault, ERRCODE_INVALID_PARAMETER_VALUE, details, "%s is not an array", list_name);
 		return events;
 	}
 	for (int i = 0; i < list->val.array.nElems && !message_is_faulty(fault); i++)
@@ -183,13 +186,13 @@ read_join(const JsonbValue *message, MessageEvent *event, MessageFault *fault)
 	event->kind = EVENT_JOIN;
 	if (dev_addr != NULL)
 		event->dev_addr = dev_addr;
-	field_require(event->dev_addr != NULL, "end_device_ids.dev_addr", fault);
+	field_require(event->dev_addr != NULL, "end_device_ids.dev_addr", EXPECTED_DEV_ADDR, fault);
 	read_received_at(message, body, "join_accept.received_at", event, fault);
 	event->session_key_id = field_bytes(json_member(body, "session_key_id"), "join_accept.session_key_id",
 										FIELD_BASE64, ANY_SIZE, fault);
 	if (!json_is_null(json_member(body, "app_s_key")) && !message_is_faulty(fault))
 		read_app_s_key(body, "join_accept.app_s_key", event, fault);
-	field_require(event->session_key_id != NULL, "join_accept.session_key_id", fault);
+	field_require(event->session_key_id != NULL, "join_accept.session_key_id", "base64", fault);
 
 	/*
 	 * The message lists the downlinks that were queued for the session
@@ -289,7 +292,7 @@ the_things_stack_events(const JsonbValue *message, MessageFault *fault)
 	for (int i = 0; i < lengthof(downlink_events); i++)
 		if (json_has(message, downlink_events[i].member))
 			return read_downlink_event(message, &downlink_events[i], event, fault);
-	message_fault(fault, ERRCODE_FEATURE_NOT_SUPPORTED, NULL,
+	message_fault(fault, ERRCODE_FEATURE_NOT_SUPPORTED, other_event_details(message),
 				  "no uplink, join or downlink event of The Things Stack");
 	return NIL;
 }

@@ -11,7 +11,7 @@ SELECT 'uplink', md5(string_agg(j::text, ',' ORDER BY j::text)), count(*) FROM "
 SELECT 'downlink', md5(string_agg(j::text, ',' ORDER BY j::text)), count(*) FROM lorawan.downlink d, LATERAL (SELECT to_jsonb(d) - 'stored_at') l (j);
 SELECT 'session', md5(string_agg(s::text, ',' ORDER BY s::text)), count(*), count(app_s_key), count(encrypted_key) FROM lorawan.session s;
 SELECT 'device', md5(string_agg(j::text, ',' ORDER BY j::text)), count(*) FROM lorawan.device d, LATERAL (SELECT to_jsonb(d) - 'seen_at') l (j);
-SELECT 'rejected', md5(string_agg(r::text, ',' ORDER BY r::text)), count(*), count(message) FROM lorawan.rejected r;
+SELECT 'rejected', md5(string_agg(r::text, ',' ORDER BY r::text)), count(*), count(message) FROM (SELECT id, rejected_at, tries, sqlstate, reason, message, digest FROM lorawan.rejected) r;
 SELECT 'rejected_key', md5(string_agg(k::text, ',' ORDER BY k::text)), count(*) FROM lorawan.rejected_key k;
 SELECT 'application', md5(string_agg(a::text, ',' ORDER BY a::text)), count(*) FROM lorawan.application a;
 SELECT 'inbox', count(*) FROM lorawan.inbox;

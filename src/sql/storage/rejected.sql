@@ -19,17 +19,26 @@ DECLARE
     more text;
     hint text;
     relation text;
+    object_schema text;
+    field text;
+    found text;
+    expected text;
     rejected_id bigint;
 BEGIN
     FOR try IN 1 .. 2 LOOP
         BEGIN
             IF why IS NOT NULL THEN
                 RAISE EXCEPTION '%', why
-                    USING ERRCODE = CASE WHEN message IS NULL THEN 'invalid_text_representation' ELSE 'raise_exception' END;
+                    USING ERRCODE = CASE WHEN message IS NULL THEN 'invalid_text_representation' ELSE 'raise_exception' END,
+                          HINT = CASE WHEN message IS NULL
+                                      THEN 'It is wrapped, in rejected_key: roles that have unwrap on the KEK label can read it.'
+                                      ELSE 'The setting key_vault.reject_reason was set.' END;
             END IF;
             RETURN key_vault_internal.storage_store(message, keys);
         EXCEPTION WHEN OTHERS THEN
-            GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, reason = MESSAGE_TEXT, relation = TABLE_NAME;
+            GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, reason = MESSAGE_TEXT, relation = TABLE_NAME,
+                object_schema = SCHEMA_NAME, field = COLUMN_NAME, found = PG_EXCEPTION_DETAIL, expected = PG_DATATYPE_NAME,
+                hint = PG_EXCEPTION_HINT;
             IF key_vault_internal.storage_outage(state) THEN
                 RAISE;
             END IF;
@@ -38,10 +47,21 @@ BEGIN
         -- the default partition.
         EXIT WHEN state <> '23514' OR relation NOT IN ('uplink_default', 'downlink_default');
     END LOOP;
+    field := nullif(field, '');
+    found := nullif(found, '');
+    hint := nullif(hint, '');
+    IF expected = '' OR object_schema <> '' THEN
+        -- The error does not come from storage_read_events(), but from a table, for example: its detail may show the row.
+        field := NULL;
+        found := NULL;
+        expected := NULL;
+    END IF;
     BEGIN
-        INSERT INTO rejected AS r (sqlstate, reason, message, digest) VALUES (state, reason, message, digest)
+        INSERT INTO rejected AS r (sqlstate, reason, field, found, expected, hint, message, digest)
+        VALUES (state, reason, field, found, expected, hint, message, digest)
         ON CONFLICT ON CONSTRAINT rejected_digest_key DO UPDATE
-           SET tries = r.tries + 1, sqlstate = excluded.sqlstate, reason = excluded.reason
+           SET tries = r.tries + 1, sqlstate = excluded.sqlstate, reason = excluded.reason, field = excluded.field,
+               found = excluded.found, expected = excluded.expected, hint = excluded.hint
         RETURNING r.id INTO rejected_id;
         INSERT INTO rejected_key (rejected_id, n, key)
         SELECT rejected_id, k.n, k.key FROM unnest(keys) WITH ORDINALITY k (key, n)
@@ -67,6 +87,11 @@ DECLARE
     one record;
     state text;
     why text;
+    object_schema text;
+    at_field text;
+    was_found text;
+    was_expected text;
+    may_help text;
 BEGIN
     PERFORM key_vault_internal.storage_check_relations(current_schema());
     opened := 0;
@@ -107,8 +132,17 @@ BEGIN
                 RAISE;
             END IF;
             -- If the message stays for the same reason, its row is not written again.
-            GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, why = MESSAGE_TEXT;
-            UPDATE rejected r SET sqlstate = state, reason = why
+            GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, why = MESSAGE_TEXT, object_schema = SCHEMA_NAME,
+                at_field = COLUMN_NAME, was_found = PG_EXCEPTION_DETAIL, was_expected = PG_DATATYPE_NAME,
+                may_help = PG_EXCEPTION_HINT;
+            IF was_expected = '' OR object_schema <> '' THEN
+                at_field := NULL;
+                was_found := NULL;
+                was_expected := NULL;
+            END IF;
+            UPDATE rejected r
+               SET sqlstate = state, reason = why, field = nullif(at_field, ''), found = nullif(was_found, ''), expected = was_expected,
+                   hint = nullif(may_help, '')
              WHERE r.id = one.id AND (state, why) IS DISTINCT FROM (one.sqlstate, one.reason);
             rejected := rejected + 1;
         END;

@@ -77,7 +77,8 @@ BEGIN
          WHERE i.dev_eui = e.dev_eui AND i.session_key_id = e.session_key_id;
     ELSIF key <> s.app_s_key AND key <> key_vault.rewrap(s.app_s_key) THEN
         RAISE EXCEPTION 'session % of device % has another key', encode(e.session_key_id, 'hex'), encode(e.dev_eui, 'hex')
-            USING ERRCODE = 'integrity_constraint_violation';
+            USING ERRCODE = 'integrity_constraint_violation',
+                  HINT = 'The key of a session does not change: the sender may have mixed up the keys of two sessions.';
     ELSIF digest IS NOT NULL THEN
         UPDATE session i SET envelope_digest = digest
          WHERE i.dev_eui = e.dev_eui AND i.session_key_id = e.session_key_id;

@@ -148,7 +148,13 @@ BEGIN
         message     jsonb,
         digest      bytea NOT NULL UNIQUE
     );
+    ALTER TABLE rejected ADD COLUMN IF NOT EXISTS field text, ADD COLUMN IF NOT EXISTS found text,
+        ADD COLUMN IF NOT EXISTS expected text, ADD COLUMN IF NOT EXISTS hint text;
     COMMENT ON TABLE rejected IS 'whole messages that could not be used; replay_rejected() tries them again';
+    COMMENT ON COLUMN rejected.field IS 'the field of the message that is wrong; NULL if it is not one field';
+    COMMENT ON COLUMN rejected.found IS 'what the message has there: the value if it is short, otherwise its kind and size; never a key';
+    COMMENT ON COLUMN rejected.expected IS 'what should be there';
+    COMMENT ON COLUMN rejected.hint IS 'what may help';
     COMMENT ON COLUMN rejected.message IS 'the message, with a number (rejected_key.n) in place of each plaintext key; NULL for a line that is not a JSON object: it is wrapped as a whole, in rejected_key';
     COMMENT ON COLUMN rejected.digest IS 'SHA-256 of the message: a repeated delivery is kept once';
 
