@@ -12,6 +12,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -74,6 +75,14 @@ copy_check_value(uint8 to[KEY_CHECK_VALUE_SIZE], Datum from)
 	memcpy(to, VARDATA_ANY(value), KEY_CHECK_VALUE_SIZE);
 }
 
+static KekRowPlace
+place_of(HeapTuple tuple)
+{
+	KekRowPlace place = {.tid = tuple->t_self,.xmin = HeapTupleHeaderGetRawXmin(tuple->t_data)};
+
+	return place;
+}
+
 static void
 read_row(HeapTuple tuple, TupleDesc desc, KekRow *row)
 {
@@ -106,6 +115,7 @@ read_row(HeapTuple tuple, TupleDesc desc, KekRow *row)
 	row->state_changed_at = DatumGetTimestampTz(COLUMN(state_changed_at));
 	row->is_own_change =
 		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+	row->place = place_of(tuple);
 
 #undef COLUMN
 #undef IS_NULL
@@ -133,6 +143,69 @@ kek_row_by_id(const pg_uuid_t *kek_id, KekRow *row)
 	systable_endscan(scan);
 	table_close(table, AccessShareLock);
 	return found;
+}
+
+BlockNumber
+kek_table_pages(void)
+{
+	Relation	table = vault_tables_open_kek();
+	BlockNumber pages = RelationGetNumberOfBlocks(table);
+
+	table_close(table, AccessShareLock);
+	return pages;
+}
+
+struct KekScan
+{
+	Relation	table;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+};
+
+KekScan *
+kek_scan_begin(void)
+{
+	KekScan    *scan = palloc(sizeof(KekScan));
+
+	scan->table = vault_tables_open_kek();
+	scan->scan = systable_beginscan(scan->table, InvalidOid, false, NULL, 0, NULL);
+	return scan;
+}
+
+bool
+kek_scan_next(KekScan *scan)
+{
+	scan->tuple = systable_getnext(scan->scan);
+	return HeapTupleIsValid(scan->tuple);
+}
+
+pg_uuid_t
+kek_scan_id(const KekScan *scan)
+{
+	bool		isnull;
+
+	return *DatumGetUUIDP(heap_getattr(scan->tuple, Anum_kek_kek_id,
+									   RelationGetDescr(scan->table), &isnull));
+}
+
+KekRowPlace
+kek_scan_place(const KekScan *scan)
+{
+	return place_of(scan->tuple);
+}
+
+void
+kek_scan_row(const KekScan *scan, KekRow *row)
+{
+	read_row(scan->tuple, RelationGetDescr(scan->table), row);
+}
+
+void
+kek_scan_end(KekScan *scan)
+{
+	systable_endscan(scan->scan);
+	table_close(scan->table, AccessShareLock);
+	pfree(scan);
 }
 
 static int

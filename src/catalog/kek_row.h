@@ -9,6 +9,7 @@
 
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
+#include "storage/itemptr.h"
 #include "utils/uuid.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -32,6 +33,17 @@ typedef enum KekState
 /* The longest KEK, in bytes. */
 #define KEK_MAX_SIZE 32
 
+/*
+ * Where a version of a row is, and which transaction wrote it.  As long as a row has the
+ * same of both, it has not changed: an update makes a new version, and nothing else is
+ * put into an old one's place by the same transaction.
+ */
+typedef struct KekRowPlace
+{
+	ItemPointerData tid;
+	TransactionId xmin;
+} KekRowPlace;
+
 typedef struct KekRow
 {
 	pg_uuid_t	kek_id;
@@ -46,6 +58,7 @@ typedef struct KekRow
 	uint8		kcv[KEY_CHECK_VALUE_SIZE];
 	TimestampTz state_changed_at;
 	bool		is_own_change;	/* the current transaction wrote the row */
+	KekRowPlace place;
 } KekRow;
 
 /* Reads a row, in the current memory context; false if there is none. */
@@ -59,6 +72,31 @@ extern List *kek_rows_existing(const char *label);
 
 /* One version of a label; an error if it does not exist. */
 extern KekRow *kek_row_existing(const char *label, int32 version);
+
+/* The size of the table, in pages. */
+extern BlockNumber kek_table_pages(void);
+
+/*
+ * Goes through the whole table, for somebody who does not need all of each row.
+ * kek_scan_next() goes to the next row, and returns false if there is none.  The others are
+ * about that row; kek_scan_row() reads it, in the current memory context.
+ */
+typedef struct KekScan KekScan;
+
+extern KekScan *kek_scan_begin(void);
+extern bool kek_scan_next(KekScan *scan);
+extern pg_uuid_t kek_scan_id(const KekScan *scan);
+extern KekRowPlace kek_scan_place(const KekScan *scan);
+extern void kek_scan_row(const KekScan *scan, KekRow *row);
+extern void kek_scan_end(KekScan *scan);
+
+static inline bool
+kek_same_place(const KekRowPlace *a, const KekRowPlace *b)
+{
+	return ItemPointerEquals(unconstify(ItemPointerData *, &a->tid),
+							 unconstify(ItemPointerData *, &b->tid)) &&
+		a->xmin == b->xmin;
+}
 
 /*
  * The KEKs of the table that are not destroyed, in no order: a list of KekRow pointers.

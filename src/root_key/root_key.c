@@ -115,21 +115,23 @@ void
 root_key_require_in_use(void)
 {
 	const RootKey *key = first_root_key(_("It is the first of key_vault.root_key and is to seal a KEK."));
+	KekScan    *rows = kek_scan_begin();
+	KekRow		row;
 	bool		seals_any = false;
 	bool		are_others_in_use = false;
-	ListCell   *cell;
 
-	foreach(cell, kek_rows_all())
+	/* Mostly the first row is enough. */
+	while (!seals_any && kek_scan_next(rows))
 	{
-		const KekRow *row = lfirst(cell);
-
-		if (row->sealed_material == NULL)
+		kek_scan_row(rows, &row);
+		if (row.sealed_material == NULL)
 			continue;
-		if (memcmp(row->root_key_id, key->id, KEY_CHECK_VALUE_SIZE) == 0)
+		if (memcmp(row.root_key_id, key->id, KEY_CHECK_VALUE_SIZE) == 0)
 			seals_any = true;
-		else if (row->state != KEK_SUSPENDED)
+		else if (row.state != KEK_SUSPENDED)
 			are_others_in_use = true;
 	}
+	kek_scan_end(rows);
 	if (are_others_in_use && !seals_any)
 		ereport(ERROR,
 				(errcode(ERRCODE_ROOT_KEY_WRONG),

@@ -21,6 +21,7 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "utils/hsearch.h"
 
 #include "../common/crypto_error.h"
@@ -32,23 +33,81 @@
 #include "cache_stats.h"
 #include "kek.h"
 
+/*
+ * The open KEKs, by kek_id; and their labels, so that what concerns one label does not take
+ * longer the more labels there are.
+ */
 static HTAB *keks = NULL;
+static HTAB *labels = NULL;
 
 static void (*before_closing) (void) = NULL;
 
 uint64		kek_verified_generation = 0;
 
-static void
-create_table(void)
+static uint32
+hash_label(const void *key, Size size)
 {
-	HASHCTL		control = {
+	const char *label = *(const char *const *) key;
+
+	return hash_bytes((const unsigned char *) label, strlen(label));
+}
+
+static int
+compare_labels(const void *a, const void *b, Size size)
+{
+	return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+static void
+create_tables(void)
+{
+	HASHCTL		by_id = {
 		.keysize = sizeof(pg_uuid_t),
 		.entrysize = sizeof(Kek),
 		.hcxt = TopMemoryContext,
 	};
+	HASHCTL		by_label = {
+		.keysize = sizeof(char *),
+		.entrysize = sizeof(OpenLabel),
+		.hash = hash_label,
+		.match = compare_labels,
+		.hcxt = TopMemoryContext,
+	};
 
-	keks = hash_create("key_vault open KEKs", 16, &control,
+	if (labels == NULL)
+		labels = hash_create("key_vault labels of open KEKs", 16, &by_label,
+							 HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+	keks = hash_create("key_vault open KEKs", 16, &by_id,
 					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* Finds the entry of a label, or makes one without KEKs. */
+static OpenLabel *
+enter_label(const char *name)
+{
+	MemoryContext before = lasting_begin("key_vault label");
+	char	   *copy = pstrdup(name);
+	bool		found;
+	OpenLabel  *label = hash_search(labels, &copy, HASH_ENTER, &found);
+
+	/* From here on nothing fails. */
+	if (found)
+	{
+		MemoryContextDelete(MemoryContextSwitchTo(before));
+		return label;
+	}
+	label->context = lasting_keep(before);
+	dlist_init(&label->keks);
+	return label;
+}
+
+static void
+drop_label(OpenLabel *label)
+{
+	MemoryContext context = label->context;
+
+	hash_search(labels, &label->name, HASH_REMOVE, NULL);
+	MemoryContextDelete(context);
 }
 
 static bool
@@ -123,6 +182,9 @@ close_kek(Kek *kek)
 	aes_cipher_free(kek->wrap_cipher);
 	aes_cipher_free(kek->unwrap_cipher);
 	MemoryContextDelete(kek->context);
+	dlist_delete(&kek->label_link);
+	if (dlist_is_empty(&kek->label->keks))
+		drop_label(kek->label);
 	hash_search(keks, &kek->kek_id, HASH_REMOVE, NULL);
 }
 
@@ -132,14 +194,34 @@ kek_before_closing(void (*callback) (void))
 	before_closing = callback;
 }
 
-/* Withdraws all KEKs of a label if the row of one of them has changed. */
+/* Withdraws all open KEKs of a label. */
 static void
-mark_changed_labels(void)
+withdraw_label(OpenLabel *label)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &label->keks)
+		dlist_container(Kek, label_link, iter.cur)->withdrawn = true;
+}
+
+/* Compares an open KEK with the row that was read for it; NULL if the row is gone. */
+static void
+compare_with_row(Kek *kek, const KekRow *row)
+{
+	if (row == NULL || !same_kek(row, &kek->row))
+		withdraw_label(kek->label);
+	else if (!same_sealing(row, &kek->row))
+		replace_row(kek, row);
+	else
+		kek->row.place = row->place;
+}
+
+/* Finds the row of each open KEK by the index. */
+static void
+read_rows_by_id(void)
 {
 	HASH_SEQ_STATUS scan;
 	Kek		   *kek;
-	List	   *labels = NIL;
-	ListCell   *cell;
 
 	hash_seq_init(&scan, keks);
 	while ((kek = hash_seq_search(&scan)) != NULL)
@@ -147,23 +229,62 @@ mark_changed_labels(void)
 		KekRow		row;
 
 		if (!kek->withdrawn)
-		{
-			kek->withdrawn = !kek_row_by_id(&kek->kek_id, &row) || !same_kek(&row, &kek->row);
-			if (!kek->withdrawn && !same_sealing(&row, &kek->row))
-				replace_row(kek, &row);
-		}
-		if (kek->withdrawn)
-			labels = lappend(labels, pstrdup(kek->row.label));
+			compare_with_row(kek, kek_row_by_id(&kek->kek_id, &row) ? &row : NULL);
 	}
+}
 
-	foreach(cell, labels)
+/*
+ * Reads the whole table.  A row that is where it was has not changed, so only the others are
+ * compared.
+ */
+static void
+read_table(void)
+{
+	static uint64 reading = 0;
+	KekScan    *rows = kek_scan_begin();
+	HASH_SEQ_STATUS scan;
+	Kek		   *kek;
+
+	reading++;
+	while (kek_scan_next(rows))
 	{
-		hash_seq_init(&scan, keks);
-		while ((kek = hash_seq_search(&scan)) != NULL)
-			if (strcmp(kek->row.label, lfirst(cell)) == 0)
-				kek->withdrawn = true;
+		pg_uuid_t	kek_id = kek_scan_id(rows);
+		KekRowPlace place = kek_scan_place(rows);
+
+		kek = hash_search(keks, &kek_id, HASH_FIND, NULL);
+		if (kek == NULL)
+			continue;
+		kek->found_by_reading = reading;
+		if (!kek->withdrawn && !kek_same_place(&place, &kek->row.place))
+		{
+			KekRow		row;
+
+			kek_scan_row(rows, &row);
+			compare_with_row(kek, &row);
+		}
 	}
-	list_free_deep(labels);
+	kek_scan_end(rows);
+
+	hash_seq_init(&scan, keks);
+	while ((kek = hash_seq_search(&scan)) != NULL)
+		if (kek->found_by_reading != reading && !kek->withdrawn)
+			compare_with_row(kek, NULL);
+}
+
+/* Withdraws all KEKs of a label if the row of one of them has changed. */
+static void
+withdraw_changed_labels(void)
+{
+	long		n = hash_get_num_entries(keks);
+
+	/*
+	 * To find a row by the index takes longer than to read a page of the
+	 * table.
+	 */
+	if (n > 1 && n >= kek_table_pages())
+		read_table();
+	else if (n > 0)
+		read_rows_by_id();
 }
 
 void
@@ -172,19 +293,27 @@ kek_verify_open(void)
 	uint64		generation = kek_generation;
 	HASH_SEQ_STATUS scan;
 	Kek		   *kek;
+	bool		any_withdrawn = false;
 
 	if (keks == NULL)
 	{
-		create_table();
+		create_tables();
 		cache_stats_attach();
 	}
-	mark_changed_labels();
-	before_closing();
+	withdraw_changed_labels();
 
 	hash_seq_init(&scan, keks);
-	while ((kek = hash_seq_search(&scan)) != NULL)
-		if (kek->withdrawn)
-			close_kek(kek);
+	while (!any_withdrawn && (kek = hash_seq_search(&scan)) != NULL)
+		any_withdrawn = kek->withdrawn;
+	if (any_withdrawn)
+	{
+		hash_seq_term(&scan);
+		before_closing();
+		hash_seq_init(&scan, keks);
+		while ((kek = hash_seq_search(&scan)) != NULL)
+			if (kek->withdrawn)
+				close_kek(kek);
+	}
 	kek_verified_generation = generation;
 }
 
@@ -194,38 +323,49 @@ kek_find(const pg_uuid_t *kek_id)
 	Kek		   *kek = hash_search(keks, kek_id, HASH_FIND, NULL);
 	KekRow		row;
 	MemoryContext context;
+	OpenLabel  *label;
 
 	if (kek != NULL)
 		return kek;
 	if (!kek_row_by_id(kek_id, &row))
 		return NULL;
 
-	/* All that can fail comes before the KEK is put into the table. */
+	/*
+	 * All that can fail comes before the KEK is put into the table.  If it
+	 * fails, the label stays without KEKs, which does no harm.
+	 */
 	row = copy_row(&row, &context);
+	label = enter_label(row.label);
 	kek = hash_search(keks, kek_id, HASH_ENTER, NULL);
 	memset((char *) kek + sizeof(pg_uuid_t), 0, sizeof(Kek) - sizeof(pg_uuid_t));
 	MemoryContextSetParent(context, TopMemoryContext);
 	kek->context = context;
 	kek->row = row;
+	kek->label = label;
+	dlist_push_tail(&label->keks, &kek->label_link);
 	return kek;
 }
 
 Kek *
-kek_find_active(const char *label)
+kek_find_active(const char *name)
 {
-	HASH_SEQ_STATUS scan;
-	Kek		   *kek;
+	OpenLabel  *label = hash_search(labels, &name, HASH_FIND, NULL);
 	ListCell   *cell;
 
-	hash_seq_init(&scan, keks);
-	while ((kek = hash_seq_search(&scan)) != NULL)
-		if (kek->row.state == KEK_ACTIVE && strcmp(kek->row.label, label) == 0)
-		{
-			hash_seq_term(&scan);
-			return kek;
-		}
+	if (label != NULL)
+	{
+		dlist_iter	iter;
 
-	foreach(cell, kek_rows_by_label(label))
+		dlist_foreach(iter, &label->keks)
+		{
+			Kek		   *kek = dlist_container(Kek, label_link, iter.cur);
+
+			if (kek->row.state == KEK_ACTIVE)
+				return kek;
+		}
+	}
+
+	foreach(cell, kek_rows_by_label(name))
 	{
 		KekRow	   *row = lfirst(cell);
 

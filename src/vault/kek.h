@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "lib/ilist.h"
 #include "utils/inval.h"
 
 #include "../catalog/access.h"
@@ -15,11 +16,23 @@
 #include "../crypto/key_wrap.h"
 #include "../token/token_key.h"
 
+/* A label with its open KEKs. */
+typedef struct OpenLabel
+{
+	char	   *name;			/* hash key */
+	MemoryContext context;		/* of name */
+	dlist_head	keks;			/* of Kek.label_link */
+} OpenLabel;
+
 typedef struct Kek
 {
 	pg_uuid_t	kek_id;			/* hash key */
 	KekRow		row;			/* as it was last read */
 	MemoryContext context;		/* of what row points to */
+	OpenLabel  *label;			/* row.label */
+	dlist_node	label_link;		/* in label->keks */
+	uint64		found_by_reading;	/* number of the last reading of the whole
+									 * table that found the row */
 	AccessMemo	access;			/* privileges on row.label */
 	bool		withdrawn;		/* a row of its label changed: to be closed */
 	bool		is_open;		/* material has the key */

@@ -150,7 +150,7 @@ inline forget_own()
 #endif
 }
 
-/* kek_verify_open(), after mark_changed_labels(). */
+/* kek_verify_open(), after withdraw_changed_labels(). */
 inline wipe_and_close()
 {
 #ifndef NO_WIPE
@@ -216,7 +216,7 @@ end:
 		before = generation;
 		if :: verified != generation :: else -> goto verified_now fi
 	};
-	do											/* mark_changed_labels() */
+	do											/* read_rows_by_id(); read_table() is the same in one step */
 	:: k == KEKS -> break
 	:: k < KEKS && !open[k] -> k++
 	:: k < KEKS && open[k] ->

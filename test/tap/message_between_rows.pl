@@ -24,13 +24,21 @@ $node->safe_psql('postgres', q{
     CREATE EXTENSION key_vault;
     SELECT key_vault.kek_create('other');
 });
-use_library($node, 'postgres', build_changed('waits', 'src/vault/kek.c',
-    [ qr/^(#include "postgres.h")$/m, sub { qq{$1\n\n#include "utils/builtins.h"} } ],
-    [   qr/^(\t\t\tkek->withdrawn = !kek_row_by_id\(&kek->kek_id, &row\) \|\| !same_kek\(&row, &kek->row\);)$/m,
-        sub {
-            "$1\n\n\t\t\t(void) DirectFunctionCall1(pg_advisory_lock_shared_int8, Int64GetDatum(1));\n"
-              . "\t\t\t(void) DirectFunctionCall1(pg_advisory_unlock_shared_int8, Int64GetDatum(1));";
-        } ]));
+
+# The places where a copy waits: few rows are read one by one, many by reading the table.
+my $wait = qq{
+(void) DirectFunctionCall1(pg_advisory_lock_shared_int8, Int64GetDatum(1));
+(void) DirectFunctionCall1(pg_advisory_unlock_shared_int8, Int64GetDatum(1));};
+my $include = [ qr/^(#include "postgres.h")$/m, sub { qq{$1\n\n#include "utils/builtins.h"} } ];
+my %library = (
+    'one by one' => [
+        $include,
+        [ qr/^\tif \(n > 1 && n >= kek_table_pages\(\)\)$/m, sub { "\tif (false)" } ],
+        [ qr/^(\t\tif \(!kek->withdrawn\))\n(\t\t\tcompare_with_row\(kek, kek_row_by_id.*;)$/m,
+            sub { "$1\n{\n$2$wait\n}" } ] ],
+    'by reading the table' => [
+        $include,
+        [ qr/^(\t\tkek->found_by_reading = reading;)$/m, sub { "$1\n$wait" } ] ]);
 
 # Makes two labels, and returns a query for each that decrypts under it.
 sub make_labels
@@ -51,9 +59,24 @@ sub change
 }
 
 # The backend reads the two rows in no particular order, so both KEKs are withdrawn after the first read.
-foreach my $mode (qw(on off verify))
+foreach my $how (sort keys %library)
 {
-    my %decrypt = make_labels("net $mode", "app $mode");
+    my $library = build_changed($how =~ tr/ /_/r, 'src/vault/kek.c', @{ $library{$how} });
+
+    use_library($node, 'postgres', $library);
+    foreach my $mode (qw(on off verify))
+    {
+        withdraw_between_rows($how, $mode);
+    }
+    $node->safe_psql('postgres', "UPDATE pg_proc SET probin = '\$libdir/key_vault' WHERE probin = '$library'");
+}
+$holder->quit;
+done_testing();
+
+sub withdraw_between_rows
+{
+    my ($how, $mode) = @_;
+    my %decrypt = make_labels("net $how $mode", "app $how $mode");
     my @labels  = sort keys %decrypt;
     my $list    = join ', ', map { "'$_'" } @labels;
 
@@ -86,5 +109,3 @@ foreach my $mode (qw(on off verify))
           if $outcome eq 'is suspended';
     }
 }
-$holder->quit;
-done_testing();
