@@ -4,7 +4,8 @@
  *
  * With its new key a row may belong to another partition, and only an UPDATE of the
  * partitioned table moves it.  Such an UPDATE runs the code of all partitions as one role, so
- * it is made only if the partitioned table and all partitions have the same owner.
+ * it is made only if the partitioned table and all partitions have the same owner.  It is an
+ * error if a row is then in no partition.
  *
  * A foreign key that refers to wrapped keys must have ON UPDATE CASCADE.  If it would set the
  * referring column to NULL or to its default, that is an error before anything is written.
@@ -39,6 +40,13 @@
 
 /* The name in the UPDATE of the relation with the rows to write. */
 #define NEW_KEYS "key_vault_new_keys"
+
+/* The range of ctid saves the plan from reading the whole table. */
+#define ROWS_OF_BATCH \
+	"t.ctid OPERATOR(pg_catalog.=) n.row_id" \
+	" AND t.ctid OPERATOR(pg_catalog.>=) $1" \
+	" AND t.ctid OPERATOR(pg_catalog.<=) $2" \
+	" AND t.tableoid OPERATOR(pg_catalog.=) $3"
 
 static char *
 table_name(Oid relation)
@@ -209,6 +217,27 @@ rewrap_check_foreign_keys(TableWork *work)
 	}
 }
 
+/*
+ * Raises an error if rows are gone.  To move a row, PostgreSQL deletes it in one partition and
+ * inserts it into another, and a trigger there that suppresses the INSERT does not keep the row
+ * where it was.  A row that was not updated at all is still at its old place.
+ */
+static void
+check_no_row_is_gone(TableWork *work, int64 not_updated, Oid *types, Datum *values)
+{
+	bool		isnull;
+	int64		left;
+
+	rewrap_execute(psprintf("SELECT pg_catalog.count(*) FROM ONLY %s AS t, " NEW_KEYS " AS n WHERE %s",
+							work->name, ROWS_OF_BATCH), 3, types, values);
+	left = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	if (left < not_updated)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("a trigger of a partition suppresses the insertion of rows that move to it"),
+				 errdetail("They would be lost.")));
+}
+
 int64
 rewrap_write_rows(TableWork *work, TupleDesc desc, Tuplestorestate *new_keys, int64 nrows,
 				  ItemPointerData first, ItemPointerData last)
@@ -217,6 +246,7 @@ rewrap_write_rows(TableWork *work, TupleDesc desc, Tuplestorestate *new_keys, in
 	StringInfoData sql;
 	ListCell   *cell;
 	bool		first_column = true;
+	int64		updated;
 	Oid			types[] = {TIDOID, TIDOID, OIDOID};
 	Datum		values[] = {PointerGetDatum(&first), PointerGetDatum(&last),
 	ObjectIdGetDatum(RelationGetRelid(work->table))};
@@ -237,12 +267,7 @@ rewrap_write_rows(TableWork *work, TupleDesc desc, Tuplestorestate *new_keys, in
 		first_column = false;
 	}
 
-	/* The range of ctid saves the plan from reading the whole table. */
-	appendStringInfoString(&sql, " FROM " NEW_KEYS " AS n"
-						   " WHERE t.ctid OPERATOR(pg_catalog.=) n.row_id"
-						   " AND t.ctid OPERATOR(pg_catalog.>=) $1"
-						   " AND t.ctid OPERATOR(pg_catalog.<=) $2"
-						   " AND t.tableoid OPERATOR(pg_catalog.=) $3");
+	appendStringInfoString(&sql, " FROM " NEW_KEYS " AS n WHERE " ROWS_OF_BATCH);
 
 	relation.md.name = NEW_KEYS;
 	relation.md.tupdesc = desc;
@@ -252,5 +277,8 @@ rewrap_write_rows(TableWork *work, TupleDesc desc, Tuplestorestate *new_keys, in
 	if (SPI_register_relation(&relation) != SPI_OK_REL_REGISTER)
 		elog(ERROR, "SPI_register_relation failed");
 	rewrap_execute(sql.data, lengthof(types), types, values);
-	return SPI_processed;
+	updated = SPI_processed;
+	if (work->root != NULL && updated < nrows)
+		check_no_row_is_gone(work, nrows - updated, types, values);
+	return updated;
 }
