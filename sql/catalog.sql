@@ -85,3 +85,6 @@ SELECT amname, amvalidate(o.oid) FROM pg_opclass o JOIN pg_am a ON a.oid = opcme
 -- Settings
 LOAD 'key_vault';
 SELECT name, vartype, context, boot_val, min_val, max_val, enumvals, unit FROM pg_settings WHERE name LIKE 'key\_vault.%' ORDER BY name;
+-- A subtransaction, such as a block with EXCEPTION, is an error while parallel workers run.
+SELECT oid::regprocedure FROM pg_proc WHERE pronamespace IN ('key_vault'::regnamespace, 'key_vault_internal'::regnamespace)
+   AND proparallel <> 'u' AND prosrc ~ '\mEXCEPTION\M';

@@ -36,7 +36,7 @@ COMMENT ON FUNCTION key_vault.storage_activity() IS
 CREATE OR REPLACE FUNCTION key_vault.health(
     max_kek_age interval DEFAULT '1 year', max_root_key_age interval DEFAULT '2 years',
     OUT name text, OUT status text, OUT finding text, OUT advice text)
-RETURNS SETOF record LANGUAGE plpgsql VOLATILE PARALLEL RESTRICTED
+RETURNS SETOF record LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET DateStyle = ISO AS $$
 #variable_conflict use_column
