@@ -148,7 +148,6 @@ read_uplink_or_join(const JsonbValue *message, MessageEvent *event, MessageFault
 	const char *kek_label;
 
 	context = json_is_null(context) ? NULL : field_object(context, "joinServerContext", fault);
-	field_require(event->dev_addr != NULL, "devAddr", EXPECTED_DEV_ADDR, fault);
 	event->session_key_id = field_bytes(json_member(context, "sessionKeyId"),
 										"joinServerContext.sessionKeyId", FIELD_HEX, ANY_SIZE, fault);
 	if (event->kind == EVENT_UPLINK)
@@ -162,6 +161,7 @@ read_uplink_or_join(const JsonbValue *message, MessageEvent *event, MessageFault
 		event->form = event->session_key_id != NULL || (kek_label != NULL && *kek_label != '\0') ?
 			PAYLOAD_ENCRYPTED : PAYLOAD_PLAIN;
 	}
+	field_require(event->dev_addr != NULL || event->form == PAYLOAD_PLAIN, "devAddr", EXPECTED_DEV_ADDR, fault);
 	if (!message_is_faulty(fault))
 		read_app_s_key(context, event, fault);
 	if (event->kind == EVENT_JOIN && event->session_key_id == NULL)

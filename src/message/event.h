@@ -41,7 +41,8 @@ typedef struct MessageEvent
 	const char *application_id;
 	const char *device_id;
 	bytea	   *dev_addr;
-	bytea	   *session_key_id;
+	bytea	   *session_key_id; /* also NULL if it is to be made from a
+								 * plaintext key */
 	bool		has_f_port;
 	int16		f_port;
 	bool		has_f_cnt;		/* false for an uplink whose counter may have
@@ -49,6 +50,7 @@ typedef struct MessageEvent
 	int64		f_cnt;			/* of uplinks and downlinks */
 	bytea	   *frm_payload;
 	PayloadForm form;			/* of the payload of an uplink */
+	bool		is_simulated;	/* an uplink that no device has sent */
 	const char *kek_label;		/* of the key envelope */
 	bytea	   *encrypted_key;	/* of the key envelope */
 	int			key_number;		/* of the key that message_wrap_keys() took

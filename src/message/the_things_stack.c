@@ -78,6 +78,12 @@ is_there(const JsonbValue *body, const char *name)
 	return !json_is_null(json_member(body, name));
 }
 
+static bool
+is_true(const JsonbValue *value)
+{
+	return value != NULL && value->type == jbvBool && value->val.boolean;
+}
+
 /*
  * Whether a missing counter means 0, and was not removed by a field mask.  These four fields are
  * in every uplink, and hardly anybody makes a mask that lists all of them but not the counter.
@@ -109,7 +115,7 @@ read_uplink(const JsonbValue *message, MessageEvent *event, MessageFault *fault)
 	const JsonbValue *body = field_object(json_member(message, "uplink_message"), "uplink_message", fault);
 
 	event->kind = EVENT_UPLINK;
-	field_require(event->dev_addr != NULL, "end_device_ids.dev_addr", EXPECTED_DEV_ADDR, fault);
+	event->is_simulated = is_true(json_member(message, "simulated"));
 	read_received_at(message, body, "uplink_message.received_at", event, fault);
 	event->session_key_id = field_bytes(json_member(body, "session_key_id"),
 										"uplink_message.session_key_id", FIELD_BASE64, ANY_SIZE, fault);
@@ -120,11 +126,10 @@ read_uplink(const JsonbValue *message, MessageEvent *event, MessageFault *fault)
 	event->has_f_cnt = json_has(body, "f_cnt") || is_whole(body);
 	event->frm_payload = read_payload(json_member(body, "frm_payload"), "uplink_message.frm_payload", fault);
 	event->form = form_of_payload(body);
+	field_require(event->dev_addr != NULL || event->form != PAYLOAD_ENCRYPTED, "end_device_ids.dev_addr",
+				  EXPECTED_DEV_ADDR, fault);
 	if (is_there(body, "app_s_key") && !message_is_faulty(fault))
-	{
 		read_app_s_key(body, "uplink_message.app_s_key", event, fault);
-		field_require(event->session_key_id != NULL, "uplink_message.session_key_id", "base64", fault);
-	}
 	return list_make1(event);
 }
 

@@ -412,17 +412,17 @@ insert_uplinks(const SetRow *rows, int n)
 {
 	static const Oid types[] = {
 		BYTEAARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT2ARRAYOID,
-		BOOLARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, JSONBARRAYOID
+		BOOLARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, JSONBARRAYOID, BOOLARRAYOID
 	};
 	static const Statement insert = {
 		"INSERT INTO uplink (stored_at, dev_eui, session_key_id, application_id, received_at, f_cnt, f_port, encrypted,"
-		" dev_addr, frm_payload, message)"
-		" SELECT now(), * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING", 10, types
+		" dev_addr, frm_payload, message, simulated)"
+		" SELECT now(), * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING", 11, types
 	};
 	ValueList	lists[] = {
 		value_list(BYTEAOID, n), value_list(BYTEAOID, n), value_list(TEXTOID, n), value_list(TIMESTAMPTZOID, n),
 		value_list(INT8OID, n), value_list(INT2OID, n), value_list(BOOLOID, n), value_list(BYTEAOID, n),
-		value_list(BYTEAOID, n), value_list(JSONBOID, n)
+		value_list(BYTEAOID, n), value_list(JSONBOID, n), value_list(BOOLOID, n)
 	};
 	Datum		values[lengthof(lists)];
 
@@ -442,6 +442,7 @@ insert_uplinks(const SetRow *rows, int n)
 		value_list_add_pointer(&lists[7], event->dev_addr);
 		value_list_add_pointer(&lists[8], event->frm_payload);
 		value_list_add_pointer(&lists[9], rows[i].keep_message ? json_tree_to_jsonb(rows[i].message->tree) : NULL);
+		value_list_add(&lists[10], BoolGetDatum(true), !event->is_simulated);
 	}
 	if (lists[0].n == 0)
 		return;
@@ -515,7 +516,10 @@ store_or_halve(SetRow *rows, int n)
 	store_or_halve(rows + n / 2, n - n / 2);
 }
 
-/* Whether a message is one uplink or join, with a time that the tables take. */
+/*
+ * Whether a message is one uplink or join, with a time that the tables take.  The session of
+ * a plaintext key without a session key id is looked for among all sessions of its device.
+ */
 static bool
 is_for_a_set(const IncomingMessage *message)
 {
@@ -524,7 +528,8 @@ is_for_a_set(const IncomingMessage *message)
 	if (message->why != NULL || message_is_faulty(&message->fault) || list_length(message->events) != 1)
 		return false;
 	event = linitial(message->events);
-	return event->kind != EVENT_DOWNLINK && event->has_received_at && event->received_at <= set_latest_time();
+	return event->kind != EVENT_DOWNLINK && event->has_received_at && event->received_at <= set_latest_time() &&
+		(event->key_number == 0 || event->session_key_id != NULL);
 }
 
 void

@@ -207,6 +207,7 @@ INSERT INTO public.gate VALUES
     -- The code of the storages works on the tables in the caller's search_path, and here there are none.
     ('storage_kek_label(jsonb)', '42P01', $$storage_kek_label('{}')$$),
     ('storage_put_session(storage_event, wrapped_key, text)', '42P01', $$storage_put_session(NULL, NULL, 'gate')$$),
+    ('storage_session_of_key(storage_event, wrapped_key)', '42P01', $$storage_session_of_key(NULL, NULL)$$),
     ('storage_store(jsonb, wrapped_key[])', '42P01', $$storage_store('{}', '{}')$$),
     ('storage_store_or_reject(jsonb, wrapped_key[], bytea, text)', '42P01', $$storage_store_or_reject('{}', '{}', '')$$),
     ('storage_read_events(jsonb)', '0A000', $$storage_read_events('{}')$$),

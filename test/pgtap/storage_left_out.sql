@@ -109,6 +109,66 @@ SELECT results_eq('SELECT f_cnt, status FROM generate_series(50, 56) n, pg_temp.
     'is 0 only where no other zero is there, and nothing else is missing');
 SELECT is_empty('SELECT * FROM lorawan.rejected', 'nothing is rejected');
 
+-- A plain payload needs no DevAddr.
+CREATE FUNCTION pg_temp.no_addr(minute integer, changes jsonb DEFAULT '{"app_s_key": null, "last_a_f_cnt_down": null, "frm_payload": "AWcBDgJoSg=="}') RETURNS jsonb LANGUAGE sql AS $$
+SELECT pg_temp.tts(minute, changes || '{"session_key_id": "AAAAAAAAAAAAAAAAAAAABg=="}') #- '{end_device_ids,dev_addr}' $$;
+SELECT is(lorawan.ingest(pg_temp.no_addr(30)), 'uplink', 'a plain payload without a DevAddr');
+SELECT is(lorawan.ingest(pg_temp.no_addr(30)), 'duplicate', 'is stored once');
+SELECT results_eq('SELECT * FROM lorawan.ingest(ARRAY[pg_temp.no_addr(30), pg_temp.no_addr(31), pg_temp.no_addr(31)])', 'VALUES (1::bigint, 2::bigint, 0::bigint)', 'in a set, too');
+SELECT is(lorawan.ingest(pg_temp.no_addr(31, '{"app_s_key": null, "last_a_f_cnt_down": null, "frm_payload": "Ag=="}')), 'rejected', 'another payload is no second delivery');
+SELECT is(lorawan.ingest(pg_temp.no_addr(32) #- '{uplink_message,received_at}' #- '{received_at}'), 'uplink', 'without a time');
+SELECT is(lorawan.ingest(pg_temp.no_addr(32) #- '{uplink_message,received_at}' #- '{received_at}'), 'duplicate', 'once, too');
+SELECT results_eq('SELECT * FROM pg_temp.row_of(30) UNION ALL SELECT * FROM pg_temp.row_of(31)', $$VALUES (65538::bigint, '\x0167010e02684a'::bytea, 'plain'), (65538, '\x0167010e02684a', 'plain')$$, 'and read');
+SELECT is(lorawan.ingest(pg_temp.cs(57, '{"fCnt": 1, "data": "AWcBDgJoSg==", "joinServerContext": null}') - 'devAddr'), 'uplink', 'ChirpStack''s');
+SELECT results_eq('SELECT * FROM pg_temp.row_of(57)', $$VALUES (1::bigint, '\x0167010e02684a'::bytea, 'plain')$$, 'likewise');
+TRUNCATE lorawan.rejected CASCADE;
+SELECT is(lorawan.ingest(pg_temp.no_addr(33, '{}')), 'rejected', 'an encrypted one needs it');
+SELECT is(lorawan.ingest(pg_temp.cs(58, '{"fCnt": 1}') - 'devAddr'), 'rejected', 'ChirpStack''s, too');
+SELECT is(lorawan.ingest(pg_temp.cs(58) - '{devAddr,data,fPort,rxInfo,txInfo}'::text[] || '{"fCnt": 1, "joinServerContext": {"sessionKeyId": "01"}}'), 'rejected', 'and one with a session key id');
+SELECT is(array_agg(DISTINCT reason), '{devAddr is missing,end_device_ids.dev_addr is missing}', 'that is the reason') FROM lorawan.rejected;
+TRUNCATE lorawan.rejected CASCADE;
+-- One that does not say, of a session whose key is known
+SELECT is(lorawan.ingest(pg_temp.tts(34, '{}', '{session_key_id,f_port,f_cnt,frm_payload,received_at}') #- '{end_device_ids,dev_addr}'), 'uplink', 'one that does not say what it is');
+SELECT results_eq('SELECT * FROM pg_temp.row_of(34)', $$VALUES (65538::bigint, NULL::bytea, 'perhaps encrypted')$$, 'is not plain in a session with a key');
+UPDATE lorawan.uplink SET encrypted = true WHERE received_at = '2024-05-01 12:34Z';
+SELECT results_eq('SELECT * FROM pg_temp.row_of(34)', $$VALUES (65538::bigint, '\x0167010e02684a'::bytea, 'decrypted')$$, 'who knows it may say so: the session has the DevAddr');
+
+-- Simulated uplinks
+SELECT is(lorawan.ingest(pg_temp.tts(35) || '{"simulated": true}'), 'uplink', 'a simulated uplink');
+SELECT is(lorawan.ingest(pg_temp.tts(36, '{}', '{session_key_id,f_port,frm_payload,received_at}') || '{"simulated": true}'), 'uplink', 'one that is stored by itself');
+SELECT is(lorawan.ingest(pg_temp.tts(37) || '{"simulated": "true"}'), 'uplink', 'another value');
+SELECT results_eq('SELECT received_at, simulated FROM lorawan.uplink_decrypted WHERE simulated OR received_at = ''2024-05-01 12:37Z'' ORDER BY 1',
+    $$VALUES ('2024-05-01 12:35Z'::timestamptz, true), ('2024-05-01 12:36Z', true), ('2024-05-01 12:37Z', false)$$, 'are marked');
+SELECT results_eq('SELECT simulated, count(*) > 0 FROM lorawan.uplink GROUP BY 1 ORDER BY 1', 'VALUES (true, true), (NULL, true)', 'and the others take no space for it');
+
+--
+-- A plaintext key without a session key id: a device that is activated by personalization.  Two keys, two DevAddrs.
+--
+CALL key_vault.create_storage('abp', kek_label => 'lorawan');
+CREATE FUNCTION pg_temp.abp(minute integer, key text, dev_addr text DEFAULT '260B1234', changes jsonb DEFAULT '{}') RETURNS jsonb LANGUAGE sql AS $$
+SELECT jsonb_set(pg_temp.tts(minute, jsonb_build_object('app_s_key', jsonb_build_object('key', key)) || changes) #- '{uplink_message,session_key_id}', '{end_device_ids,dev_addr}', to_jsonb(dev_addr)) $$;
+SELECT is(abp.ingest(pg_temp.abp(1, 'EC925802AE430CA77FD3DD73CB2CC588')), 'uplink', 'a plaintext key without a session key id');
+SELECT is(abp.ingest(pg_temp.abp(1, 'EC925802AE430CA77FD3DD73CB2CC588')), 'duplicate', 'is stored once');
+SELECT results_eq($$SELECT * FROM abp.ingest(ARRAY[pg_temp.abp(2, 'EC925802AE430CA77FD3DD73CB2CC588'), pg_temp.abp(3, '00000000000000000000000000000001'), pg_temp.abp(4, 'EC925802AE430CA77FD3DD73CB2CC588'), pg_temp.abp(4, 'EC925802AE430CA77FD3DD73CB2CC588')])$$,
+    'VALUES (3::bigint, 1::bigint, 0::bigint)', 'in a set, with another key between');
+SELECT is(abp.ingest(pg_temp.abp(5, 'EC925802AE430CA77FD3DD73CB2CC588', '260B1235')), 'uplink', 'with another DevAddr');
+SELECT results_eq('SELECT s.dev_addr, key_vault.unwrap(s.app_s_key), count(*) FROM abp.session s JOIN abp.uplink u USING (dev_eui, session_key_id) GROUP BY s.dev_eui, s.session_key_id ORDER BY min(u.received_at)',
+    $$VALUES ('\x260B1234'::bytea, '\xec925802ae430ca77fd3dd73cb2cc588'::bytea, 3::bigint), ('\x260B1234', '\x00000000000000000000000000000001', 1), ('\x260B1235', '\xec925802ae430ca77fd3dd73cb2cc588', 1)$$, 'each key has a session');
+SELECT results_eq('SELECT DISTINCT payload, status FROM abp.uplink_decrypted WHERE dev_addr = ''\x260B1234'' AND received_at <> ''2024-05-01 12:03Z''', $$VALUES ('\x0167010e02684a'::bytea, 'decrypted')$$, 'and is decrypted with its own');
+-- The id must not be a digest of what somebody who guesses the key can know.
+SELECT is_empty($$SELECT s.session_key_id FROM abp.session s CROSS JOIN (VALUES ('\xec925802ae430ca77fd3dd73cb2cc588'::bytea), ('\x00000000000000000000000000000001')) k (key)
+    CROSS JOIN LATERAL (VALUES (k.key), (k.key || s.dev_addr), (s.dev_addr || k.key), (k.key || s.dev_eui), (s.dev_eui || k.key), ('\x00'::bytea || k.key || s.dev_addr), ('\x00'::bytea || k.key)) t (text)
+    WHERE s.session_key_id IN (substr(sha256(t.text), 1, 16), substr(sha512(t.text), 1, 16), decode(md5(t.text), 'hex'))$$, 'no session key id is a digest of a key');
+SELECT key_vault.kek_rotate('lorawan') \g /dev/null
+SELECT is(abp.ingest(pg_temp.abp(1, 'EC925802AE430CA77FD3DD73CB2CC588')), 'duplicate', 'after a rotation, a second delivery is one');
+SELECT is(abp.ingest(pg_temp.abp(6, 'EC925802AE430CA77FD3DD73CB2CC588')), 'uplink', 'and an uplink');
+SELECT is(count(*), 3::bigint, 'has the session of its key') FROM abp.session;
+SELECT key_vault.kek_suspend('lorawan', 1) \g /dev/null
+SELECT is(abp.ingest(pg_temp.abp(7, 'EC925802AE430CA77FD3DD73CB2CC588')), 'uplink', 'while the session''s KEK is suspended');
+SELECT results_eq('SELECT payload, status FROM abp.uplink_decrypted WHERE received_at = ''2024-05-01 12:07Z''', $$VALUES ('\x0167010e02684a'::bytea, 'decrypted')$$, 'it gets another, and is decrypted');
+SELECT is(abp.ingest(pg_temp.abp(8, 'EC925802AE430CA77FD3DD73CB2CC5')), 'rejected', 'what is no key');
+SELECT results_eq('SELECT reason FROM abp.rejected', $$VALUES ('uplink_message.app_s_key holds no key of 16 bytes and no wrapped one')$$, 'is rejected');
+
 -- For storages of version 1.0 a missing field is 0 or plain, since their tables cannot hold a missing one.
 SELECT results_eq($$SELECT f_cnt, encrypted FROM key_vault.storage_events(pg_temp.tts(59, '{}', '{session_key_id,f_port,frm_payload,received_at}'))$$, 'VALUES (0::bigint, false)', 'for storages of 1.0');
 

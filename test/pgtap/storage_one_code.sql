@@ -62,7 +62,7 @@ DROP TRIGGER hand_on ON a.uplink;
 ALTER TABLE b.session ADD COLUMN more integer DEFAULT 7;
 ALTER TABLE b.rejected ADD COLUMN more integer DEFAULT 7;
 ALTER TABLE b.storage_settings ADD COLUMN more integer DEFAULT 7;
-ALTER TABLE b.session ALTER dev_addr TYPE bytea USING dev_addr || '';
+ALTER TABLE b.session ALTER envelope_digest TYPE bytea USING envelope_digest || '';
 SELECT is(array_agg(a.ingest(uplink(i, '{"session_key_id": "AAAAAAAAAAAAAAAAAAAAAg=="}')) || b.ingest(uplink(i, '{"session_key_id": "AAAAAAAAAAAAAAAAAAAAAg=="}'))), array_fill('uplinkuplink'::text, ARRAY[3]), 'tables that have more columns') FROM generate_series(40, 42) i;
 -- A storage that is dropped and made again
 DROP SCHEMA b CASCADE;

@@ -43,6 +43,9 @@ BEGIN
             IF e.key_number IS NOT NULL AND keys[e.key_number] IS NULL THEN
                 RAISE EXCEPTION 'key % of the message is missing', e.key_number USING ERRCODE = 'no_data_found';
             END IF;
+            IF e.session_key_id IS NULL THEN
+                e.session_key_id := key_vault_internal.storage_session_of_key(e, keys[e.key_number]);
+            END IF;
             PERFORM key_vault_internal.storage_put_session(e, keys[e.key_number],
                                                            key_vault_internal.storage_kek_label(message));
         END IF;
@@ -53,7 +56,7 @@ BEGIN
                 -- If the INSERT finds a conflict, another transaction has just stored the same, or this server's clock was
                 -- set back: then the second round searches the partitions of all later times, too.
                 FOREACH until IN ARRAY ARRAY[at + day, 'infinity'] LOOP
-                    SELECT (u.f_port, u.dev_addr, u.frm_payload) = (e.f_port, e.dev_addr, e.frm_payload)
+                    SELECT (u.f_port, u.dev_addr, u.frm_payload) IS NOT DISTINCT FROM (e.f_port, e.dev_addr, e.frm_payload)
                            AND coalesce(u.encrypted = e.encrypted, true) AS same,
                            u.stored_at, u.received_at, u.f_cnt, u.encrypted
                       INTO known
@@ -62,7 +65,7 @@ BEGIN
                        AND coalesce(u.f_cnt = e.f_cnt, true) AND u.session_key_id IS NOT DISTINCT FROM e.session_key_id
                        AND u.stored_at > e.received_at - day AND u.stored_at < until
                        AND (slack = '0' OR u.received_at = u.stored_at
-                            AND (u.f_port, u.dev_addr, u.frm_payload) = (e.f_port, e.dev_addr, e.frm_payload)
+                            AND (u.f_port, u.dev_addr, u.frm_payload) IS NOT DISTINCT FROM (e.f_port, e.dev_addr, e.frm_payload)
                             AND coalesce(u.encrypted = e.encrypted, true))
                      ORDER BY coalesce(u.f_cnt = e.f_cnt, false) DESC LIMIT 1;
                     IF FOUND THEN
@@ -80,9 +83,10 @@ BEGIN
                         EXIT;
                     END IF;
                     INSERT INTO uplink (stored_at, dev_eui, session_key_id, f_cnt, f_port, encrypted, dev_addr,
-                                        frm_payload, application_id, message, received_at)
+                                        frm_payload, application_id, message, received_at, simulated)
                     VALUES (at, e.dev_eui, e.session_key_id, e.f_cnt, e.f_port, e.encrypted, e.dev_addr,
-                            e.frm_payload, e.application_id, kept, e.received_at)
+                            e.frm_payload, e.application_id, kept, e.received_at,
+                            CASE WHEN storage_store.message -> 'simulated' = 'true' THEN true END)
                     ON CONFLICT DO NOTHING;
                     IF FOUND THEN
                         result := 'uplink';

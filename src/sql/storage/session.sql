@@ -87,3 +87,33 @@ END
 $$;
 COMMENT ON FUNCTION key_vault_internal.storage_put_session(key_vault.storage_event, key_vault.wrapped_key, text) IS
 'makes or completes the session of a message; an error if the session has another DevAddr or key. wrapped: the key, if the message brought it as plaintext; at_rest_label: KEK label for a new key';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_session_of_key(e key_vault.storage_event, wrapped key_vault.wrapped_key)
+RETURNS bytea LANGUAGE plpgsql AS $$
+DECLARE
+    bound constant key_vault.wrapped_key := key_vault.bind(wrapped, e.dev_addr);
+    known record;
+BEGIN
+    FOR known IN SELECT i.session_key_id, i.app_s_key, k.state
+                   FROM session i
+                   LEFT JOIN key_vault.keks k ON k.label = key_vault.kek_label(i.app_s_key)
+                                             AND k.version = key_vault.kek_version(i.app_s_key)
+                  WHERE i.dev_eui = e.dev_eui AND i.dev_addr = e.dev_addr
+                    AND key_vault.kek_label(i.app_s_key) = key_vault.kek_label(bound)
+                  ORDER BY i.started_at DESC
+    LOOP
+        IF known.app_s_key = bound THEN
+            RETURN known.session_key_id;
+        ELSIF known.state NOT IN ('suspended', 'destroyed') THEN
+            -- After a rotation, equal keys have equal bytes only if both are wrapped anew.
+            IF key_vault.rewrap(known.app_s_key) = key_vault.rewrap(bound) THEN
+                RETURN known.session_key_id;
+            END IF;
+        END IF;
+    END LOOP;
+    -- It is made from the wrapped key.  From a digest of the key itself, a weak key could be guessed.
+    RETURN substr(sha256(key_vault_internal.storage_text_bytes(bound::text)), 1, 16);
+END
+$$;
+COMMENT ON FUNCTION key_vault_internal.storage_session_of_key(key_vault.storage_event, key_vault.wrapped_key) IS
+'session key id for a message that has a plaintext key and no session key id: that of the device''s session with this key and DevAddr, or a new one';

@@ -83,12 +83,13 @@ BEGIN
         f_cnt          bigint CHECK (f_cnt BETWEEN 0 AND 4294967295),
         f_port         smallint NOT NULL CHECK (f_port BETWEEN 0 AND 255),
         encrypted      boolean,
-        dev_addr       bytea NOT NULL CHECK (octet_length(dev_addr) = 4),
+        dev_addr       bytea CHECK (octet_length(dev_addr) = 4),
         frm_payload    bytea NOT NULL CHECK (octet_length(frm_payload) <= 255),
         application_id text NOT NULL,
         message        jsonb,
         received_at    timestamptz NOT NULL
     ) ' || by_time;
+    ALTER TABLE uplink ADD COLUMN IF NOT EXISTS simulated boolean CHECK (simulated);
     PERFORM key_vault_internal.storage_allow_left_out();
     CREATE INDEX IF NOT EXISTS uplink_received_at_idx ON uplink USING brin (received_at);
     COMMENT ON TABLE uplink IS 'uplinks as they came; a payload that came encrypted is stored encrypted; partitioned by stored_at, see key_vault.maintain_storage()';
@@ -96,6 +97,8 @@ BEGIN
     COMMENT ON COLUMN uplink.received_at IS 'when the network received the uplink, as the message says; equal to stored_at if the message has no time, or one before 2015 or more than a day ahead';
     COMMENT ON COLUMN uplink.f_cnt IS 'FCntUp, the full 32-bit counter; NULL if the message has none, and may have left out another one than 0';
     COMMENT ON COLUMN uplink.encrypted IS 'whether the network sent the payload encrypted; NULL if the message does not say: then it counts as plain unless the session has a key';
+    COMMENT ON COLUMN uplink.dev_addr IS 'DevAddr, 4 bytes, big-endian as displayed; NULL if the message has none, which only one whose payload is not encrypted may lack';
+    COMMENT ON COLUMN uplink.simulated IS 'true if the message says that the uplink was simulated, and no device sent it; otherwise NULL';
     COMMENT ON COLUMN uplink.frm_payload IS 'FRMPayload, up to 255 bytes';
     COMMENT ON COLUMN uplink.message IS 'the whole message, if storage_settings.keep_messages was set; without plaintext keys';
 

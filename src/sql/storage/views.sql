@@ -35,17 +35,18 @@ BEGIN
                          WHEN s.dev_eui IS NULL THEN 'no session'
                          WHEN s.app_s_key IS NULL AND s.encrypted_key IS NULL THEN 'no key'
                          ELSE 'counter missing' END) AS status,
-           u.stored_at
+           u.stored_at, coalesce(u.simulated, false) AS simulated
       FROM uplink u
       LEFT JOIN session s ON s.dev_eui = u.dev_eui AND s.session_key_id = u.session_key_id
       LEFT JOIN LATERAL (SELECT key_vault_internal.storage_decrypt_uplink(
                                     CASE WHEN u.encrypted AND (u.f_port > 0 OR u.frm_payload = '') THEN s.app_s_key END,
-                                    u.dev_addr, u.f_cnt, u.frm_payload) AS by_key,
+                                    coalesce(u.dev_addr, s.dev_addr), u.f_cnt, u.frm_payload) AS by_key,
                                 key_vault_internal.storage_decrypt_uplink(
                                     CASE WHEN u.encrypted AND (u.f_port > 0 OR u.frm_payload = '') THEN s.kek_label END,
-                                    s.encrypted_key, u.dev_addr, u.f_cnt, u.frm_payload) AS by_envelope) r ON true
+                                    s.encrypted_key, coalesce(u.dev_addr, s.dev_addr), u.f_cnt, u.frm_payload) AS by_envelope) r ON true
       LEFT JOIN device d ON d.dev_eui = u.dev_eui;
     COMMENT ON VIEW uplink_decrypted IS 'uplinks, decrypted while they are read; takes SELECT on uplink, session and device; rows with a key that the current role may not use to decrypt have status not permitted';
+    COMMENT ON COLUMN uplink_decrypted.simulated IS 'whether the message says that no device sent the uplink';
     COMMENT ON COLUMN uplink_decrypted.payload IS 'FRMPayload, decrypted; if it is NULL, status says why';
     COMMENT ON COLUMN uplink_decrypted.status IS 'plain, decrypted, perhaps encrypted (the message does not say, and the session has a key), counter missing, not permitted (no privilege decrypt on the KEK label), no session, no key, KEK unknown, envelope not opened, network payload (FPort 0), or as key_vault.key_status() says';
 
@@ -65,7 +66,7 @@ BEGIN
                          WHEN s.dev_eui IS NULL THEN 'no session'
                          WHEN s.app_s_key IS NULL AND s.encrypted_key IS NULL THEN 'no key'
                          ELSE 'counter missing' END) AS status,
-           u.stored_at
+           u.stored_at, coalesce(u.simulated, false) AS simulated
       FROM device d
      CROSS JOIN LATERAL (SELECT least(i.received_at, i.stored_at) AS seen_at
                            FROM uplink i WHERE i.dev_eui = d.dev_eui ORDER BY i.received_at DESC LIMIT 1) l
@@ -74,10 +75,10 @@ BEGIN
       LEFT JOIN session s ON s.dev_eui = u.dev_eui AND s.session_key_id = u.session_key_id
       LEFT JOIN LATERAL (SELECT key_vault_internal.storage_decrypt_uplink(
                                     CASE WHEN u.encrypted AND (u.f_port > 0 OR u.frm_payload = '') THEN s.app_s_key END,
-                                    u.dev_addr, u.f_cnt, u.frm_payload) AS by_key,
+                                    coalesce(u.dev_addr, s.dev_addr), u.f_cnt, u.frm_payload) AS by_key,
                                 key_vault_internal.storage_decrypt_uplink(
                                     CASE WHEN u.encrypted AND (u.f_port > 0 OR u.frm_payload = '') THEN s.kek_label END,
-                                    s.encrypted_key, u.dev_addr, u.f_cnt, u.frm_payload) AS by_envelope) r ON true;
+                                    s.encrypted_key, coalesce(u.dev_addr, s.dev_addr), u.f_cnt, u.frm_payload) AS by_envelope) r ON true;
     COMMENT ON VIEW device_latest IS 'the latest uplink of each device, by the earlier of received_at and stored_at; otherwise as uplink_decrypted';
 END
 $$;
