@@ -2,7 +2,7 @@
 
 CREATE TABLE sent AS
 SELECT d.*, '2023-02-10 13:00Z'::timestamptz + i * interval '10 minutes' + n * interval '1 second' AS at,
-       65530 + i AS f_cnt, '\x0167'::bytea || int2send((150 + 10 * n + i)::smallint) AS payload
+       65530 + i AS f_cnt, '\x0167'::bytea || int2send((150 + 10 * n + 40 * sin(pi() * i / 17))::smallint) AS payload
   FROM (SELECT n, int8send(n) AS dev_eui, int4send(x'260B3000'::integer + n) AS dev_addr,
                key_vault.generate_key('app1-kek') AS app_s_key
           FROM generate_series(1, 10) AS n) AS d, generate_series(0, 17) AS i;
@@ -46,6 +46,19 @@ SELECT hour, count(*) AS uplinks,
   JOIN application_server a USING (dev_eui, at)
   LEFT JOIN lorawan.uplink_decrypted d ON d.dev_eui = s.dev_eui AND d.received_at = s.at
  GROUP BY hour ORDER BY hour;
+
+-- The readings of one sensor as bars, a block for each degree.  The storage's are those that were sent.
+CREATE FUNCTION bar(payload bytea) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN payload >= '\x0167' AND payload < '\x0168'
+           THEN repeat('█', least(tenths / 10, 25)) || to_char(tenths / 10.0, ' FM90.0') || ' °C' ELSE 'garbage' END
+      FROM (SELECT get_byte(payload, 2) << 8 | get_byte(payload, 3) AS tenths) AS t
+$$;
+SELECT to_char(s.at AT TIME ZONE 'UTC', 'HH24:MI') AS time, bar(a.payload) AS "decrypted by the server",
+       expect(bar(d.payload), bar(s.payload)) AS "read from the storage"
+  FROM sent s JOIN application_server a USING (dev_eui, at)
+  LEFT JOIN lorawan.uplink_decrypted d ON d.dev_eui = s.dev_eui AND d.received_at = s.at
+ WHERE s.n = 5 AND extract(minute FROM s.at) IN (0, 30)
+ ORDER BY 1;
 
 -- Its rows are put right from the view.
 UPDATE application_server a SET payload = d.payload
