@@ -3,12 +3,12 @@
 # shellcheck shell=bash disable=SC2034 # variables are the sourcing script's
 
 # Counts the tests in an output, and prints: passed failed skipped.
-# Three kinds of lines are known: TAP, what pg_regress writes before PostgreSQL
-# 16, and a closing line "N passed, N failed".
+# Four kinds of lines are known: TAP, what prove writes of a file that skips itself, what pg_regress writes before
+# PostgreSQL 16, and a closing line "N passed, N failed".
 count_results() # LOG
 {
 	awk '
-		/^ok [0-9].*# *[Ss][Kk][Ii][Pp]/ || /^1\.\.0 *# *[Ss][Kk][Ii][Pp]/ { skipped++; next }
+		/^ok [0-9].*# *[Ss][Kk][Ii][Pp]/ || /^1\.\.0 *# *[Ss][Kk][Ii][Pp]/ || /^[^ ]+ \.\.+ skipped: / { skipped++; next }
 		/^ok [0-9]/ || /^not ok .*# *TODO/ { passed++; next }
 		/^not ok / { failed++; next }
 		/^(test| ) .* \.\.\. ok / { passed++; next }
