@@ -33,7 +33,6 @@
 #include "../catalog/audit_log.h"
 #include "../catalog/kek_label.h"
 #include "../catalog/kek_row.h"
-#include "../catalog/table_owner.h"
 #include "../vault/wrapping.h"
 #include "rewrap_all.h"
 #include "rewrap_batch.h"
@@ -61,7 +60,6 @@ typedef struct RewrapRun
 	int			tables_busy;	/* left because of others' locks: another call
 								 * can help */
 	int			tables_refused; /* left for the reason that a warning gives */
-	bool		has_timeout;	/* the caller's statement_timeout is on */
 
 	/* the present table */
 	const char *table;			/* its name, quoted */
@@ -347,7 +345,6 @@ pass_through(RewrapRun *run)
 		batch.end_block = progress->end_block;
 		batch.max_rows = max_rows;
 		outcome = rewrap_batch(&batch);
-		table_owner_check_timeout(run->has_timeout, run->table);
 		goes_on = handle_outcome(run, outcome, &batch, &max_rows, &busy);
 		if (outcome != REWRAP_TABLE_GONE)
 			rewrap_progress_write(progress, false);
@@ -402,7 +399,6 @@ count_rows_left(RewrapRun *run)
 		return true;
 	batch.kek_ids = run->kek_ids;
 	outcome = rewrap_count(&batch, &count);
-	table_owner_check_timeout(run->has_timeout, run->table);
 	if (outcome != REWRAP_OK)
 	{
 		run->progress.rows_left = -1;
@@ -519,7 +515,6 @@ rewrap_all(const char *label, int batch_size, int64 sleep_us, Oid only)
 	ListCell   *cell;
 
 	PreventCommandDuringRecovery("rewrap_all()");
-	run.has_timeout = table_owner_has_timeout();
 	kek_label_check(label);
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");

@@ -43,6 +43,7 @@
 
 #include "../catalog/key_columns.h"
 #include "../catalog/owner_scan.h"
+#include "../common/outage.h"
 #include "../common/subtransaction.h"
 #include "rewrap_batch.h"
 #include "rewrap_work.h"
@@ -375,12 +376,13 @@ is_owners_part(Phase phase)
 	return phase == READING || phase == WRITING;
 }
 
-/* Whether an error ends the run, and not only the work on this table. */
+/*
+ * Whether an error ends the run, and not only the work on this table.  It was not raised in
+ * the owner's part.
+ */
 static bool
 ends_run(const ErrorData *error, Phase phase)
 {
-	if (is_owners_part(phase))
-		return table_owner_error_ends_statement(error);
 	return phase == REWRAPPING || error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
 		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES ||
 		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_SYSTEM_ERROR;
@@ -390,7 +392,7 @@ static RewrapOutcome
 outcome_of(const ErrorData *error, Phase phase)
 {
 	if (phase == WRITING)
-		return table_owner_error_is_lock_wait(error) ? REWRAP_BUSY : REWRAP_ROWS_REFUSED;
+		return error_ends_lock_wait(error) ? REWRAP_BUSY : REWRAP_ROWS_REFUSED;
 	switch (error->sqlerrcode)
 	{
 			/*
@@ -451,7 +453,9 @@ with_table(TableWork *work, LOCKMODE lock, void (*function) (TableWork *))
 	{
 		ErrorData  *error = subtransaction_catch(&subtransaction);
 
-		if (ends_run(error, work->phase))
+		if (is_owners_part(work->phase))
+			table_owner_rethrow_cancellation(&work->owner, error);
+		else if (ends_run(error, work->phase))
 			ReThrowError(error);
 		batch->error = error;
 		outcome = outcome_of(error, work->phase);

@@ -13,8 +13,7 @@
  * - Where such an extension can be at work, because a planner hook is set or the table's
  *   access method is not heap, the table is read with ONLY too.
  * - If the owner's code raises an error with the SQLSTATE of a cancellation, it is given
- *   another SQLSTATE.  If it raises an error in place of that of statement_timeout, the
- *   error of statement_timeout is raised.
+ *   another SQLSTATE, since callers in PL/pgSQL do not catch that one.
  */
 #include "postgres.h"
 
@@ -150,10 +149,9 @@ owner_scan(Relation relation, const OwnerScan *scan)
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
-		table_owner_check_timeout(owner.has_timeout, owner.table);
-		if (!table_owner_error_ends_statement(error) &&
-			(error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-			 error->sqlerrcode == ERRCODE_ASSERT_FAILURE))
+		table_owner_rethrow_cancellation(&owner, error);
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+			error->sqlerrcode == ERRCODE_ASSERT_FAILURE)
 			error->sqlerrcode = ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
 		ReThrowError(error);
 	}

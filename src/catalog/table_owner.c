@@ -15,8 +15,8 @@
  * - search_path is pg_catalog, pg_temp, so that the caller cannot make the owner's code
  *   call functions of the caller.
  * - table_owner_leave() sets back the settings that the owner's code has changed.
- * - The caller's statement_timeout ends the statement, even if the owner's code catches its
- *   error and goes on: table_owner_leave() raises the error again.
+ * - A cancellation and the caller's statement_timeout end the statement, even if the owner's
+ *   code catches their error and goes on: table_owner_leave() raises the error again.
  * - No row is hidden: policies do not apply to the owner, even if the table has FORCE ROW
  *   LEVEL SECURITY.
  * - Callers take locks before, with their own rights, since taking a lock runs no code.
@@ -29,16 +29,16 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/timeout.h"
 
+#include "../common/outage.h"
 #include "table_owner.h"
 
 void
 table_owner_become(TableOwner *state, Relation table)
 {
-	state->table = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
-											  RelationGetRelationName(table));
-	state->has_timeout = table_owner_has_timeout();
+	cancel_watch_begin(&state->watch,
+					   quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
+												  RelationGetRelationName(table)));
 	GetUserIdAndSecContext(&state->save_user, &state->save_sec_context);
 	SetUserIdAndSecContext(table->rd_rel->relowner,
 						   state->save_sec_context | SECURITY_RESTRICTED_OPERATION |
@@ -49,51 +49,23 @@ table_owner_become(TableOwner *state, Relation table)
 }
 
 void
-table_owner_leave(const TableOwner *state)
+table_owner_leave(TableOwner *state)
 {
 	AtEOXact_GUC(false, state->save_nestlevel);
 	SetUserIdAndSecContext(state->save_user, state->save_sec_context);
-	table_owner_check_timeout(state->has_timeout, state->table);
-}
 
-bool
-table_owner_has_timeout(void)
-{
-	return get_timeout_active(STATEMENT_TIMEOUT);
+	/*
+	 * A cancellation that has not raised its error yet is PostgreSQL's to
+	 * raise.
+	 */
+	CHECK_FOR_INTERRUPTS();
+	cancel_watch_end(&state->watch);
 }
 
 void
-table_owner_check_timeout(bool has_timeout, const char *table)
+table_owner_rethrow_cancellation(const TableOwner *state, ErrorData *error)
 {
-	/* A timeout that is not caught yet is PostgreSQL's to raise. */
-	CHECK_FOR_INTERRUPTS();
-	if (has_timeout && !get_timeout_active(STATEMENT_TIMEOUT))
-		ereport(ERROR,
-				(errcode(ERRCODE_QUERY_CANCELED),
-				 errmsg("canceling statement due to statement timeout"),
-				 errdetail("Code of table %s's owner caught the error and went on.", table)));
-}
-
-/*
- * Whether a C function of this name has raised the error.  Code in SQL or a procedural
- * language cannot set that name.
- */
-static bool
-raised_by(const ErrorData *error, const char *function)
-{
-	return error->funcname != NULL && strcmp(error->funcname, function) == 0;
-}
-
-bool
-table_owner_error_ends_statement(const ErrorData *error)
-{
-	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && raised_by(error, "ProcessInterrupts");
-}
-
-bool
-table_owner_error_is_lock_wait(const ErrorData *error)
-{
-	return (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE &&
-			raised_by(error, "ProcessInterrupts")) ||
-		(error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED && raised_by(error, "DeadLockReport"));
+	if (error_cancels_statement(error))
+		ReThrowError(error);
+	cancel_watch_check(&state->watch);
 }

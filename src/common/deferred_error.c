@@ -10,6 +10,7 @@
 #include "utils/guc.h"
 
 #include "deferred_error.h"
+#include "errors.h"
 
 void
 deferred_error_add_detail(DeferredError *error, char *sentence)

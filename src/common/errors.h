@@ -11,6 +11,13 @@
 
 #include "postgres.h"
 
+/*
+ * The message domain of the errors that a file which includes this header raises.  By it
+ * they can be told from errors with the same SQLSTATE that others raise (outage.c).
+ */
+#undef TEXTDOMAIN
+#define TEXTDOMAIN "key_vault"
+
 /* KEKs and wrapped keys */
 #define ERRCODE_KEK_UNKNOWN				MAKE_SQLSTATE('K','V','0','0','1')
 #define ERRCODE_KEK_SUSPENDED			MAKE_SQLSTATE('K','V','0','0','2')

@@ -15,10 +15,10 @@
 #include "utils/guc.h"
 #include "utils/jsonb.h"
 
+#include "../common/outage.h"
 #include "../message/json_split.h"
 #include "../storage/message_set.h"
 #include "../storage/one_by_one.h"
-#include "../storage/outage.h"
 #include "storage.h"
 
 PG_FUNCTION_INFO_V1(key_vault_storage_ingest_message);
@@ -243,13 +243,14 @@ key_vault_storage_ingest_lines(PG_FUNCTION_ARGS)
 	return ingest_elements(fcinfo, add_text);
 }
 
+/* For storages of version 1.0, which know nothing of an error but its SQLSTATE. */
 Datum
 key_vault_storage_outage(PG_FUNCTION_ARGS)
 {
 	const char *state = text_to_cstring(PG_GETARG_TEXT_PP(0));
 
 	PG_RETURN_BOOL(strlen(state) == 5 &&
-				   is_outage(MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])));
+				   sqlstate_is_outage(MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])));
 }
 
 static const char *

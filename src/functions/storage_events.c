@@ -13,6 +13,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "../common/errors.h"
 #include "../message/event.h"
 
 PG_FUNCTION_INFO_V1(key_vault_storage_events);

@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "../common/cancel_watch.h"
 #include "../message/json_split.h"
 #include "message_set.h"
 #include "one_by_one.h"
@@ -63,10 +64,12 @@ count(MessageSet *set, Outcome outcome)
 static void
 store(MessageSet *set)
 {
+	CancelWatch watch;
 	int			nestlevel;
 
 	if (set->n == 0)
 		return;
+	cancel_watch_begin(&watch, NULL);
 	nestlevel = search_path_begin(set->search_path);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -76,11 +79,13 @@ store(MessageSet *set)
 		CHECK_FOR_INTERRUPTS();
 		if (set->messages[i]->outcome == OUTCOME_OPEN)
 			one_by_one_store(set->messages[i]);
+		cancel_watch_check(&watch);
 		set->last = set->messages[i]->outcome;
 		count(set, set->last);
 	}
 	SPI_finish();
 	search_path_end(nestlevel);
+	cancel_watch_end(&watch);
 	set->n = 0;
 	set->size = 0;
 	MemoryContextReset(set->messages_context);

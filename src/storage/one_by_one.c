@@ -1,6 +1,7 @@
 /*
  * one_by_one.c
- *	  Stores one message by itself, or puts it into the table rejected.
+ *	  Stores one message by itself, or puts it into the table rejected.  Tries again what was
+ *	  rejected.
  *
  * The work is done in PL/pgSQL (src/sql/storage), which is slower, but which a DBA can read.
  * Only the messages that set_store() leaves get here.
@@ -13,6 +14,8 @@
 
 #include "../catalog/key_columns.h"
 #include "../common/bytea.h"
+#include "../common/outage.h"
+#include "attempt.h"
 #include "one_by_one.h"
 #include "statement.h"
 #include "value_list.h"
@@ -41,29 +44,182 @@ outcome_of_name(const char *name)
 	elog(ERROR, "unknown outcome \"%s\"", name);
 }
 
+/* What storage_store() is called with, and what it returns. */
+typedef struct Storing
+{
+	Datum		message;		/* jsonb */
+	Datum		keys;			/* array of wrapped keys */
+	Outcome		outcome;
+} Storing;
+
+static void
+store(void *arg)
+{
+	static Oid	types[] = {JSONBOID, InvalidOid};
+	static const Statement statement = {
+		"SELECT key_vault_internal.storage_store($1, $2)", 2, types
+	};
+	Storing    *storing = arg;
+	Datum		values[] = {storing->message, storing->keys};
+	bool		isnull;
+
+	types[1] = get_array_type(wrapped_key_type());
+	(void) statement_run(&statement, values, NULL);
+	storing->outcome = outcome_of_name(TextDatumGetCString(statement_column(0, 1, &isnull)));
+}
+
+/*
+ * Whether a row did not fit into the default partition: maintain_storage() has made the row's
+ * partition while this transaction waited for the default partition.
+ */
+static bool
+has_partition_now(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_CHECK_VIOLATION && error->table_name != NULL &&
+		(strcmp(error->table_name, "uplink_default") == 0 ||
+		 strcmp(error->table_name, "downlink_default") == 0);
+}
+
+static Datum
+text_or_null(const char *string, bool *isnull)
+{
+	*isnull = string == NULL;
+	return string != NULL ? CStringGetTextDatum(string) : (Datum) 0;
+}
+
+/*
+ * storage_read_events() says in the fields of its error which field of the message is wrong.
+ * Those of other errors can show the row of a table.
+ */
+void
+one_by_one_describe(const ErrorData *error, Datum *values, bool *nulls)
+{
+	const char *field = NULL;
+	const char *found = NULL;
+	const char *expected = NULL;
+
+	if (error->datatype_name != NULL && error_is_of_this_library(error))
+	{
+		field = error->column_name;
+		found = error->detail;
+		expected = error->datatype_name;
+	}
+	values[0] = text_or_null(unpack_sql_state(error->sqlerrcode), &nulls[0]);
+	values[1] = text_or_null(error->message, &nulls[1]);
+	values[2] = text_or_null(field, &nulls[2]);
+	values[3] = text_or_null(found, &nulls[3]);
+	values[4] = text_or_null(expected, &nulls[4]);
+	values[5] = text_or_null(error->hint, &nulls[5]);
+}
+
+static void
+reject(IncomingMessage *message, const Storing *storing, const ErrorData *error)
+{
+	static Oid	types[] = {
+		JSONBOID, InvalidOid, BYTEAOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID
+	};
+	static const Statement statement = {
+		"SELECT key_vault_internal.storage_reject($1, $2, $3, $4, $5, $6, $7, $8, $9)", 9, types
+	};
+	Datum		values[3 + REASON_COLUMNS] = {
+		storing->message, storing->keys,
+		PointerGetDatum(bytea_from_bytes(incoming_digest(message), SHA256_DIGEST_LENGTH))
+	};
+	bool		reason_nulls[REASON_COLUMNS];
+	char		nulls[] = "         ";
+
+	one_by_one_describe(error, &values[3], reason_nulls);
+	if (message->tree == NULL)
+		nulls[0] = 'n';
+	for (int i = 0; i < REASON_COLUMNS; i++)
+		if (reason_nulls[i])
+			nulls[3 + i] = 'n';
+	types[1] = get_array_type(wrapped_key_type());
+	(void) statement_run(&statement, values, nulls);
+	message->outcome = OUTCOME_REJECTED;
+}
+
+/* Rejects a message for the reason that was found when it was read. */
+static void
+reject_unread(IncomingMessage *message, const Storing *storing)
+{
+	ErrorData	error = {
+		.sqlerrcode = ERRCODE_RAISE_EXCEPTION,
+		.message = unconstify(char *, message->why),
+		.hint = "The setting key_vault.reject_reason was set."
+	};
+
+	if (message->tree == NULL)
+	{
+		error.sqlerrcode = ERRCODE_INVALID_TEXT_REPRESENTATION;
+		error.hint = "It is wrapped, in rejected_key: roles that have unwrap on the KEK label can read it.";
+	}
+	reject(message, storing, &error);
+}
+
 void
 one_by_one_store(IncomingMessage *message)
 {
-	static Oid	types[] = {JSONBOID, InvalidOid, BYTEAOID, TEXTOID};
-	static const Statement store = {
-		"SELECT key_vault_internal.storage_store_or_reject($1, $2, $3, $4)", 4, types
-	};
-	Oid			key_type = wrapped_key_type();
-	char		nulls[] = "    ";
-	Datum		values[4] = {0};
-	bool		isnull;
+	Storing		storing = {.keys = array_of_pointers(wrapped_key_type(), message->keys)};
+	ErrorData  *error;
 
-	types[1] = get_array_type(key_type);
 	if (message->tree != NULL)
-		values[0] = JsonbPGetDatum(json_tree_to_jsonb(message->tree));
-	else
-		nulls[0] = 'n';
-	values[1] = array_of_pointers(key_type, message->keys);
-	values[2] = PointerGetDatum(bytea_from_bytes(incoming_digest(message), SHA256_DIGEST_LENGTH));
+		storing.message = JsonbPGetDatum(json_tree_to_jsonb(message->tree));
 	if (message->why != NULL)
-		values[3] = CStringGetTextDatum(message->why);
+	{
+		reject_unread(message, &storing);
+		return;
+	}
+	error = attempt(store, &storing);
+	if (error != NULL && has_partition_now(error))
+		error = attempt(store, &storing);
+	if (error != NULL)
+		reject(message, &storing, error);
 	else
-		nulls[3] = 'n';
-	(void) statement_run(&store, values, nulls);
-	message->outcome = outcome_of_name(TextDatumGetCString(statement_column(0, 1, &isnull)));
+		message->outcome = storing.outcome;
+}
+
+/* A message that was rejected. */
+typedef struct Rejected
+{
+	Storing		storing;
+	Datum		id;
+} Rejected;
+
+static void
+store_and_forget(void *arg)
+{
+	static const Oid types[] = {INT8OID};
+	static const Statement statement = {"DELETE FROM rejected r WHERE r.id = $1", 1, types};
+	Rejected   *rejected = arg;
+
+	store(&rejected->storing);
+	(void) statement_run(&statement, &rejected->id, NULL);
+}
+
+ErrorData *
+one_by_one_store_rejected(Datum id, Datum message, Datum keys)
+{
+	Rejected	rejected = {{message, keys}, id};
+
+	return attempt(store_and_forget, &rejected);
+}
+
+static void
+open_envelope(void *arg)
+{
+	static const Oid types[] = {BYTEAOID, BYTEAOID, TEXTOID, BYTEAOID, TEXTOID, BYTEAOID};
+	static const Statement statement = {
+		"UPDATE session i"
+		" SET app_s_key = key_vault.import_envelope($3, $4, $5, $6), kek_label = NULL, encrypted_key = NULL"
+		" WHERE i.dev_eui = $1 AND i.session_key_id = $2", 6, types
+	};
+
+	(void) statement_run(&statement, arg, NULL);
+}
+
+ErrorData *
+one_by_one_open_envelope(Datum *envelope)
+{
+	return attempt(open_envelope, envelope);
 }

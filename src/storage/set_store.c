@@ -28,9 +28,8 @@
 #include "../catalog/key_columns.h"
 #include "../catalog/wrapped_key.h"
 #include "../common/bytea.h"
-#include "../common/subtransaction.h"
 #include "../vault/wrapping.h"
-#include "outage.h"
+#include "attempt.h"
 #include "set_row.h"
 #include "set_store.h"
 #include "statement.h"
@@ -127,29 +126,27 @@ make_key(const SetRow *row)
 	return key;
 }
 
-/* Does the same; returns NULL if the message is the reason that this fails. */
+typedef struct KeyMaking
+{
+	const SetRow *row;
+	struct varlena *key;		/* the result */
+} KeyMaking;
+
+static void
+make_key_of(void *arg)
+{
+	KeyMaking  *making = arg;
+
+	making->key = make_key(making->row);
+}
+
+/* Makes the key; returns NULL if the message is the reason that this fails. */
 static struct varlena *
 try_make_key(const SetRow *row)
 {
-	Subtransaction state;
-	struct varlena *volatile key = NULL;
+	KeyMaking	making = {.row = row};
 
-	subtransaction_begin(&state);
-	PG_TRY();
-	{
-		key = make_key(row);
-		subtransaction_commit(&state);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error = subtransaction_catch(&state);
-
-		if (is_outage(error->sqlerrcode))
-			ReThrowError(error);
-		key = NULL;
-	}
-	PG_END_TRY();
-	return key;
+	return attempt(make_key_of, &making) == NULL ? making.key : NULL;
 }
 
 static bool
@@ -302,8 +299,8 @@ match_uplinks(SetRow *rows, int n)
 }
 
 /*
- * Raises an error unless a statement wrote all rows that it was given.  try_store_rows()
- * catches the error.
+ * Raises an error unless a statement wrote all rows that it was given.  attempt() catches
+ * the error.
  */
 static void
 require_all(uint64 written, int given)
@@ -450,9 +447,18 @@ insert_uplinks(const SetRow *rows, int n)
 	require_all(statement_run(&insert, values, NULL), lists[0].n);
 }
 
-static void
-store_rows(SetRow *rows, int n)
+typedef struct SetRows
 {
+	SetRow	   *rows;
+	int			n;
+} SetRows;
+
+/* Stores all rows; arg points to SetRows. */
+static void
+store_rows(void *arg)
+{
+	SetRow	   *rows = ((const SetRows *) arg)->rows;
+	int			n = ((const SetRows *) arg)->n;
 	NewSession *sessions = palloc(n * sizeof(NewSession));
 	int			count;
 
@@ -477,36 +483,13 @@ store_rows(SetRow *rows, int n)
 	}
 }
 
-/* Stores all rows, or returns false and stores none. */
-static bool
-try_store_rows(SetRow *rows, int n)
-{
-	Subtransaction state;
-	volatile bool stored = false;
-
-	subtransaction_begin(&state);
-	PG_TRY();
-	{
-		store_rows(rows, n);
-		subtransaction_commit(&state);
-		stored = true;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error = subtransaction_catch(&state);
-
-		if (is_outage(error->sqlerrcode))
-			ReThrowError(error);
-	}
-	PG_END_TRY();
-	return stored;
-}
-
 static void
 store_or_halve(SetRow *rows, int n)
 {
+	SetRows		set = {rows, n};
+
 	CHECK_FOR_INTERRUPTS();
-	if (n == 0 || try_store_rows(rows, n))
+	if (n == 0 || attempt(store_rows, &set) == NULL)
 		return;
 	for (int i = 0; i < n; i++)
 		rows[i].outcome = OUTCOME_OPEN;

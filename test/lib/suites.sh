@@ -64,6 +64,7 @@ tap/soak              python3-psycopg2 python3-cryptography
 tap/crash_loop        python3-psycopg2 python3-cryptography
 tap/secrets_catalogue python3-cryptography
 tap/storage           python3-cryptography
+tap/storage_outage    postgresql-plperl-VERSION? postgresql-plpython3-VERSION? postgresql-pltcl-VERSION?
 "
 
 # Those of them that start a service when they are installed.  If they are not

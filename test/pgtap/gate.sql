@@ -201,7 +201,6 @@ INSERT INTO public.gate VALUES
     ('key_vault.storage_seal(text, text)', 'asks', $$key_vault.storage_seal('text', LABEL)$$),
     ('key_vault.storage_wrap_keys(jsonb, text, wrapped_key[], boolean)', 'asks', $$key_vault.storage_wrap_keys('{"key": "000102030405060708090a0b0c0d0e0f"}', LABEL)$$),
     ('key_vault.storage_outage(text)', 'works', $$key_vault.storage_outage('53100')$$),
-    ('key_vault_internal.storage_outage(text)', 'works', $$key_vault_internal.storage_outage('53100')$$),
     -- It refuses, since there is no storage of version 1.0 here.
     ('storage_refuse(text, text, text, text)', '42501', $$storage_refuse('22000', 'refused', NULL, NULL)$$),
     -- The code of the storages works on the tables in the caller's search_path, and here there are none.
@@ -209,7 +208,9 @@ INSERT INTO public.gate VALUES
     ('storage_put_session(storage_event, wrapped_key, text)', '42P01', $$storage_put_session(NULL, NULL, 'gate')$$),
     ('storage_session_of_key(storage_event, wrapped_key)', '42P01', $$storage_session_of_key(NULL, NULL)$$),
     ('storage_store(jsonb, wrapped_key[])', '42P01', $$storage_store('{}', '{}')$$),
-    ('storage_store_or_reject(jsonb, wrapped_key[], bytea, text)', '42P01', $$storage_store_or_reject('{}', '{}', '')$$),
+    ('storage_reject(jsonb, wrapped_key[], bytea, text, text, text, text, text, text)', '42P01', $$storage_reject('{}', '{}', '', '22000', 'gate', NULL, NULL, NULL, NULL)$$),
+    ('storage_try_message(bigint, jsonb, wrapped_key[])', 'works', $$storage_try_message(1, '{}', '{}')$$),
+    ('storage_try_envelope(bytea, bytea, text, bytea, text, bytea)', 'works', $$storage_try_envelope('', '', LABEL, '', LABEL, '')$$),
     ('storage_read_events(jsonb)', '0A000', $$storage_read_events('{}')$$),
     ('storage_allow_left_out()', '42P01', $$storage_allow_left_out()$$),
     ('storage_ingest(jsonb)', '42P01', $$storage_ingest('{}'::jsonb)$$),

@@ -499,28 +499,5 @@ SELECT results_eq('SELECT r.digest = sha256(l.line), get_byte(l.line, octet_leng
     'SELECT true, true, size FROM unnest(''{1,4095,4096,4097,8192,8193}''::integer[]) size', 'lines of any length are kept to the last byte');
 TRUNCATE edges.rejected CASCADE;
 
--- If the message is not at fault, the error is passed on, so that the sender sends the message again; if it may be at
--- fault, the message is kept as rejected.  The classes are those of PostgreSQL's appendix "Error Codes".
-CREATE FUNCTION pg_temp.fail() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'failed' USING ERRCODE = current_setting('test.sqlstate'); END$$;
-CREATE TRIGGER fail BEFORE INSERT ON edges.uplink FOR EACH ROW EXECUTE FUNCTION pg_temp.fail();
-CREATE FUNCTION pg_temp.ingest_failing(state text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM set_config('test.sqlstate', state, true);
-    RETURN edges.ingest(pg_temp.tts());
-EXCEPTION WHEN query_canceled OR OTHERS THEN
-    RETURN CASE WHEN SQLERRM = 'failed' THEN 'error ' || SQLSTATE ELSE SQLERRM END;
-END
-$$;
-SELECT is(pg_temp.ingest_failing(state), 'error ' || state, what)
-  FROM (VALUES ('25006', 'a read-only transaction'), ('40001', 'a serialization failure'), ('40P01', 'a deadlock'), ('53100', 'a full disk'), ('53200', 'no memory'),
-               ('55P03', 'a lock that is not available'), ('57014', 'a cancelled statement'), ('57P01', 'a shutdown'), ('58030', 'an I/O error'), ('XX000', 'an internal error'),
-               ('XX002', 'a damaged index'), ('KV201', 'a cache at fault'), ('KV102', 'a root key that cannot be read'), ('KV403', 'a token that is away')) v (state, what) ORDER BY state;
-SELECT is_empty('SELECT * FROM edges.rejected', 'leave nothing behind');
-SELECT is_empty('SELECT * FROM edges.session', 'no session either');
-SELECT is(pg_temp.ingest_failing(state), 'rejected', 'but kept: ' || state) FROM unnest('{22023,23514,42501,P0001,KV108,KV001}'::text[]) state;
-SELECT results_eq('SELECT sqlstate, tries FROM edges.rejected', $$VALUES ('KV001', 6)$$, 'with its reason');
-DROP TRIGGER fail ON edges.uplink;
-SELECT is(stored, 1::bigint, 'until it can be stored') FROM edges.replay_rejected();
-
 SELECT * FROM finish();
 ROLLBACK;

@@ -25,9 +25,18 @@ CALL key_vault.create_storage('of_each', kek_label => 'sets', keep_messages => t
 CREATE FUNCTION reference.store(message jsonb) RETURNS text LANGUAGE plpgsql SET search_path = reference, pg_temp AS $$
 DECLARE
     w record;
+    field text;
+    found text;
+    expected text;
+    hint text;
 BEGIN
     SELECT * INTO w FROM key_vault.storage_wrap_keys(message, 'sets');
-    RETURN key_vault_internal.storage_store_or_reject(w.message, w.keys, sha256(convert_to(message::text, 'UTF8')));
+    RETURN key_vault_internal.storage_store(w.message, w.keys);
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS field = COLUMN_NAME, found = PG_EXCEPTION_DETAIL, expected = PG_DATATYPE_NAME, hint = PG_EXCEPTION_HINT;
+    PERFORM key_vault_internal.storage_reject(w.message, w.keys, sha256(convert_to(message::text, 'UTF8')), SQLSTATE, SQLERRM,
+        nullif(field, ''), CASE WHEN expected <> '' THEN found END, nullif(expected, ''), nullif(hint, ''));
+    RETURN 'rejected';
 END
 $$;
 

@@ -16,10 +16,8 @@ COMMENT ON FUNCTION key_vault.storage_wrap_keys(jsonb, text, key_vault.wrapped_k
 'for storages of version 1.0: puts a number in place of each plaintext key of a message; returns the message and the keys, wrapped; takes the privilege wrap if there is a key';
 
 CREATE OR REPLACE FUNCTION key_vault.storage_outage(state text)
-RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp AS $$
-SELECT key_vault_internal.storage_outage(state)
-$$;
+RETURNS boolean AS 'MODULE_PATHNAME', 'key_vault_storage_outage'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION key_vault.storage_outage(text) IS
 'for storages of version 1.0: whether an SQLSTATE means that the server, the root key or a token fails';
 
