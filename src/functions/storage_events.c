@@ -18,6 +18,7 @@
 
 PG_FUNCTION_INFO_V1(key_vault_storage_events);
 PG_FUNCTION_INFO_V1(key_vault_storage_read_events);
+PG_FUNCTION_INFO_V1(key_vault_storage_time_of_1_0);
 
 /* The number of columns of the type storage_event. */
 #define EVENT_COLUMNS 17
@@ -145,10 +146,15 @@ next_event(FunctionCallInfo fcinfo, EventChange change)
 	SRF_RETURN_NEXT(context, row);
 }
 
-/* A missing counter of an uplink counts as 0, and a payload of unknown form as plaintext. */
+/*
+ * What version 1.0 of the extension read: a missing counter of an uplink counts as 0, a payload
+ * of unknown form as plaintext, and ChirpStack's time is that of the gateway.
+ */
 static void
-assume_zeros(MessageEvent *event)
+read_as_1_0(MessageEvent *event)
 {
+	if (event->has_time_of_1_0)
+		event->received_at = event->time_of_1_0;
 	if (event->kind != EVENT_UPLINK)
 		return;
 	event->has_f_cnt = true;
@@ -160,11 +166,22 @@ assume_zeros(MessageEvent *event)
 Datum
 key_vault_storage_events(PG_FUNCTION_ARGS)
 {
-	return next_event(fcinfo, assume_zeros);
+	return next_event(fcinfo, read_as_1_0);
 }
 
 Datum
 key_vault_storage_read_events(PG_FUNCTION_ARGS)
 {
 	return next_event(fcinfo, NULL);
+}
+
+Datum
+key_vault_storage_time_of_1_0(PG_FUNCTION_ARGS)
+{
+	List	   *events = events_of_argument(fcinfo);
+	const MessageEvent *first = events != NIL ? linitial(events) : NULL;
+
+	if (first == NULL || !first->has_time_of_1_0)
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(first->time_of_1_0);
 }

@@ -30,6 +30,8 @@ static void
 read_ids(const JsonbValue *message, MessageEvent *event, MessageFault *fault)
 {
 	const JsonbValue *info = json_member(message, "deviceInfo");
+	const JsonbValue *time = json_member(message, "time");
+	MessageFault ignored = {0};
 
 	event->dev_eui = field_bytes(json_member(info, "devEui"), "deviceInfo.devEui", FIELD_HEX, EUI_FIELD,
 								 fault);
@@ -42,9 +44,11 @@ read_ids(const JsonbValue *message, MessageEvent *event, MessageFault *fault)
 	 * The field "time" shows the gateway's clock.  The network server's own
 	 * time, which is preferred, is in the entries of rxInfo.
 	 */
-	event->has_received_at =
-		field_time(first_ns_time(message), "rxInfo.nsTime", &event->received_at, fault) ||
-		field_time(json_member(message, "time"), "time", &event->received_at, fault);
+	event->has_received_at = field_time(first_ns_time(message), "rxInfo.nsTime", &event->received_at, fault);
+	if (event->has_received_at)
+		event->has_time_of_1_0 = field_time(time, "time", &event->time_of_1_0, &ignored);
+	else
+		event->has_received_at = field_time(time, "time", &event->received_at, fault);
 	field_require(event->dev_eui != NULL, "deviceInfo.devEui", EXPECTED_EUI, fault);
 	field_require(event->application_id != NULL && *event->application_id != '\0',
 				  "deviceInfo.applicationId", EXPECTED_NAME, fault);

@@ -37,6 +37,9 @@ typedef struct MessageEvent
 	const char *event;			/* what happened to a downlink, as "sent" */
 	bool		has_received_at;	/* whether received_at is set */
 	TimestampTz received_at;
+	bool		has_time_of_1_0;	/* whether version 1.0 of the extension
+									 * read another time, and this is set: */
+	TimestampTz time_of_1_0;
 	bytea	   *dev_eui;
 	const char *application_id;
 	const char *device_id;

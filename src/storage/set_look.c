@@ -14,29 +14,33 @@
 #include "value_list.h"
 
 /*
- * An uplink that is stored already has the same received_at.  The condition on stored_at
- * excludes most partitions: stored_at is at most a day before received_at (a CHECK in
- * tables.sql), and before set_latest_time().
+ * An uplink that is stored already has the same received_at; or it was stored by version 1.0,
+ * and has the time that 1.0 read, in both columns.  The condition on stored_at excludes most
+ * partitions: stored_at is at most a day before received_at (a CHECK in tables.sql), and
+ * before set_latest_time().
  */
 static const Oid look_types[] = {
 	BYTEAARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT2ARRAYOID,
-	BOOLARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, TIMESTAMPTZOID
+	BOOLARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID
 };
 static const Statement look = {
 	"SELECT i.n, d.application_id, d.device_id, s.dev_addr, s.app_s_key, s.envelope_digest, s.started_at, u.same,"
 	" coalesce(a.kek_label, ss.kek_label), ss.keep_messages"
-	" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) WITH ORDINALITY"
-	" i (dev_eui, session_key_id, application_id, received_at, f_cnt, f_port, encrypted, dev_addr, frm_payload, n)"
+	" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) WITH ORDINALITY"
+	" i (dev_eui, session_key_id, application_id, received_at, f_cnt, f_port, encrypted, dev_addr, frm_payload, time_of_1_0, n)"
 	" CROSS JOIN storage_settings ss"
 	" LEFT JOIN application a ON a.application_id = i.application_id"
 	" LEFT JOIN device d ON d.dev_eui = i.dev_eui"
 	" LEFT JOIN session s ON s.dev_eui = i.dev_eui AND s.session_key_id = i.session_key_id"
 	" LEFT JOIN LATERAL (SELECT (x.f_cnt, x.f_port, x.encrypted, x.dev_addr, x.frm_payload)"
 	" IS NOT DISTINCT FROM (i.f_cnt, i.f_port, i.encrypted, i.dev_addr, i.frm_payload) AS same"
-	" FROM uplink x WHERE x.dev_eui = i.dev_eui AND x.received_at = i.received_at AND (x.f_cnt = i.f_cnt OR x.f_cnt IS NULL)"
+	" FROM uplink x WHERE x.dev_eui = i.dev_eui AND (x.f_cnt = i.f_cnt OR x.f_cnt IS NULL)"
+	" AND x.received_at = ANY (ARRAY[i.received_at, CASE WHEN i.time_of_1_0 <= ss.rows_of_1_0_until THEN i.time_of_1_0 END])"
+	" AND (x.received_at = i.received_at OR x.received_at = x.stored_at)"
 	" AND x.session_key_id IS NOT DISTINCT FROM i.session_key_id"
-	" AND x.stored_at > i.received_at - interval '1 day' AND x.stored_at < $10 LIMIT 1) u ON true",
-	10, look_types
+	" AND x.stored_at > least(i.received_at, CASE WHEN i.time_of_1_0 <= ss.rows_of_1_0_until THEN i.time_of_1_0 END) - interval '1 day'"
+	" AND x.stored_at < $11 LIMIT 1) u ON true",
+	11, look_types
 };
 
 enum LookColumn
@@ -105,7 +109,7 @@ set_look(SetRow *rows, int n)
 	ValueList	lists[] = {
 		value_list(BYTEAOID, n), value_list(BYTEAOID, n), value_list(TEXTOID, n), value_list(TIMESTAMPTZOID, n),
 		value_list(INT8OID, n), value_list(INT2OID, n), value_list(BOOLOID, n), value_list(BYTEAOID, n),
-		value_list(BYTEAOID, n)
+		value_list(BYTEAOID, n), value_list(TIMESTAMPTZOID, n)
 	};
 	Datum		values[lengthof(lists) + 1];
 	uint64		found;
@@ -125,6 +129,7 @@ set_look(SetRow *rows, int n)
 					   !is_uplink || event->form == PAYLOAD_NOT_SAID);
 		value_list_add_pointer(&lists[7], event->dev_addr);
 		value_list_add_pointer(&lists[8], event->frm_payload);
+		value_list_add(&lists[9], TimestampTzGetDatum(event->time_of_1_0), !event->has_time_of_1_0);
 	}
 	value_lists_to_arguments(lists, lengthof(lists), values);
 	values[lengthof(lists)] = TimestampTzGetDatum(set_latest_time());

@@ -212,6 +212,7 @@ INSERT INTO public.gate VALUES
     ('storage_try_message(bigint, jsonb, wrapped_key[])', 'works', $$storage_try_message(1, '{}', '{}')$$),
     ('storage_try_envelope(bytea, bytea, text, bytea, text, bytea)', 'works', $$storage_try_envelope('', '', LABEL, '', LABEL, '')$$),
     ('storage_read_events(jsonb)', '0A000', $$storage_read_events('{}')$$),
+    ('storage_time_of_1_0(jsonb)', '0A000', $$storage_time_of_1_0('{}')$$),
     ('storage_allow_left_out()', '42P01', $$storage_allow_left_out()$$),
     ('storage_ingest(jsonb)', '42P01', $$storage_ingest('{}'::jsonb)$$),
     ('storage_ingest(text)', '42P01', $$storage_ingest('x'::text)$$),

@@ -87,6 +87,26 @@ $$;
 SELECT is(ARRAY[lorawan.ingest(pg_temp.queued('a')), lorawan.ingest(pg_temp.queued('b')), lorawan.ingest(pg_temp.queued('a'))], '{downlink,downlink,duplicate}', 'downlinks without a time are told apart');
 SELECT results_eq('SELECT DISTINCT received_at = stored_at, queue_item_id ~ ''^[0-9a-f]{32}$'' FROM lorawan.downlink', 'VALUES (true, true)', 'by their correlation_ids');
 
+-- A storage of version 1.0 has the gateway's time for uplinks of ChirpStack, in both columns.  After the update a second
+-- delivery, of which the network server's time is read, is known again.
+CREATE FUNCTION pg_temp.twice(f_cnt integer, hours integer, data text DEFAULT 'AQI=') RETURNS jsonb LANGUAGE sql AS $$
+SELECT pg_temp.cs(f_cnt, pg_temp.text_of(now() - interval '30 days'), jsonb_build_array(jsonb_build_object('nsTime', pg_temp.text_of(now() - interval '30 days' + hours * interval '1 hour')))) || jsonb_build_object('data', data) $$;
+SELECT lorawan.ingest(pg_temp.twice(200, 1)), lorawan.ingest(pg_temp.twice(201, 50)), lorawan.ingest(pg_temp.twice(202, -50)), lorawan.ingest(pg_temp.twice(203, 1)) \g /dev/null
+UPDATE lorawan.uplink SET received_at = now() - interval '30 days', stored_at = now() - interval '30 days' WHERE f_cnt BETWEEN 200 AND 202;
+UPDATE lorawan.uplink SET received_at = now() - interval '30 days' WHERE f_cnt = 203;
+SELECT is(lorawan.ingest(pg_temp.twice(200, 1, 'AQM=')), 'uplink', 'in a storage that never was of 1.0, another time is another uplink');
+DELETE FROM lorawan.uplink WHERE f_cnt = 200 AND received_at <> stored_at;
+UPDATE lorawan.storage_settings SET rows_of_1_0_until = now();
+SELECT is(array_agg(lorawan.ingest(pg_temp.twice(n, h))), '{duplicate,duplicate,duplicate}', 'ChirpStack''s uplinks that 1.0 stored are known again') FROM (VALUES (200, 1), (201, 50), (202, -50)) v (n, h);
+SELECT results_eq('SELECT * FROM lorawan.ingest(ARRAY[pg_temp.twice(200, 1), pg_temp.twice(201, 50), pg_temp.twice(202, -50), pg_temp.twice(210, 1)])', 'VALUES (1::bigint, 3::bigint, 0::bigint)', 'in a set, too');
+SELECT is(lorawan.ingest(pg_temp.twice(200, 1) - 'fCnt'), 'duplicate', 'and one that is stored by itself');
+SELECT is(lorawan.ingest(pg_temp.twice(200, 1, 'AQM=')), 'rejected', 'another payload is none');
+SELECT is(lorawan.ingest(pg_temp.twice(203, 1)), 'uplink', 'nor is the time of a row that 1.0 did not store');
+UPDATE lorawan.storage_settings SET rows_of_1_0_until = now() - interval '31 days';
+SELECT is(lorawan.ingest(pg_temp.twice(202, -50)), 'uplink', 'nor one that 1.0 cannot have stored');
+UPDATE lorawan.storage_settings SET rows_of_1_0_until = NULL;
+TRUNCATE lorawan.rejected CASCADE;
+
 -- Which uplink is the latest of a device
 CREATE FUNCTION pg_temp.latest() RETURNS bigint LANGUAGE sql AS $$SELECT f_cnt FROM lorawan.device_latest WHERE device_id = 'dev1'$$;
 TRUNCATE lorawan.uplink;

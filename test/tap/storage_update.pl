@@ -150,12 +150,21 @@ $node->safe_psql('postgres', 'CREATE DATABASE times TEMPLATE not_updated');
 is(in_db('times', 'SET ROLE storage_owner', q{SELECT string_agg(lorawan.ingest(uplink(n::integer, format('{"session_key_id": null, "app_s_key": null, "f_cnt": 7, "received_at": "%s"}', at)::jsonb)), ' ')
     FROM unnest('{0001-01-01T00:00:00Z,1980-01-06T00:00:00Z,1980-01-06T00:00:01Z,2199-01-01T00:00:00Z}'::text[]) WITH ORDINALITY u (at, n)},
     'SELECT count(*) FROM lorawan.uplink WHERE f_cnt = 7'), "uplink uplink uplink uplink\n4", 'uplinks of a storage of 1.0 with times that cannot be');
-is(in_db('times', 'ALTER EXTENSION key_vault UPDATE', 'SET ROLE storage_owner', q{CALL key_vault.update_storage('lorawan')},
+# ChirpStack's uplinks, of which 1.0 reads the gateway's time, and 1.1 the network server's
+my $chirpstack = q{CREATE OR REPLACE FUNCTION chirpstack(f_cnt integer, data text DEFAULT 'BqiSEvuAbQ==') RETURNS jsonb LANGUAGE sql AS
+    $$SELECT '{"deduplicationId": "3ac7e3c4-4401-4b8d-9386-a5c902f9202d", "time": "2024-05-01T12:00:00.5Z", "deviceInfo": {"applicationId": "app1", "deviceName": "dev3", "devEui": "0102030405060708"}, "devAddr": "01fa8b2c", "fPort": 2,
+        "rxInfo": [{"nsTime": "2024-05-03T12:00:00Z"}], "joinServerContext": {"appSKey": {"kekLabel": "app1-kek", "aesKey": "7qAIHPQ9oFoi/MfwqkWFriwYvV0bbOvo"}}}'::jsonb || jsonb_build_object('fCnt', f_cnt, 'data', data)$$};
+my $count = q{SELECT count(*) FROM lorawan.uplink WHERE f_cnt = 1042};
+is(in_db('times', $chirpstack, q{SELECT lorawan.ingest(chirpstack(1042))}, $count), "uplink\n1", 'ChirpStack: a storage of 1.0 reads the time of the gateway');
+is(in_db('times', 'ALTER EXTENSION key_vault UPDATE', q{SELECT lorawan.ingest(chirpstack(1042))}, $count), "duplicate\n1", 'also under 1.1');
+is(in_db('times', 'SET ROLE storage_owner', q{CALL key_vault.update_storage('lorawan')},
     q{SELECT count(*), count(DISTINCT received_at), bool_and(received_at = stored_at AND stored_at BETWEEN now() - interval '1 minute' AND now()) FROM lorawan.uplink WHERE f_cnt = 7}),
     '4|4|t', 'have the time of the update');
-is(in_db('times', q{SELECT count(*), bool_and(received_at = stored_at), max(stored_at) < '2025-01-01' FROM lorawan.uplink WHERE f_cnt <> 7}), '25|t|t', 'all others keep theirs');
+is(in_db('times', q{SELECT count(*), bool_and(received_at = stored_at), max(stored_at) < '2025-01-01' FROM lorawan.uplink WHERE f_cnt <> 7}), '26|t|t', 'all others keep theirs');
 is(in_db('times', q{SELECT lorawan.ingest(uplink(10))}), 'duplicate', 'and are known again');
-is(in_db('times', 'SET ROLE storage_owner', q{CALL key_vault.maintain_storage('lorawan', keep => '1 day')}, 'SELECT count(*) FROM lorawan.uplink'), 4, 'they are not too old');
+is(in_db('times', q{SELECT lorawan.ingest(chirpstack(1042))}, q{SELECT * FROM lorawan.ingest(ARRAY[chirpstack(1042), chirpstack(1042)])}, $count), "duplicate\n0|2|0\n1", 'a second delivery after the update is one, though its time is read differently');
+is(in_db('times', q{SELECT lorawan.ingest(chirpstack(1042, 'AA=='))}, q{SELECT lorawan.ingest(chirpstack(1043))}, $count), "rejected\nuplink\n1", 'another payload and another counter are not');
+is(in_db('times', 'SET ROLE storage_owner', q{CALL key_vault.maintain_storage('lorawan', keep => '1 day')}, 'SELECT count(*) FROM lorawan.uplink WHERE f_cnt = 7'), 4, 'they are not too old');
 is(in_db('times', q{SELECT count(*) FROM pg_index i JOIN pg_inherits h ON h.inhrelid = i.indrelid JOIN pg_class c ON c.oid = h.inhrelid
     WHERE h.inhparent IN ('lorawan.uplink'::regclass, 'lorawan.downlink'::regclass) AND i.indisunique}),
     in_db('times', q{SELECT count(*) FROM pg_inherits WHERE inhparent IN ('lorawan.uplink'::regclass, 'lorawan.downlink'::regclass)}), 'each partition has its unique index');

@@ -11,3 +11,9 @@ RETURNS SETOF key_vault.storage_event AS 'MODULE_PATHNAME', 'key_vault_storage_r
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
 COMMENT ON FUNCTION key_vault_internal.storage_read_events(jsonb) IS
 'as key_vault.storage_events(), but f_cnt of an uplink is NULL where a field mask may have left it out, and encrypted is NULL where the message does not say';
+
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_time_of_1_0(message jsonb)
+RETURNS timestamptz AS 'MODULE_PATHNAME', 'key_vault_storage_time_of_1_0'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION key_vault_internal.storage_time_of_1_0(jsonb) IS
+'the time that version 1.0 read from a message, if it is another one than storage_read_events() reads; otherwise NULL';

@@ -16,6 +16,7 @@ DECLARE
     at timestamptz := now();
     day constant interval := interval '1 day';
     slack interval;
+    time_of_1_0 timestamptz;
     until timestamptz;
     same boolean;
     known record;
@@ -53,6 +54,8 @@ BEGIN
             WHEN 'join' THEN
                 result := 'join';
             WHEN 'uplink' THEN
+                time_of_1_0 := (SELECT t FROM key_vault_internal.storage_time_of_1_0(message) t, storage_settings s
+                                 WHERE t <= s.rows_of_1_0_until);
                 -- If the INSERT finds a conflict, another transaction has just stored the same, or this server's clock was
                 -- set back: then the second round searches the partitions of all later times, too.
                 FOREACH until IN ARRAY ARRAY[at + day, 'infinity'] LOOP
@@ -61,9 +64,11 @@ BEGIN
                            u.stored_at, u.received_at, u.f_cnt, u.encrypted
                       INTO known
                       FROM uplink u
-                     WHERE u.dev_eui = e.dev_eui AND u.received_at BETWEEN e.received_at - slack AND e.received_at + slack
+                     WHERE u.dev_eui = e.dev_eui
+                       AND (u.received_at BETWEEN e.received_at - slack AND e.received_at + slack
+                            OR u.received_at = time_of_1_0 AND u.stored_at = time_of_1_0)
                        AND coalesce(u.f_cnt = e.f_cnt, true) AND u.session_key_id IS NOT DISTINCT FROM e.session_key_id
-                       AND u.stored_at > e.received_at - day AND u.stored_at < until
+                       AND u.stored_at > least(e.received_at, time_of_1_0) - day AND u.stored_at < until
                        AND (slack = '0' OR u.received_at = u.stored_at
                             AND (u.f_port, u.dev_addr, u.frm_payload) IS NOT DISTINCT FROM (e.f_port, e.dev_addr, e.frm_payload)
                             AND coalesce(u.encrypted = e.encrypted, true))

@@ -28,6 +28,7 @@ BEGIN
            FROM (SELECT w.tableoid, w.ctid, row_number() OVER (ORDER BY w.stored_at DESC) AS n
                    FROM %1$I w WHERE w.stored_at < ''2015-01-01 00:00Z'' OR w.stored_at > now() + interval ''1 day'') n
           WHERE u.tableoid = n.tableoid AND u.ctid = n.ctid', parent);
+    UPDATE storage_settings s SET rows_of_1_0_until = now() + interval '1 day';
 END
 $$;
 COMMENT ON FUNCTION key_vault_internal.storage_add_stored_at(name) IS

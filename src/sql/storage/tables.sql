@@ -26,11 +26,13 @@ BEGIN
     ALTER TABLE storage_settings ADD COLUMN IF NOT EXISTS version text NOT NULL DEFAULT '1.0';
     ALTER TABLE storage_settings ADD COLUMN IF NOT EXISTS partitioning text NOT NULL DEFAULT 'native'
         CHECK (partitioning IN ('native', 'external', 'none'));
+    ALTER TABLE storage_settings ADD COLUMN IF NOT EXISTS rows_of_1_0_until timestamptz;
     COMMENT ON TABLE storage_settings IS 'settings of this storage, one row';
     COMMENT ON COLUMN storage_settings.kek_label IS 'KEK label under which keys are stored, unless the table application has another for the application';
     COMMENT ON COLUMN storage_settings.partition_interval IS 'the time that a partition covers: day, week or month, in UTC; it does not change';
     COMMENT ON COLUMN storage_settings.partitioning IS 'who makes and drops the partitions of uplink and downlink: native: key_vault.maintain_storage(); external: another tool, such as pg_partman; none: there are no partitions; it does not change';
     COMMENT ON COLUMN storage_settings.keep_messages IS 'whether uplink and downlink keep the message as it came';
+    COMMENT ON COLUMN storage_settings.rows_of_1_0_until IS 'the latest time that a row of version 1.0 may have; NULL if the storage was made by a later version. Version 1.0 read another time of ChirpStack''s uplinks, by which they are known again';
     COMMENT ON COLUMN storage_settings.version IS 'version of the extension whose tables, views and functions this storage has; see key_vault.storages()';
 
     CREATE TABLE IF NOT EXISTS application (
