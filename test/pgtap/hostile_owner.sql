@@ -45,7 +45,11 @@ BEGIN
         $q$SELECT key_vault.kek_grant('vault', 'kv_hostile', 'unwrap')$q$,
         'RESET ROLE', 'SET ROLE NONE', 'SET SESSION AUTHORIZATION DEFAULT',
         'SET LOCAL search_path = hostile', 'SET search_path = hostile', 'SET SESSION row_security = off',
-        'GRANT pg_read_all_data TO kv_hostile'] LOOP
+        'GRANT pg_read_all_data TO kv_hostile',
+        -- What would run, or be found, in the session later
+        'PREPARE left_behind AS SELECT 1', 'DECLARE left_behind CURSOR WITH HOLD FOR SELECT 1', 'LISTEN left_behind',
+        'CREATE TEMPORARY TABLE left_behind (n integer)',
+        'DISCARD ALL', 'DEALLOCATE ALL', 'SET SESSION session_replication_role = replica', 'SET LOCAL ROLE kv_victim'] LOOP
         -- The code of a storage needs its search_path, so the trap leaves that as it is: without it the owner would
         -- only break his own storage.
         CONTINUE WHEN attempt LIKE '%search_path%' AND current_setting('search_path') ~ '^(storage|older)\M';
@@ -71,12 +75,29 @@ CREATE OPERATOR = (leftarg = uuid, rightarg = uuid, function = same);
 CREATE FUNCTION same(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM hostile.spring(); RETURN true; END $$;
 CREATE OPERATOR = (leftarg = text, rightarg = text, function = same);
 
+CREATE FUNCTION less_key(key_vault.wrapped_key, key_vault.wrapped_key) RETURNS double precision LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM hostile.spring(); RETURN 1; END $$;
+CREATE FUNCTION same(tid, tid) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM hostile.spring(); RETURN true; END $$;
+CREATE OPERATOR >= (leftarg = tid, rightarg = tid, function = same);
+CREATE OPERATOR < (leftarg = tid, rightarg = tid, function = same);
+CREATE FUNCTION same(uuid[], uuid[]) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM hostile.spring(); RETURN true; END $$;
+CREATE OPERATOR && (leftarg = uuid[], rightarg = uuid[], function = same);
+CREATE FUNCTION count(bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN PERFORM hostile.spring(); RETURN 0; END $$;
+
+CREATE TYPE key_range AS RANGE (subtype = key_vault.wrapped_key, subtype_diff = less_key);
+CREATE TYPE key_pair AS (id integer, key key_vault.wrapped_key);
+CREATE FUNCTION key_of(key_pair) RETURNS key_vault.wrapped_key LANGUAGE plpgsql AS $$ BEGIN PERFORM hostile.spring(); RETURN $1.key; END $$;
+CREATE CAST (key_pair AS key_vault.wrapped_key) WITH FUNCTION key_of(key_pair) AS IMPLICIT;
+CREATE DOMAIN trapped_pair AS key_pair CHECK (hostile.trap(14));
+CREATE DOMAIN trapped_text AS text DEFAULT hostile.trap(15, 15)::text CHECK (hostile.trap(15));
 CREATE DOMAIN trapped_key AS key_vault.wrapped_key CHECK (hostile.trap(1));
 CREATE TABLE trapped (
     id integer DEFAULT hostile.trap(1, 1),
     key key_vault.wrapped_key,
     other_key trapped_key,
     made integer GENERATED ALWAYS AS (hostile.trap(1, id)) STORED,
+    range key_range,
+    pair trapped_pair,
+    pairs key_pair[],
     CHECK (hostile.trap(2)),
     CHECK (hostile.trap(3, id) IS NOT NULL)
 );
@@ -86,6 +107,9 @@ CREATE INDEX ON trapped (hostile.trap(6, id));
 CREATE STATISTICS trapped_statistics ON (hostile.trap(7, 7)), (hostile.trap(8, id)) FROM trapped;
 CREATE TRIGGER before BEFORE INSERT OR UPDATE OR DELETE ON trapped FOR EACH ROW EXECUTE FUNCTION trap_row();
 CREATE TRIGGER after AFTER UPDATE ON trapped FOR EACH STATEMENT EXECUTE FUNCTION trap_statement();
+CREATE TRIGGER before_statement BEFORE UPDATE ON trapped FOR EACH STATEMENT EXECUTE FUNCTION trap_statement();
+CREATE TRIGGER transition AFTER UPDATE ON trapped REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION trap_statement();
+CREATE TRIGGER condition BEFORE UPDATE OF key ON trapped FOR EACH ROW WHEN (hostile.trap(16, NEW.id) > 0) EXECUTE FUNCTION trap_row();
 CREATE CONSTRAINT TRIGGER deferred AFTER UPDATE ON trapped DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trap_row();
 CREATE RULE rule AS ON UPDATE TO trapped DO ALSO SELECT hostile.spring();
 CREATE TABLE trapped_parent (id integer, key key_vault.wrapped_key) PARTITION BY RANGE (hostile.trap(10, id));
@@ -126,6 +150,11 @@ BEGIN
     END LOOP;
 END
 $$;
+ALTER TABLE storage.rejected ADD trapped hostile.trapped_text, ADD made integer GENERATED ALWAYS AS (hostile.trap(1, 1)) STORED;
+ALTER TABLE storage.session ADD trapped hostile.trapped_text, ADD made integer GENERATED ALWAYS AS (hostile.trap(1, 1)) STORED;
+CREATE RULE trap AS ON UPDATE TO storage.storage_settings DO ALSO SELECT hostile.spring();
+CREATE RULE trap AS ON UPDATE TO storage.session DO ALSO SELECT hostile.spring();
+CREATE RULE trap AS ON DELETE TO storage.rejected DO ALSO SELECT hostile.spring();
 CREATE INDEX ON storage.storage_settings (version) WHERE hostile.trap(24);
 CREATE INDEX ON storage.uplink_default (f_cnt) WHERE hostile.trap(25);
 ALTER TABLE storage.uplink ALTER f_port SET DEFAULT hostile.trap(1, 1);
@@ -181,6 +210,10 @@ INSERT INTO public.calls (function, call)
 SELECT to_regprocedure('storage.ingest(text)'), format(call, schema)
   FROM (VALUES ('odd_version'), ('odd_view'), ('older')) s (schema),
        (VALUES ('CALL key_vault.create_storage(%L)'), ('CALL key_vault.update_storage(%L)'), ('CALL key_vault.maintain_storage(%L)')) c (call);
+-- The views read catalogs and the extension's tables.
+INSERT INTO public.calls (function, call)
+SELECT 'key_vault.storages()', format('SELECT count(*) FROM key_vault.%I', c.relname)
+  FROM pg_class c WHERE c.relnamespace = 'key_vault'::regnamespace AND c.relkind = 'v';
 INSERT INTO public.calls (function, reason)
 SELECT p.oid, 'works on its arguments, and reads none but the extension''s tables'
   FROM pg_proc p
@@ -212,11 +245,14 @@ SELECT key_vault.kek_rotate('vault');
 SELECT call FROM public.calls WHERE call IS NOT NULL ORDER BY n \gexec
 \o
 \set ON_ERROR_STOP 1
+SELECT format('%s %s %s %s %s', (SELECT count(*) FROM pg_catalog.pg_prepared_statements), (SELECT count(*) FROM pg_catalog.pg_cursors WHERE is_holdable),
+           (SELECT count(*) FROM pg_catalog.pg_listening_channels()), pg_catalog.pg_my_temp_schema(), pg_catalog.current_setting('session_replication_role')) AS left_behind \gset
 SELECT current_setting('search_path') AS search_path, current_setting('row_security') AS row_security, current_user AS who \gset
 RESET search_path;
 SELECT no_plan();
 SELECT setval('__tresults___numb_seq', :tests) \g /dev/null
 SELECT is(:'who' || ', ' || :'search_path' || ', ' || :'row_security', 'kv_victim, hostile, pg_catalog, public, on', 'the session is as it was');
+SELECT is(:'left_behind'::text, '0 0 0 0 origin', 'and nothing is left behind in it');
 SELECT ok(is_called, 'the traps run') FROM hostile.ran_as_owner;
 SELECT ok(NOT is_called, 'none as anybody but the owner') FROM hostile.ran_as_other;
 SELECT is((SELECT rolsuper FROM pg_roles WHERE rolname = 'kv_hostile'), false, 'he is no superuser');
