@@ -7,11 +7,13 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "../common/bytea.h"
 #include "../common/cancel_watch.h"
 #include "../message/json_split.h"
 #include "message_set.h"
@@ -60,11 +62,77 @@ count(MessageSet *set, Outcome outcome)
 		set->counts.stored++;
 }
 
+/* A message of the set that was rejected, and how often equal ones came after it. */
+typedef struct Rejected
+{
+	IncomingMessage *message;
+	int64		again;
+} Rejected;
+
+static void
+count_again(List *rejected)
+{
+	static Oid	types[] = {BYTEAOID, INT8OID};
+	static const Statement statement = {
+		"UPDATE rejected SET tries = tries + $2 WHERE digest = $1", 2, types
+	};
+	ListCell   *cell;
+
+	foreach(cell, rejected)
+	{
+		const Rejected *one = lfirst(cell);
+		Datum		values[] = {
+			PointerGetDatum(bytea_from_bytes(incoming_digest(one->message), SHA256_DIGEST_LENGTH)),
+			Int64GetDatum(one->again)
+		};
+
+		if (one->again > 0)
+			(void) statement_run(&statement, values, NULL);
+	}
+}
+
+/*
+ * Stores or rejects one message.  rejected is a list of those that were rejected since the
+ * last one was stored, and the new list is returned.  A message that is equal to one of them
+ * is only counted: if it were written again, the row in the table rejected would get another
+ * version, and all versions before it would be read.
+ */
+static List *
+store_one(IncomingMessage *message, List *rejected)
+{
+	Rejected   *one;
+	ListCell   *cell;
+
+	foreach(cell, rejected)
+	{
+		one = lfirst(cell);
+		if (memcmp(incoming_digest(one->message), incoming_digest(message), SHA256_DIGEST_LENGTH) == 0)
+		{
+			one->again++;
+			message->outcome = OUTCOME_REJECTED;
+			return rejected;
+		}
+	}
+	one_by_one_store(message);
+	if (message->outcome == OUTCOME_REJECTED)
+	{
+		one = palloc(sizeof(Rejected));
+		one->message = message;
+		one->again = 0;
+		return lappend(rejected, one);
+	}
+	if (message->outcome == OUTCOME_DUPLICATE)
+		return rejected;
+	count_again(rejected);
+	return NIL;
+}
+
 /* Stores or rejects the messages in the set, and empties it. */
 static void
 store(MessageSet *set)
 {
 	CancelWatch watch;
+	List	   *rejected = NIL;
 	int			nestlevel;
 
 	if (set->n == 0)
@@ -76,13 +144,16 @@ store(MessageSet *set)
 	set_store(set->messages, set->n);
 	for (int i = 0; i < set->n; i++)
 	{
+		IncomingMessage *message = set->messages[i];
+
 		CHECK_FOR_INTERRUPTS();
-		if (set->messages[i]->outcome == OUTCOME_OPEN)
-			one_by_one_store(set->messages[i]);
+		if (message->outcome == OUTCOME_OPEN)
+			rejected = store_one(message, rejected);
 		cancel_watch_check(&watch);
-		set->last = set->messages[i]->outcome;
+		set->last = message->outcome;
 		count(set, set->last);
 	}
+	count_again(rejected);
 	SPI_finish();
 	search_path_end(nestlevel);
 	cancel_watch_end(&watch);
