@@ -388,24 +388,23 @@ ends_run(const ErrorData *error, Phase phase)
 		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_SYSTEM_ERROR;
 }
 
+/* Whether others are in the way, so that the same may work a little later. */
+static bool
+is_busy(const ErrorData *error, Phase phase)
+{
+	if (is_owners_part(phase))
+		return error_ends_lock_wait(error);
+	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
+		error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
+}
+
 static RewrapOutcome
 outcome_of(const ErrorData *error, Phase phase)
 {
-	if (phase == WRITING)
-		return error_ends_lock_wait(error) ? REWRAP_BUSY : REWRAP_ROWS_REFUSED;
-	switch (error->sqlerrcode)
-	{
-			/*
-			 * If the owner's code raises one of these, the table is only
-			 * tried again a few times.
-			 */
-		case ERRCODE_LOCK_NOT_AVAILABLE:
-		case ERRCODE_T_R_DEADLOCK_DETECTED:
-		case ERRCODE_T_R_SERIALIZATION_FAILURE:
-			return REWRAP_BUSY;
-		default:
-			return REWRAP_TABLE_REFUSED;
-	}
+	if (is_busy(error, phase))
+		return REWRAP_BUSY;
+	return phase == WRITING ? REWRAP_ROWS_REFUSED : REWRAP_TABLE_REFUSED;
 }
 
 /* Opens the table in a subtransaction, and calls a function that works on it. */

@@ -75,6 +75,22 @@ prepare(q{'57014', ''});
 $said = rewrap();
 like($said, qr/WARNING:  row \(0,1\) of table public\.first was not rewrapped\nDETAIL:  as if\n/, 'query_canceled: the rows are told');
 is($node->safe_psql('postgres', $behind), 'first 1', 'and all others are rewrapped');
+
+# An index predicate raises the error of a lock that cannot be had when rows are read.
+prepare(q{'null', ''});
+$node->safe_psql('postgres', q{
+    CREATE FUNCTION as_if() RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+    BEGIN
+        IF current_setting('test.as_if', true) = 'on' THEN RAISE 'as if' USING ERRCODE = 'lock_not_available'; END IF;
+        RETURN true;
+    END
+    $$;
+    CREATE INDEX ON first ((1)) WHERE as_if();
+});
+$said = rewrap(q{SET test.as_if = on; });
+like($said, qr/WARNING:  table public\.first could not be rewrapped\nDETAIL:  as if\n/, 'lock_not_available: nobody has locked the table');
+unlike($said, qr/is locked by others/, 'and nothing else is said');
+is($node->safe_psql('postgres', $behind), 'first 3', 'the other one is rewrapped');
 prepare(q{'name', ''});
 like(rewrap(), qr/DETAIL:  relation "somewhere" does not exist\nHINT:  Triggers and other code of the table run with search_path pg_catalog, pg_temp here/,
     'names that are not qualified');
