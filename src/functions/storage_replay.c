@@ -7,7 +7,6 @@
 
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "utils/builtins.h"
 
 #include "../storage/one_by_one.h"
@@ -15,27 +14,17 @@
 PG_FUNCTION_INFO_V1(key_vault_storage_try_message);
 PG_FUNCTION_INFO_V1(key_vault_storage_try_envelope);
 
-/* Arguments: id in the table rejected, message, its keys.  Returns a row of REASON_COLUMNS. */
+/* Arguments: id in the table rejected, message, its keys. */
 Datum
 key_vault_storage_try_message(PG_FUNCTION_ARGS)
 {
-	TupleDesc	desc;
-	MemoryContext context = CurrentMemoryContext;
-	ErrorData  *error;
-	Datum		values[REASON_COLUMNS] = {0};
-	bool		nulls[REASON_COLUMNS] = {true, true, true, true, true, true};
+	bool		stored;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != REASON_COLUMNS)
-		elog(ERROR, "result must be a row of %d columns", REASON_COLUMNS);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	error = one_by_one_store_rejected(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2));
-	MemoryContextSwitchTo(context);
-	if (error != NULL)
-		one_by_one_describe(error, values, nulls);
-	desc = BlessTupleDesc(desc);
+	stored = one_by_one_store_rejected(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2));
 	SPI_finish();
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+	PG_RETURN_BOOL(stored);
 }
 
 /*

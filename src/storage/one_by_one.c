@@ -80,6 +80,9 @@ has_partition_now(const ErrorData *error)
 		 strcmp(error->table_name, "downlink_default") == 0);
 }
 
+/* The columns of the table rejected that say why a message is there. */
+#define REASON_COLUMNS 6
+
 static Datum
 text_or_null(const char *string, bool *isnull)
 {
@@ -88,11 +91,13 @@ text_or_null(const char *string, bool *isnull)
 }
 
 /*
+ * Fills the columns: sqlstate, reason, field, found, expected, hint.
+ *
  * storage_read_events() says in the fields of its error which field of the message is wrong.
  * Those of other errors can show the row of a table.
  */
-void
-one_by_one_describe(const ErrorData *error, Datum *values, bool *nulls)
+static void
+describe(const ErrorData *error, Datum *values, bool *nulls)
 {
 	const char *field = NULL;
 	const char *found = NULL;
@@ -128,7 +133,7 @@ reject(IncomingMessage *message, const Storing *storing, const ErrorData *error)
 	bool		reason_nulls[REASON_COLUMNS];
 	char		nulls[] = "         ";
 
-	one_by_one_describe(error, &values[3], reason_nulls);
+	describe(error, &values[3], reason_nulls);
 	if (message->tree == NULL)
 		nulls[0] = 'n';
 	for (int i = 0; i < REASON_COLUMNS; i++)
@@ -184,6 +189,7 @@ typedef struct Rejected
 {
 	Storing		storing;
 	Datum		id;
+	const ErrorData *error;		/* why it stays */
 } Rejected;
 
 static void
@@ -197,12 +203,43 @@ store_and_forget(void *arg)
 	(void) statement_run(&statement, &rejected->id, NULL);
 }
 
-ErrorData *
+/* If the message stays for the same reason, its row is not written again. */
+static void
+write_reason(void *arg)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID};
+	static const Statement statement = {
+		"UPDATE rejected r SET sqlstate = $1, reason = $2, field = $3, found = $4, expected = $5, hint = $6"
+		" WHERE r.id = $7 AND (r.sqlstate, r.reason) IS DISTINCT FROM ($1, $2)", 7, types
+	};
+	const Rejected *rejected = arg;
+	Datum		values[REASON_COLUMNS + 1];
+	bool		reason_nulls[REASON_COLUMNS];
+	char		nulls[] = "       ";
+
+	describe(rejected->error, values, reason_nulls);
+	for (int i = 0; i < REASON_COLUMNS; i++)
+		if (reason_nulls[i])
+			nulls[i] = 'n';
+	values[REASON_COLUMNS] = rejected->id;
+	(void) statement_run(&statement, values, nulls);
+}
+
+bool
 one_by_one_store_rejected(Datum id, Datum message, Datum keys)
 {
 	Rejected	rejected = {{message, keys}, id};
 
-	return attempt(store_and_forget, &rejected);
+	rejected.error = attempt(store_and_forget, &rejected);
+	if (rejected.error == NULL)
+		return true;
+
+	/*
+	 * If the table's own code does not let the reason be written, the row
+	 * stays as it is.  The other messages are tried all the same.
+	 */
+	(void) attempt(write_reason, &rejected);
+	return false;
 }
 
 static void

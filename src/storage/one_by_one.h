@@ -13,17 +13,12 @@
 /* Stores or rejects a message whose outcome is OUTCOME_OPEN.  SPI must be connected. */
 extern void one_by_one_store(IncomingMessage *message);
 
-/* The columns of the table rejected that say why a message is there. */
-#define REASON_COLUMNS 6
-
-/* Fills the columns: sqlstate, reason, field, found, expected, hint. */
-extern void one_by_one_describe(const ErrorData *error, Datum *values, bool *nulls);
-
 /*
- * Stores a message that was rejected, and takes it out of rejected.  Returns NULL, or the error
- * if the message stays there.  Arguments as in storage_try_message().  SPI must be connected.
+ * Stores a message that was rejected, and takes it out of rejected.  Returns false if the
+ * message stays there; its row has the present reason then.  Arguments as in
+ * storage_try_message().  SPI must be connected.
  */
-extern ErrorData *one_by_one_store_rejected(Datum id, Datum message, Datum keys);
+extern bool one_by_one_store_rejected(Datum id, Datum message, Datum keys);
 
 /*
  * Opens the key envelope of a session.  Returns NULL, or the error if it stays as it is.

@@ -139,6 +139,16 @@ SELECT is(pg_temp.error_of('SELECT edges.replay_rejected()'), '(0,0,2)', 'tried 
 SELECT results_eq('SELECT field, found, expected, hint FROM edges.rejected WHERE reason = ''failed'' ORDER BY id DESC LIMIT 1', 'SELECT NULL::text, NULL::text, NULL::text, ''hint''', 'the same');
 DROP TRIGGER a_pretend ON edges.uplink;
 
+-- The table rejected does not let the reason of a message be written: the others are tried all the same.
+DELETE FROM edges.rejected;
+SELECT set_config('test.what', '53100', true) \g /dev/null
+INSERT INTO edges.rejected (sqlstate, reason, message, digest) VALUES ('P0001', 'as if', pg_temp.uplink(13), '1'), ('P0001', 'as if', pg_temp.uplink(31), '2');
+CREATE FUNCTION edges.refuse_reason() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ASSERT false; END $$;
+CREATE TRIGGER refuse_reason BEFORE UPDATE ON edges.rejected FOR EACH ROW EXECUTE FUNCTION edges.refuse_reason();
+SELECT is(pg_temp.error_of('SELECT edges.replay_rejected()'), '(0,1,1)', 'a reason that cannot be written');
+SELECT results_eq('SELECT reason, message #>> ''{uplink_message,f_cnt}'' FROM edges.rejected', $$VALUES ('as if', '13')$$, 'the message stays, with the reason that it had');
+DROP TRIGGER refuse_reason ON edges.rejected;
+
 -- The table rejected refuses a message: it can be kept nowhere, so that is an error.
 SELECT set_config('test.what', '53100', true) \g /dev/null
 CREATE FUNCTION edges.refuse_rejected() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ASSERT false; END $$;

@@ -37,13 +37,11 @@ COMMENT ON FUNCTION key_vault_internal.storage_reject(jsonb, key_vault.wrapped_k
 'puts a message from which the plaintext keys were taken out into rejected. message: NULL for a line that is not a message; keys: the keys that were taken out, wrapped; digest: SHA-256 of the message as it came; the others: for the columns of rejected';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_try_message(rejected_id bigint, message jsonb,
-                                                                  keys key_vault.wrapped_key[],
-                                                                  OUT state text, OUT reason text, OUT field text,
-                                                                  OUT found text, OUT expected text, OUT hint text)
-AS 'MODULE_PATHNAME', 'key_vault_storage_try_message'
+                                                                  keys key_vault.wrapped_key[])
+RETURNS boolean AS 'MODULE_PATHNAME', 'key_vault_storage_try_message'
 LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION key_vault_internal.storage_try_message(bigint, jsonb, key_vault.wrapped_key[]) IS
-'stores a message of the table rejected, and deletes it there; if the message stays, returns what the columns of rejected say about it, or else NULLs; an error if the server fails';
+'stores a message of the table rejected, and deletes it there; false if the message stays, with its present reason; an error if the server fails';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_try_envelope(dev_eui bytea, session_key_id bytea, kek_label text,
                                                                    encrypted_key bytea, at_rest_label text,
@@ -58,7 +56,6 @@ CREATE OR REPLACE FUNCTION key_vault_internal.storage_try_rejected(ids bigint[],
 LANGUAGE plpgsql AS $$
 DECLARE
     one record;
-    failure record;
     why text;
 BEGIN
     PERFORM key_vault_internal.storage_check_relations(current_schema());
@@ -81,20 +78,14 @@ BEGIN
                 encode(one.session_key_id, 'hex'), encode(one.dev_eui, 'hex'), why;
         END IF;
     END LOOP;
-    FOR one IN SELECT r.id, r.message, r.sqlstate, r.reason,
+    FOR one IN SELECT r.id, r.message,
                       ARRAY(SELECT k.key FROM rejected_key k WHERE k.rejected_id = r.id ORDER BY k.n) AS keys
                  FROM rejected r WHERE r.message IS NOT NULL AND (ids IS NULL OR r.id = ANY (ids))
                 ORDER BY r.id FOR UPDATE OF r SKIP LOCKED
     LOOP
-        SELECT * INTO failure FROM key_vault_internal.storage_try_message(one.id, one.message, one.keys);
-        IF failure.state IS NULL THEN
+        IF key_vault_internal.storage_try_message(one.id, one.message, one.keys) THEN
             stored := stored + 1;
         ELSE
-            -- If the message stays for the same reason, its row is not written again.
-            UPDATE rejected r
-               SET sqlstate = failure.state, reason = failure.reason, field = failure.field, found = failure.found,
-                   expected = failure.expected, hint = failure.hint
-             WHERE r.id = one.id AND (failure.state, failure.reason) IS DISTINCT FROM (one.sqlstate, one.reason);
             rejected := rejected + 1;
         END IF;
     END LOOP;
