@@ -16,7 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/uuid.h"
 
-#include "../common/hex.h"
+#include "../crypto/hex.h"
 #include "../vault/vault.h"
 #include "arguments.h"
 

@@ -12,7 +12,7 @@
 #include "utils/timestamp.h"
 
 #include "../common/bytea.h"
-#include "../common/hex.h"
+#include "../crypto/hex.h"
 #include "field.h"
 #include "found.h"
 

@@ -21,7 +21,7 @@
 #include "utils/json.h"
 #include "utils/numeric.h"
 
-#include "../common/hex.h"
+#include "../crypto/hex.h"
 #include "../common/subtransaction.h"
 #include "json_tree.h"
 

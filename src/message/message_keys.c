@@ -16,7 +16,7 @@
 
 #include "../catalog/wrapped_key.h"
 #include "../common/bytea.h"
-#include "../common/hex.h"
+#include "../crypto/hex.h"
 #include "../crypto/secure_memory.h"
 #include "../lorawan/frame.h"
 #include "../vault/plaintext_key.h"

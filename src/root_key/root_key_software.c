@@ -8,7 +8,7 @@
 
 #include "../common/crypto_error.h"
 #include "../common/errors.h"
-#include "../common/hex.h"
+#include "../crypto/hex.h"
 #include "../crypto/secure_memory.h"
 #include "root_key_provider.h"
 

@@ -11,7 +11,7 @@
 #include "postgres.h"
 
 #include "../common/errors.h"
-#include "../common/hex.h"
+#include "../crypto/hex.h"
 #include "token_uri.h"
 
 static bool

@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "../common/hex.h"
+#include "../crypto/hex.h"
 #include "plaintext_key.h"
 
 bool		plaintext_key_allow_hexadecimal = false;

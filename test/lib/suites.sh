@@ -18,6 +18,7 @@ suites="
 indent     alone    2        -
 layers     alone    1        -
 unit       alone    24       test/unit/test_*.c
+constant_time alone 10       -
 mutants    alone    6        -
 static     alone    110      -
 model      alone    43       -
@@ -40,6 +41,7 @@ pgtap      modes    290      test/pgtap/*.sql
 # form only.
 packages="
 indent                pg-bsd-indent?
+constant_time         valgrind
 model                 spin
 static                cppcheck? shellcheck? clang-tidy-CLANG?
 fuzz                  clang-CLANG? libclang-rt-CLANG-dev?
@@ -239,6 +241,11 @@ suite_unit()
 		make -s -C test/unit build/sanitized
 		test/unit/build/sanitized "$@"
 	fi
+}
+
+suite_constant_time()
+{
+	make -s -C test/unit ct
 }
 
 suite_mutants()

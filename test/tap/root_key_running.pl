@@ -111,6 +111,18 @@ foreach (
     $_->quit foreach ($gates, $running, $idle);
 }
 
+# A session has found the row of a KEK, and does not open the KEK, since the role lacks the privilege.  Then the KEK is
+# sealed anew, and the old root key is taken away: what the session opens is the new row.
+my $found = open_session($node);
+$node->safe_psql('postgres', 'CREATE ROLE stranger; GRANT SELECT ON device TO stranger');
+is(look($found, "SET ROLE stranger; $read"), 'ERROR:  permission denied for KEK label "net"', 'a KEK is found, and not opened');
+my ($first, $second) = $node->safe_psql('postgres', 'SHOW key_vault.root_key') =~ /a\.key$/ ? qw(a b) : qw(b a);
+set_list($file{$second}, $file{$first});
+$node->safe_psql('postgres', 'SELECT key_vault.root_key_rotate()');
+set_list($file{$second});
+is(look($found, "RESET ROLE; $read"), 3, 'it opens, though it was sealed anew since then');
+$found->quit;
+
 # A row that changes in more than its sealing counts as another KEK: here its key check value changes.
 my $session = open_session($node);
 is(look($session, $read), 3, 'opened');

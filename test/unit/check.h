@@ -79,6 +79,7 @@ extern void test_aes(void);
 extern void test_key_wrap(void);
 extern void test_cmac(void);
 extern void test_aead(void);
+extern void test_hex(void);
 extern void test_lorawan_mic(void);
 extern void test_lorawan_join(void);
 extern void test_lorawan_payload(void);

@@ -44,6 +44,7 @@ static const struct
 	{"key_wrap", test_key_wrap},
 	{"cmac", test_cmac},
 	{"aead", test_aead},
+	{"hex", test_hex},
 	{"lorawan_payload", test_lorawan_payload},
 	{"lorawan_mic", test_lorawan_mic},
 	{"lorawan_join", test_lorawan_join},

@@ -13,9 +13,10 @@
 #include <valgrind/memcheck.h>
 
 #include "crypto/cmac.h"
+#include "crypto/hex.h"
 #include "crypto/key_wrap.h"
-#include "lorawan/payload.h"
 #include "crypto/secure_memory.h"
+#include "lorawan/payload.h"
 
 extern CryptoStatus __real_aes_cipher_run(AesCipher *cipher, const uint8_t *in,
 										  uint8_t *out, size_t len);
@@ -79,6 +80,21 @@ unwrap_variants(AesCipher *wrapping, AesCipher *unwrapping, size_t key_len)
 	return surprises;
 }
 
+/* Reads a key in hexadecimal, good or with one character that is no digit. */
+static int
+read_hex(char last)
+{
+	char		digits[32] = "00112233445566778899aAbBcCdDeEf";
+	uint8_t		key[16];
+	bool		answer;
+
+	digits[31] = last;
+	(void) VALGRIND_MAKE_MEM_UNDEFINED(digits, sizeof(digits));
+	answer = hex_to_bytes(digits, sizeof(key), key);
+	(void) VALGRIND_MAKE_MEM_DEFINED(&answer, sizeof(answer));
+	return answer;
+}
+
 int
 main(void)
 {
@@ -111,6 +127,9 @@ main(void)
 	memset(payload, 0, sizeof(payload));
 	(void) VALGRIND_MAKE_MEM_UNDEFINED(payload, sizeof(payload));
 	surprises += !secure_equal(payload, other, sizeof(payload));
+
+	surprises += !read_hex('f');
+	surprises += read_hex('g');
 
 	aes_cipher_free(wrapping);
 	aes_cipher_free(unwrapping);
