@@ -5,11 +5,13 @@ set -uo pipefail
 . test/lib/copy.sh
 
 need "rpmbuild" install_debs rpm cpio
-spec=$PWD/contrib/rpm/key_vault.spec
+spec=contrib/rpm/key_vault.spec
 upstream=$(sed -n 's/^Version: *//p' "$spec")
 top=$builder/rpmbuild
 rm -rf "$top" "$dir/rpm"
 mkdir -p "$top/SOURCES" "$dir/rpm"
+# The user who builds cannot read what is root's.
+cp "$spec" "$top"
 copy_checkout . "$top/key_vault-$upstream"
 rm -f "$top/key_vault-$upstream/built_for" "$top/key_vault-$upstream"/key_vault--*.sql
 tar -C "$top" -czf "$top/SOURCES/key_vault-$upstream.tar.gz" "key_vault-$upstream"
@@ -20,7 +22,7 @@ build()
 {
 	runuser -u builder -- rpmbuild -bb --nodeps --define "_topdir $top" --define "pgmajorversion $version" \
 		--define "pg_config $bindir/pg_config" --define '_unitdir /usr/lib/systemd/system' --define 'debug_package %{nil}' --define '_build_id_links none' \
-		--define 'systemd_post() :' --define 'systemd_preun() :' "$spec"
+		--define 'systemd_post() :' --define 'systemd_preun() :' "$top/${spec##*/}"
 }
 need "packages" build
 rpm=$(echo "$top"/RPMS/*/key_vault_"$version"-"$upstream"-1*.rpm)
