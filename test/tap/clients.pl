@@ -46,7 +46,7 @@ ok($npm, 'npm installs pg') or diag($npm_log) if $ENV{KEY_VAULT_CI};
 # JDBC knows no Unix sockets: for the role "app" there is a port of this machine's own, with a password.
 my $node = new_node('clients');
 my $password = unpack 'H*', join '', map { chr rand 256 } 1 .. 16;
-$node->init;
+$node->init(extra => [ '--encoding=UTF8', '--locale=C.UTF-8' ]);
 $node->configure_vault;
 $node->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'");
 unlink $node->data_dir . '/pg_hba.conf';
