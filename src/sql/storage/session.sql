@@ -89,7 +89,7 @@ COMMENT ON FUNCTION key_vault_internal.storage_put_session(key_vault.storage_eve
 'makes or completes the session of a message; an error if the session has another DevAddr or key. wrapped: the key, if the message brought it as plaintext; at_rest_label: KEK label for a new key';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_session_of_key(e key_vault.storage_event, wrapped key_vault.wrapped_key)
-RETURNS bytea LANGUAGE plpgsql AS $$
+RETURNS bytea LANGUAGE plpgsql STABLE AS $$
 DECLARE
     bound constant key_vault.wrapped_key := key_vault.bind(wrapped, e.dev_addr);
     known record;
