@@ -53,10 +53,7 @@ SELECT is(lorawan.ingest(jsonb_build_array(pg_temp.m(2), pg_temp.m(3), '{}'::jso
 SELECT is(pg_temp.stored(), '{2,3}', 'likewise');
 SELECT is(pg_temp.rejected(), '{NULL,"null",7,[],"\"a\""}', 'likewise');
 SELECT is(lorawan.ingest(jsonb_build_array(pg_temp.m(4), pg_temp.m(5))::json), 'stored 2, duplicates 0, rejected 0', 'json');
-SELECT is(lorawan.ingest(convert_to(E'\ufeff' || jsonb_build_array(pg_temp.m(4), pg_temp.m(6))::text, 'UTF8')), 'stored 1, duplicates 1, rejected 0', 'the body of a request, with a byte order mark')
- WHERE getdatabaseencoding() = 'UTF8';
-SELECT is(lorawan.ingest('\xefbbbf'::bytea || convert_to(jsonb_build_array(pg_temp.m(4), pg_temp.m(6))::text, 'UTF8')), 'stored 1, duplicates 1, rejected 0', 'the body of a request, with a byte order mark')
- WHERE getdatabaseencoding() <> 'UTF8';
+SELECT is(lorawan.ingest('\xefbbbf'::bytea || convert_to(jsonb_build_array(pg_temp.m(4), pg_temp.m(6))::text, getdatabaseencoding())), 'stored 1, duplicates 1, rejected 0', 'the body of a request, with a byte order mark');
 SELECT is(pg_temp.stored(), '{4,5,6}', 'are stored');
 SELECT is(ARRAY[lorawan.ingest('[]'::text), lorawan.ingest('[]'::jsonb), lorawan.ingest(E' \n'::text), lorawan.ingest(''::bytea)], array_fill('stored 0, duplicates 0, rejected 0'::text, ARRAY[4]), 'no message');
 SELECT results_eq($$SELECT * FROM lorawan.ingest(ARRAY[jsonb_build_array(pg_temp.m(1), pg_temp.m(2)), pg_temp.m(3)])$$, 'VALUES (3::bigint, 0::bigint, 0::bigint)', 'an array in jsonb[]');
