@@ -144,12 +144,20 @@ kek_condition(const TableWork *work, bool writable, int parameter)
 }
 
 void
-rewrap_execute(const char *sql, int nargs, Oid *types, Datum *values)
+rewrap_execute(const char *sql, int nargs, const Oid *types, const Datum *values,
+			   DestReceiver *receiver)
 {
-	int			result = SPI_execute_with_args(sql, nargs, types, values, NULL, false, 0);
+	SPIExecuteOptions options = {.params = makeParamList(nargs),.dest = receiver};
+	int			result;
 
+	for (int i = 0; i < nargs; i++)
+		options.params->params[i] = (ParamExternData)
+	{
+		.value = values[i],.ptype = types[i],.pflags = PARAM_FLAG_CONST
+	};
+	result = SPI_execute_extended(sql, &options);
 	if (result < 0)
-		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(result));
+		elog(ERROR, "SPI_execute_extended failed: %s", SPI_result_code_string(result));
 }
 
 typedef struct RowReceiver
@@ -222,15 +230,7 @@ read_rows(TableWork *work, BlockNumber end_block)
 		.work = work,
 		.context = CurrentMemoryContext,
 	};
-	SPIExecuteOptions options = {.params = makeParamList(lengthof(types)),
-	.dest = (DestReceiver *) &receiver};
-	int			result;
 
-	for (int i = 0; i < lengthof(types); i++)
-		options.params->params[i] = (ParamExternData)
-	{
-		.value = values[i],.ptype = types[i],.pflags = PARAM_FLAG_CONST
-	};
 	ItemPointerSet(&end, end_block, 0);
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT t.ctid");
@@ -246,9 +246,7 @@ read_rows(TableWork *work, BlockNumber end_block)
 					 " AND t.ctid OPERATOR(pg_catalog.<) $2 AND (%s)"
 					 " LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED",
 					 work->name, kek_condition(work, true, 3));
-	result = SPI_execute_extended(sql.data, &options);
-	if (result < 0)
-		elog(ERROR, "SPI_execute_extended failed: %s", SPI_result_code_string(result));
+	rewrap_execute(sql.data, lengthof(types), types, values, &receiver.pub);
 }
 
 /* After this, deferred triggers run at the end of the statement, like others. */
@@ -344,7 +342,7 @@ count_rows(TableWork *work, const char *condition, bool only)
 		return 0;
 	rewrap_execute(psprintf("SELECT pg_catalog.count(*) FROM %s%s AS t WHERE %s",
 							only ? "ONLY " : "", work->name, condition),
-				   lengthof(types), types, values);
+				   lengthof(types), types, values, NULL);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 

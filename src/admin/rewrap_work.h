@@ -10,6 +10,7 @@
 
 #include "access/htup.h"
 #include "nodes/pg_list.h"
+#include "tcop/dest.h"
 #include "utils/relcache.h"
 #include "utils/tuplestore.h"
 
@@ -47,8 +48,9 @@ typedef struct TableWork
 	RewrapCount *count;			/* set by rewrap_count() */
 } TableWork;
 
-/* Runs one statement. */
-extern void rewrap_execute(const char *sql, int nargs, Oid *types, Datum *values);
+/* Runs one statement.  The receiver takes its rows; without one, SPI_tuptable has them. */
+extern void rewrap_execute(const char *sql, int nargs, const Oid *types, const Datum *values,
+						   DestReceiver *receiver);
 
 /* Describes the rows in new_keys: the ctid of the row to write, then its new keys. */
 extern TupleDesc rewrap_describe_new_keys(const TableWork *work);

@@ -229,7 +229,7 @@ check_no_row_is_gone(TableWork *work, int64 not_updated, Oid *types, Datum *valu
 	int64		left;
 
 	rewrap_execute(psprintf("SELECT pg_catalog.count(*) FROM ONLY %s AS t, " NEW_KEYS " AS n WHERE %s",
-							work->name, ROWS_OF_BATCH), 3, types, values);
+							work->name, ROWS_OF_BATCH), 3, types, values, NULL);
 	left = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	if (left < not_updated)
 		ereport(ERROR,
@@ -276,7 +276,7 @@ rewrap_write_rows(TableWork *work, TupleDesc desc, Tuplestorestate *new_keys, in
 	relation.reldata = new_keys;
 	if (SPI_register_relation(&relation) != SPI_OK_REL_REGISTER)
 		elog(ERROR, "SPI_register_relation failed");
-	rewrap_execute(sql.data, lengthof(types), types, values);
+	rewrap_execute(sql.data, lengthof(types), types, values, NULL);
 	updated = SPI_processed;
 	if (work->root != NULL && updated < nrows)
 		check_no_row_is_gone(work, nrows - updated, types, values);

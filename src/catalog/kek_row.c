@@ -162,14 +162,21 @@ struct KekScan
 	HeapTuple	tuple;
 };
 
-KekScan *
-kek_scan_begin(void)
+/* Uses no index, so that it works while the table is being dropped. */
+static KekScan *
+scan_table(Relation table)
 {
 	KekScan    *scan = palloc(sizeof(KekScan));
 
-	scan->table = vault_tables_open_kek();
-	scan->scan = systable_beginscan(scan->table, InvalidOid, false, NULL, 0, NULL);
+	scan->table = table;
+	scan->scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
 	return scan;
+}
+
+KekScan *
+kek_scan_begin(void)
+{
+	return scan_table(vault_tables_open_kek());
 }
 
 bool
@@ -281,21 +288,18 @@ kek_row_existing(const char *label, int32 version)
 List *
 kek_rows_left(Oid table_id)
 {
-	Relation	table = table_open(table_id, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple;
+	KekScan    *scan = scan_table(table_open(table_id, AccessShareLock));
 	List	   *rows = NIL;
 
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	while (kek_scan_next(scan))
 	{
 		KekRow	   *row = palloc(sizeof(KekRow));
 
-		read_row(tuple, RelationGetDescr(table), row);
+		kek_scan_row(scan, row);
 		if (row->state != KEK_DESTROYED)
 			rows = lappend(rows, row);
 	}
-	systable_endscan(scan);
-	table_close(table, AccessShareLock);
+	kek_scan_end(scan);
 	return rows;
 }
 

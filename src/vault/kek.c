@@ -293,7 +293,7 @@ kek_verify_open(void)
 	uint64		generation = kek_generation;
 	HASH_SEQ_STATUS scan;
 	Kek		   *kek;
-	bool		any_withdrawn = false;
+	bool		is_first = true;
 
 	if (keks == NULL)
 	{
@@ -303,16 +303,14 @@ kek_verify_open(void)
 	withdraw_changed_labels();
 
 	hash_seq_init(&scan, keks);
-	while (!any_withdrawn && (kek = hash_seq_search(&scan)) != NULL)
-		any_withdrawn = kek->withdrawn;
-	if (any_withdrawn)
+	while ((kek = hash_seq_search(&scan)) != NULL)
 	{
-		hash_seq_term(&scan);
-		before_closing();
-		hash_seq_init(&scan, keks);
-		while ((kek = hash_seq_search(&scan)) != NULL)
-			if (kek->withdrawn)
-				close_kek(kek);
+		if (!kek->withdrawn)
+			continue;
+		if (is_first)
+			before_closing();
+		is_first = false;
+		close_kek(kek);
 	}
 	kek_verified_generation = generation;
 }
