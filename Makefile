@@ -22,7 +22,7 @@ OBJS += $(WIN32RES)
 SQL = $(patsubst %,$(source_dir)/src/sql/%.sql, \
 	schema internal_schema \
 	wrapped_key/shell_type wrapped_key/input_output wrapped_key/type \
-	wrapped_key/comparison wrapped_key/operators wrapped_key/qualified_operators \
+	wrapped_key/casts wrapped_key/comparison wrapped_key/operators wrapped_key/qualified_operators \
 	trigger_functions local_role kek audit_log kek_views kek_admin monitoring \
 	key_envelope keys key_envelope_columns kek_usage check_keys kek_destroy drop_guard rewrap_progress rewrap_all \
 	lorawan/payload lorawan/f_opts lorawan/join lorawan/frame_type lorawan/frame \
@@ -36,7 +36,7 @@ SQL = $(patsubst %,$(source_dir)/src/sql/%.sql, \
 # CREATE OR REPLACE, and what is in src/sql/update.
 UPDATE = $(patsubst %,$(source_dir)/src/sql/%.sql, \
 	internal_schema update/1.0--1.1/moved_objects update/1.0--1.1/kek_table \
-	wrapped_key/input_output wrapped_key/comparison wrapped_key/qualified_operators \
+	wrapped_key/input_output wrapped_key/casts wrapped_key/comparison wrapped_key/qualified_operators \
 	trigger_functions local_role update/1.0--1.1/kek_privilege_table \
 	kek_views kek_admin monitoring keys key_envelope_columns kek_usage check_keys kek_destroy drop_guard rewrap_all \
 	lorawan/payload lorawan/f_opts lorawan/join lorawan/frame lorawan/mic lorawan/join_mic \

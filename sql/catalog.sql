@@ -53,8 +53,8 @@ SELECT typlen, typbyval, typalign, typstorage, typcategory, typdelim FROM pg_typ
 SELECT amname, opcname, opcdefault FROM pg_opclass o JOIN pg_am a ON a.oid = opcmethod WHERE opcintype = 'key_vault.wrapped_key'::regtype ORDER BY amname;
 SELECT oprnamespace::regnamespace, oprname, oprcode::regprocedure, oprcom::regoperator, oprnegate::regoperator, oprcanmerge, oprcanhash, oprrest, oprjoin
   FROM pg_operator WHERE oprleft = 'key_vault.wrapped_key'::regtype ORDER BY oprnamespace::regnamespace::text COLLATE "C" DESC, oprname COLLATE "C";
--- Of all casts to and from it there is none: a bytea or a text does not become one by itself.
-SELECT castsource::regtype, casttarget::regtype FROM pg_cast WHERE 'key_vault.wrapped_key'::regtype IN (castsource, casttarget);
+-- Of casts to it there are two, which only store the text form, and of casts from it none: a bytea does not become one by itself.
+SELECT castsource::regtype, casttarget::regtype, castcontext, castmethod FROM pg_cast WHERE 'key_vault.wrapped_key'::regtype IN (castsource, casttarget) ORDER BY 1;
 
 --
 -- Functions: as they are declared.  volatility, parallel, strict, cost

@@ -84,6 +84,10 @@ public class Jdbc {
         compare.setObject(1, key, Types.OTHER);
         ok(Arrays.equals(row(compare).getBytes(1), DEV_ADDR), "compare");
 
+        PreparedStatement store = connection.prepareStatement("UPDATE session SET app_s_key = ?");
+        store.setString(1, key);
+        ok(store.executeUpdate() == 1 && Arrays.equals(row(compare).getBytes(1), DEV_ADDR), "store a string");
+
         PreparedStatement aggregate = connection.prepareStatement("SELECT array_agg(app_s_key)::text[] FROM session");
         String[] keys = (String[]) row(aggregate).getArray(1).getArray();
         ok(Arrays.equals(keys, new String[] {key}), "array, comes as an array of text");

@@ -1,6 +1,6 @@
 --
 -- Input of wrapped_key where PostgreSQL wants to know whether a text is valid, without an error: pg_input_is_valid()
--- of PostgreSQL 16, COPY ... ON_ERROR of 17.
+-- of PostgreSQL 16, COPY ... ON_ERROR of 17.  And where a text or varchar is stored in a column of wrapped_key.
 --
 \set ECHO none
 \set QUIET 1
@@ -34,6 +34,26 @@ SELECT is(array_agg(n ORDER BY n), '{1,3}', 'COPY passes over a row that is no w
 \else
 SELECT skip('PostgreSQL 17 and later');
 \endif
+
+CREATE TEMP TABLE stored (key key_vault.wrapped_key, keys key_vault.wrapped_key[]);
+PREPARE store_text(text, text[]) AS INSERT INTO stored VALUES ($1, $2);
+PREPARE store_varchar(varchar, varchar[]) AS UPDATE stored SET (key, keys) = ROW($1, $2);
+SELECT format('EXECUTE store_text(%L, ARRAY[%L])', :'w', :'w') \gexec
+SELECT is(s::text, format('(%s,{%s})', :'w', :'w'), 'a text is stored') FROM stored s;
+SELECT format('EXECUTE store_varchar(upper(%L), ARRAY[upper(%L), NULL])', :'w', :'w') \gexec
+SELECT is(s::text, format('(%s,"{%s,NULL}")', :'w', :'w'), 'a varchar is stored') FROM stored s;
+EXECUTE store_varchar(NULL, NULL);
+SELECT is(s::text, '(,)', 'NULL is stored') FROM stored s;
+-- The session key of the specification's example is no wrapped key, and the error does not show it.
+SELECT throws_ok(format('EXECUTE store_text(%L, NULL)', value), '22P02', 'invalid input syntax for type wrapped_key', 'not stored: ' || name)
+  FROM (VALUES ('empty', ''), ('a plaintext key', 'ec925802ae430ca77fd3dd73cb2cc588'), ('one byte less', left(:'w', -2)), ('as bytea', '\x' || repeat('00', 41))) v (name, value);
+SELECT throws_ok(format('EXECUTE store_varchar(%L, NULL)', left(:'w', -1)), '22P02', 'invalid input syntax for type wrapped_key', 'not stored: a varchar that is one digit short');
+SELECT throws_ok(format('PREPARE bytes(%s) AS INSERT INTO stored VALUES ($1)', type), '42804', NULL, 'no ' || type || ' is stored')
+  FROM unnest(ARRAY['bytea', 'json', 'name', 'character(90)']) type;
+SELECT throws_ok(format('PREPARE opened(%s) AS SELECT key_vault.unwrap($1)', type), '42883', NULL, 'no function takes a ' || type || ' for a wrapped key')
+  FROM unnest(ARRAY['text', 'varchar']) type;
+SELECT throws_ok(format('PREPARE compared(%s) AS SELECT FROM stored WHERE key = $1', type), '42883', NULL, 'no operator takes a ' || type || ' for a wrapped key')
+  FROM unnest(ARRAY['text', 'varchar']) type;
 
 SELECT * FROM finish();
 ROLLBACK;
