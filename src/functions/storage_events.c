@@ -15,6 +15,7 @@
 
 #include "../common/errors.h"
 #include "../message/event.h"
+#include "../storage/translation.h"
 
 PG_FUNCTION_INFO_V1(key_vault_storage_events);
 PG_FUNCTION_INFO_V1(key_vault_storage_read_events);
@@ -84,20 +85,22 @@ event_row(TupleDesc desc, const MessageEvent *event)
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }
 
+typedef List *(*EventReader) (const JsonbValue *message, MessageFault *fault);
+
 /*
  * Reads the events of the first argument, a message; raises an error if it cannot be used.  The
  * error's fields have the details for the columns of the table rejected: the column has the
  * field, the data type what is expected, and the detail what was found.
  */
 static List *
-events_of_argument(FunctionCallInfo fcinfo)
+events_of_argument(FunctionCallInfo fcinfo, EventReader reader)
 {
 	MessageFault fault = {0};
 	JsonbValue *message;
 	List	   *events = NIL;
 
 	if (json_tree_from_jsonb(PG_GETARG_JSONB_P_COPY(0), &message) == JSON_READ)
-		events = message_events(message, &fault);
+		events = reader(message, &fault);
 	else
 		message_fault(&fault, ERRCODE_STATEMENT_TOO_COMPLEX, NO_DETAILS, "message is nested too deep");
 	if (message_is_faulty(&fault))
@@ -115,7 +118,7 @@ events_of_argument(FunctionCallInfo fcinfo)
 typedef void (*EventChange) (MessageEvent *event);
 
 static Datum
-next_event(FunctionCallInfo fcinfo, EventChange change)
+next_event(FunctionCallInfo fcinfo, EventReader reader, EventChange change)
 {
 	FuncCallContext *context;
 	MessageEvent *event;
@@ -132,7 +135,7 @@ next_event(FunctionCallInfo fcinfo, EventChange change)
 			context->tuple_desc->natts != EVENT_COLUMNS)
 			elog(ERROR, "storage_events must return key_vault.storage_event");
 		context->tuple_desc = BlessTupleDesc(context->tuple_desc);
-		context->user_fctx = events_of_argument(fcinfo);
+		context->user_fctx = events_of_argument(fcinfo, reader);
 		MemoryContextSwitchTo(caller);
 	}
 	context = SRF_PERCALL_SETUP();
@@ -166,21 +169,33 @@ read_as_1_0(MessageEvent *event)
 Datum
 key_vault_storage_events(PG_FUNCTION_ARGS)
 {
-	return next_event(fcinfo, read_as_1_0);
+	return next_event(fcinfo, message_events, read_as_1_0);
+}
+
+/* Reads a message as the storage in the first schema of search_path does. */
+static List *
+read_in_storage(const JsonbValue *message, MessageFault *fault)
+{
+	return translation_exists() ? translation_events(message, fault) : message_events(message, fault);
 }
 
 Datum
 key_vault_storage_read_events(PG_FUNCTION_ARGS)
 {
-	return next_event(fcinfo, NULL);
+	return next_event(fcinfo, read_in_storage, NULL);
 }
 
 Datum
 key_vault_storage_time_of_1_0(PG_FUNCTION_ARGS)
 {
-	List	   *events = events_of_argument(fcinfo);
-	const MessageEvent *first = events != NIL ? linitial(events) : NULL;
+	MessageFault fault = {0};
+	JsonbValue *message;
+	List	   *events = NIL;
+	const MessageEvent *first;
 
+	if (json_tree_from_jsonb(PG_GETARG_JSONB_P_COPY(0), &message) == JSON_READ)
+		events = message_events(message, &fault);
+	first = events != NIL ? linitial(events) : NULL;
 	if (first == NULL || !first->has_time_of_1_0)
 		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMPTZ(first->time_of_1_0);

@@ -26,6 +26,12 @@ first_ns_time(const JsonbValue *message)
 	return NULL;
 }
 
+char *
+chirpstack_application(const JsonbValue *message)
+{
+	return json_text(json_member(json_member(message, "deviceInfo"), "applicationId"));
+}
+
 static void
 read_ids(const JsonbValue *message, MessageEvent *event, MessageFault *fault)
 {
@@ -35,7 +41,7 @@ read_ids(const JsonbValue *message, MessageEvent *event, MessageFault *fault)
 
 	event->dev_eui = field_bytes(json_member(info, "devEui"), "deviceInfo.devEui", FIELD_HEX, EUI_FIELD,
 								 fault);
-	event->application_id = json_text(json_member(info, "applicationId"));
+	event->application_id = chirpstack_application(message);
 	event->device_id = json_text(json_member(info, "deviceName"));
 	event->dev_addr = field_bytes(json_member(message, "devAddr"), "devAddr", FIELD_HEX, DEV_ADDR_FIELD,
 								  fault);

@@ -112,15 +112,21 @@ read_envelope(const JsonbValue *envelope, const EnvelopeNames *names, MessageEve
 		event->session_key_id = session_key_id_of_envelope(event);
 }
 
-/* A message format of another network server, recognized by members that only it has. */
-typedef struct OtherFormat
+/* A message format, recognized by members that no other has. */
+typedef struct MessageFormat
 {
 	const char *member;
 	const char *beside;			/* a second member, or NULL */
 	const char *name;
-} OtherFormat;
+	List	   *(*events) (const JsonbValue *message, MessageFault *fault); /* NULL if it cannot be
+																			 * read */
+	char	   *(*application) (const JsonbValue *message);
+}			MessageFormat;
 
-static const OtherFormat other_formats[] = {
+static const MessageFormat formats[] = {
+	{"end_device_ids", NULL, "The Things Stack", the_things_stack_events, the_things_stack_application},
+	{"deviceInfo", NULL, "ChirpStack", chirpstack_events, chirpstack_application},
+	{OWN_FORMAT_MEMBER, NULL, "the storage", own_format_events, own_format_application},
 	{"devEUI", "applicationID", "ChirpStack v3"},
 	{"hardware_serial", "dev_id", "The Things Stack v2"},
 	{"DevEUI_uplink", NULL, "Actility ThingPark"},
@@ -131,14 +137,14 @@ static const OtherFormat other_formats[] = {
 	{"cmd", "EUI", "Loriot"}
 };
 
-/* The name of the format that a message seems to have, or NULL. */
-static const char *
-name_of_other_format(const JsonbValue *message)
+/* The format that a message has, or NULL. */
+static const MessageFormat *
+format_of(const JsonbValue *message)
 {
-	for (int i = 0; i < lengthof(other_formats); i++)
-		if (json_has(message, other_formats[i].member) &&
-			(other_formats[i].beside == NULL || json_has(message, other_formats[i].beside)))
-			return other_formats[i].name;
+	for (int i = 0; i < lengthof(formats); i++)
+		if (json_has(message, formats[i].member) &&
+			(formats[i].beside == NULL || json_has(message, formats[i].beside)))
+			return &formats[i];
 	return NULL;
 }
 
@@ -147,8 +153,8 @@ format_details(const JsonbValue *message)
 {
 	FaultDetails details = {
 		.found = found_members(message),
-		.expected = "a member end_device_ids, which messages of The Things Stack have, or deviceInfo, which those of ChirpStack 4 have",
-		.hint = "Let a program translate the messages before they come here. This one can be corrected in the table rejected, and tried again."
+		.expected = "a message of a network server that a storage knows, or a member storage_event",
+		.hint = "Let a function read_message() of the storage translate such messages, then replay_rejected() tries this one again."
 	};
 
 	return details;
@@ -169,28 +175,24 @@ other_event_details(const JsonbValue *message)
 List *
 message_events(const JsonbValue *message, MessageFault *fault)
 {
+	const		MessageFormat *format = format_of(message);
 	List	   *events = NIL;
-	const char *format;
 
-	if (json_has(message, "end_device_ids"))
-		events = the_things_stack_events(message, fault);
-	else if (json_has(message, "deviceInfo"))
-		events = chirpstack_events(message, fault);
-	else if ((format = name_of_other_format(message)) != NULL)
+	if (format == NULL)
 		message_fault(fault, ERRCODE_FEATURE_NOT_SUPPORTED, format_details(message),
-					  "no message of The Things Stack or ChirpStack 4: this looks like %s", format);
+					  "message has no known format");
+	else if (format->events == NULL)
+		message_fault(fault, ERRCODE_FEATURE_NOT_SUPPORTED, format_details(message),
+					  "message has no known format: this looks like %s", format->name);
 	else
-		message_fault(fault, ERRCODE_FEATURE_NOT_SUPPORTED, format_details(message),
-					  "no message of The Things Stack or ChirpStack");
+		events = format->events(message, fault);
 	return message_is_faulty(fault) ? NIL : events;
 }
 
 char *
 message_application(const JsonbValue *message)
 {
-	const JsonbValue *ids = json_member(json_member(message, "end_device_ids"), "application_ids");
-	char	   *application = json_text(json_member(ids, "application_id"));
+	const		MessageFormat *format = format_of(message);
 
-	return application != NULL ? application :
-		json_text(json_member(json_member(message, "deviceInfo"), "applicationId"));
+	return format != NULL && format->application != NULL ? format->application(message) : NULL;
 }

@@ -64,11 +64,17 @@ typedef struct MessageEvent
 } MessageEvent;
 
 /*
- * Reads the events of a message of The Things Stack or ChirpStack, after message_wrap_keys()
- * has taken the plaintext keys out of it.  Returns a list of MessageEvent; if the message
+ * Reads the events of a message of a network server, or of one in the form of own_format.c,
+ * after message_wrap_keys() has taken the plaintext keys out of it.  Returns a list of MessageEvent; if the message
  * cannot be used, returns NIL and sets the fault.
  */
 extern List *message_events(const JsonbValue *message, MessageFault *fault);
+
+/*
+ * Reads the value of a member storage_event, which is the form of own_format.c, in the same
+ * way.
+ */
+extern List *own_format_read(const JsonbValue *value, MessageFault *fault);
 
 /* The application that a message names, even if the message is faulty; NULL if it names none. */
 extern char *message_application(const JsonbValue *message);

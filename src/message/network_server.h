@@ -27,9 +27,19 @@
 #define PAYLOAD_FIELD ((FieldSize) {.maximum = MAX_PAYLOAD})
 #define ANY_SIZE ((FieldSize) {0})
 
-/* Both return a list of MessageEvent.  It must not be used if they record a fault. */
+/* The member of a message that has events in the form of own_format.c. */
+#define OWN_FORMAT_MEMBER "storage_event"
+
+/*
+ * For each format: its events, a list of MessageEvent that must not be used if a fault is
+ * recorded, and the application that a message names, or NULL.
+ */
 extern List *the_things_stack_events(const JsonbValue *message, MessageFault *fault);
+extern char *the_things_stack_application(const JsonbValue *message);
 extern List *chirpstack_events(const JsonbValue *message, MessageFault *fault);
+extern char *chirpstack_application(const JsonbValue *message);
+extern List *own_format_events(const JsonbValue *message, MessageFault *fault);
+extern char *own_format_application(const JsonbValue *message);
 
 /* For a message that has no event of the kinds that a storage stores. */
 extern FaultDetails other_event_details(const JsonbValue *message);

@@ -35,6 +35,14 @@ static const DownlinkEvent downlink_events[] = {
 	{"downlink_queue_invalidated", "invalidated"}
 };
 
+char *
+the_things_stack_application(const JsonbValue *message)
+{
+	const JsonbValue *ids = json_member(message, "end_device_ids");
+
+	return json_text(json_member(json_member(ids, "application_ids"), "application_id"));
+}
+
 static void
 read_ids(const JsonbValue *message, MessageEvent *event, MessageFault *fault)
 {
@@ -42,7 +50,7 @@ read_ids(const JsonbValue *message, MessageEvent *event, MessageFault *fault)
 
 	event->dev_eui = field_bytes(json_member(ids, "dev_eui"), "end_device_ids.dev_eui", FIELD_HEX,
 								 EUI_FIELD, fault);
-	event->application_id = json_text(json_member(json_member(ids, "application_ids"), "application_id"));
+	event->application_id = the_things_stack_application(message);
 	event->device_id = json_text(json_member(ids, "device_id"));
 	event->dev_addr = field_bytes(json_member(ids, "dev_addr"), "end_device_ids.dev_addr", FIELD_HEX,
 								  DEV_ADDR_FIELD, fault);

@@ -11,8 +11,10 @@
 #include "utils/builtins.h"
 
 #include "../message/message_keys.h"
+#include "attempt.h"
 #include "incoming.h"
 #include "statement.h"
+#include "translation.h"
 
 char	   *incoming_reject_reason = "";
 
@@ -87,7 +89,7 @@ label_for_keys(MessageKeys *keys)
 	IncomingMessage *message = keys->context;
 
 	(void) incoming_digest(message);
-	return label_at_rest(message_application(message->tree), message->search_path);
+	return label_at_rest(message_application(message->tree), message->storage->search_path);
 }
 
 /* Wraps a whole line, since it cannot be searched for keys. */
@@ -98,7 +100,7 @@ wrap_line(IncomingMessage *message, const char *text, size_t size, const char *w
 	message->why = why;
 	digest_text(text, size, message->digest);
 	message->has_digest = true;
-	message->keys = message_seal(text, size, label_at_rest(NULL, message->search_path));
+	message->keys = message_seal(text, size, label_at_rest(NULL, message->storage->search_path));
 	return message;
 }
 
@@ -129,6 +131,29 @@ why_not_read(JsonReading reading)
 	}
 }
 
+static void
+translate_in_storage(void *arg)
+{
+	IncomingMessage *message = arg;
+	int			nestlevel = search_path_begin(message->storage->search_path);
+
+	message->events = translation_events(message->tree, &message->fault);
+	search_path_end(nestlevel);
+}
+
+/*
+ * Reads the events by the storage's own function.  If it fails, the message is stored by
+ * itself: then the function is called again, and its error is why the message is rejected.
+ */
+static void
+read_by_translation(IncomingMessage *message)
+{
+	const ErrorData *error = attempt(translate_in_storage, message);
+
+	if (error != NULL)
+		message_fault(&message->fault, error->sqlerrcode, NO_DETAILS, "%s", error->message);
+}
+
 /* Reads a JSON object as it came. */
 static IncomingMessage *
 read_object(IncomingMessage *message, JsonbValue *tree)
@@ -149,31 +174,34 @@ read_object(IncomingMessage *message, JsonbValue *tree)
 	message->keys = keys.wrapped;
 	if (incoming_reject_reason[0] != '\0')
 		message->why = pstrdup(incoming_reject_reason);
-	message->events = message_events(message->tree, &message->fault);
+	if (message->storage->translates)
+		read_by_translation(message);
+	else
+		message->events = message_events(message->tree, &message->fault);
 	return message;
 }
 
 IncomingMessage *
-incoming_from_text(const char *text, size_t size, const char *search_path)
+incoming_from_text(const char *text, size_t size, const IncomingStorage * storage)
 {
 	IncomingMessage *message = palloc0(sizeof(IncomingMessage));
 	JsonbValue *tree;
 	JsonReading reading = json_tree_from_text(text, size, &tree);
 
-	message->search_path = search_path;
-
+	message->storage = storage;
 	if (reading != JSON_READ || !json_is_object(tree))
 		return wrap_line(message, text, size, why_not_read(reading));
 	return read_object(message, tree);
 }
 
 IncomingMessage *
-incoming_from_jsonb(Jsonb *jsonb)
+incoming_from_jsonb(Jsonb *jsonb, const IncomingStorage * storage)
 {
 	IncomingMessage *message = palloc0(sizeof(IncomingMessage));
 	JsonbValue *tree;
 	JsonReading reading = json_tree_from_jsonb(jsonb, &tree);
 
+	message->storage = storage;
 	if (reading != JSON_READ)
 	{
 		StringInfoData text;

@@ -25,6 +25,14 @@ typedef enum Outcome
 	OUTCOME_REJECTED
 } Outcome;
 
+/* The storage that messages are for. */
+typedef struct IncomingStorage
+{
+	const char *search_path;	/* of the storage; NULL if it is the current
+								 * one */
+	bool		translates;		/* it has a function that translates messages */
+}			IncomingStorage;
+
 typedef struct IncomingMessage
 {
 	JsonbValue *tree;			/* NULL if a line is not a message, and was
@@ -38,8 +46,7 @@ typedef struct IncomingMessage
 	List	   *events;			/* of MessageEvent */
 	MessageFault fault;
 	Outcome		outcome;
-	const char *search_path;	/* of the storage; NULL if it is the current
-								 * one */
+	const		IncomingStorage *storage;
 } IncomingMessage;
 
 /* The setting key_vault.reject_reason; empty if messages are to be stored. */
@@ -50,8 +57,8 @@ extern char *incoming_reject_reason;
  * the KEK label that the storage has for its application.  A line that cannot be searched for
  * keys is wrapped whole.
  */
-extern IncomingMessage *incoming_from_text(const char *text, size_t size, const char *search_path);
-extern IncomingMessage *incoming_from_jsonb(Jsonb *jsonb);
+extern IncomingMessage *incoming_from_text(const char *text, size_t size, const IncomingStorage * storage);
+extern IncomingMessage *incoming_from_jsonb(Jsonb *jsonb, const IncomingStorage * storage);
 
 /* SHA-256 of the message as it came. */
 extern const uint8 *incoming_digest(IncomingMessage *message);

@@ -20,6 +20,7 @@
 #include "one_by_one.h"
 #include "set_store.h"
 #include "statement.h"
+#include "translation.h"
 
 /* A set is stored when it has this number of messages, or this number of bytes of text. */
 #define SET_MESSAGES 1000
@@ -35,7 +36,7 @@ struct MessageSet
 	size_t		size;
 	MessageCounts counts;
 	Outcome		last;
-	const char *search_path;	/* NULL: the current one */
+	IncomingStorage storage;
 };
 
 void
@@ -138,7 +139,7 @@ store(MessageSet *set)
 	if (set->n == 0)
 		return;
 	cancel_watch_begin(&watch, NULL);
-	nestlevel = search_path_begin(set->search_path);
+	nestlevel = search_path_begin(set->storage.search_path);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	set_store(set->messages, set->n);
@@ -176,7 +177,7 @@ add_piece(void *context, const char *text, size_t size)
 	MessageSet *set = context;
 	MemoryContext before = MemoryContextSwitchTo(set->messages_context);
 
-	add(set, incoming_from_text(text, size, set->search_path), size);
+	add(set, incoming_from_text(text, size, &set->storage), size);
 	MemoryContextSwitchTo(before);
 	store_if_large(set);
 }
@@ -187,12 +188,16 @@ message_set_create(MemoryContext parent, const char *schema)
 	MemoryContext context = AllocSetContextCreate(parent, "key_vault messages of a storage", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(context);
 	MessageSet *set = palloc0(sizeof(MessageSet));
+	int			nestlevel;
 
 	set->context = context;
 	set->messages_context = AllocSetContextCreate(context, "key_vault set of messages", ALLOCSET_DEFAULT_SIZES);
 	set->splitter = json_splitter_create(add_piece, set);
 	if (schema != NULL)
-		set->search_path = psprintf("%s, pg_temp", quote_identifier(schema));
+		set->storage.search_path = psprintf("%s, pg_temp", quote_identifier(schema));
+	nestlevel = search_path_begin(set->storage.search_path);
+	set->storage.translates = translation_exists();
+	search_path_end(nestlevel);
 	MemoryContextSwitchTo(before);
 	return set;
 }
@@ -219,7 +224,7 @@ add_jsonb(MessageSet *set, Jsonb *message)
 	CHECK_FOR_INTERRUPTS();
 	/* The message that is read from it points into it. */
 	memcpy(copy, message, VARSIZE(message));
-	add(set, incoming_from_jsonb(copy), VARSIZE(message));
+	add(set, incoming_from_jsonb(copy, &set->storage), VARSIZE(message));
 	MemoryContextSwitchTo(before);
 	store_if_large(set);
 }

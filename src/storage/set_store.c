@@ -502,6 +502,8 @@ store_or_halve(SetRow *rows, int n)
 /*
  * Whether a message is one uplink or join, with a time that the tables take.  The session of
  * a plaintext key without a session key id is looked for among all sessions of its device.
+ * If the storage translates messages, a plaintext key may be wrapped under another label
+ * than that of its application.
  */
 static bool
 is_for_a_set(const IncomingMessage *message)
@@ -512,7 +514,7 @@ is_for_a_set(const IncomingMessage *message)
 		return false;
 	event = linitial(message->events);
 	return event->kind != EVENT_DOWNLINK && event->has_received_at && event->received_at <= set_latest_time() &&
-		(event->key_number == 0 || event->session_key_id != NULL);
+		(event->key_number == 0 || (event->session_key_id != NULL && !message->storage->translates));
 }
 
 void

@@ -173,13 +173,13 @@ SELECT is_empty('SELECT * FROM lorawan.rejected', 'nothing of this was rejected'
 --
 CREATE TEMP TABLE unusable (n serial, message jsonb, sqlstate text, reason text);
 INSERT INTO unusable (message, sqlstate, reason) VALUES
-    ('{}', '0A000', 'no message of The Things Stack or ChirpStack'),
-    ('{"uplink_message": {}}', '0A000', 'no message of The Things Stack or ChirpStack'),
-    ('{"applicationID": "1", "devEUI": "AQIDBAUGBwg=", "fCnt": 1, "fPort": 2, "data": "AQ=="}', '0A000', 'no message of The Things Stack or ChirpStack 4: this looks like ChirpStack v3'),
-    ('{"app_id": "a", "dev_id": "d", "hardware_serial": "0102030405060708", "port": 1, "counter": 2, "payload_raw": "AQ=="}', '0A000', 'no message of The Things Stack or ChirpStack 4: this looks like The Things Stack v2'),
-    ('{"DevEUI_uplink": {"DevEUI": "0102030405060708", "FPort": 1, "payload_hex": "00"}}', '0A000', 'no message of The Things Stack or ChirpStack 4: this looks like Actility ThingPark'),
-    ('{"WirelessDeviceId": "x", "PayloadData": "AQ==", "WirelessMetadata": {"LoRaWAN": {}}}', '0A000', 'no message of The Things Stack or ChirpStack 4: this looks like AWS IoT Core for LoRaWAN'),
-    ('{"cmd": "rx", "EUI": "0102030405060708", "fcnt": 1, "port": 2, "data": "00"}', '0A000', 'no message of The Things Stack or ChirpStack 4: this looks like Loriot'),
+    ('{}', '0A000', 'message has no known format'),
+    ('{"uplink_message": {}}', '0A000', 'message has no known format'),
+    ('{"applicationID": "1", "devEUI": "AQIDBAUGBwg=", "fCnt": 1, "fPort": 2, "data": "AQ=="}', '0A000', 'message has no known format: this looks like ChirpStack v3'),
+    ('{"app_id": "a", "dev_id": "d", "hardware_serial": "0102030405060708", "port": 1, "counter": 2, "payload_raw": "AQ=="}', '0A000', 'message has no known format: this looks like The Things Stack v2'),
+    ('{"DevEUI_uplink": {"DevEUI": "0102030405060708", "FPort": 1, "payload_hex": "00"}}', '0A000', 'message has no known format: this looks like Actility ThingPark'),
+    ('{"WirelessDeviceId": "x", "PayloadData": "AQ==", "WirelessMetadata": {"LoRaWAN": {}}}', '0A000', 'message has no known format: this looks like AWS IoT Core for LoRaWAN'),
+    ('{"cmd": "rx", "EUI": "0102030405060708", "fcnt": 1, "port": 2, "data": "00"}', '0A000', 'message has no known format: this looks like Loriot'),
     (pg_temp.tts() - 'uplink_message' || '{"location_solved": {}}', '0A000', 'no uplink, join or downlink event of The Things Stack'),
     (pg_temp.cs() - '{data,fCnt,devAddr}'::text[] || '{"margin": 7, "batteryLevel": 50}', '0A000', 'no uplink, join or downlink event of ChirpStack'),
     (jsonb_set(pg_temp.tts(), '{end_device_ids}', '"dev1"'), '22023', 'end_device_ids.dev_eui is missing'),

@@ -16,7 +16,7 @@ BEGIN
     END
     $body$;
     COMMENT ON FUNCTION ingest(jsonb) IS
-    'stores a message of The Things Stack or ChirpStack: returns uplink, join, downlink, duplicate, or rejected (see table rejected). Of an array, each element is a message; if there is not exactly one, it returns counts: stored 2, duplicates 1, rejected 0. Plaintext keys are wrapped first; if that fails, it is an error. Takes wrap on the label at rest and unwrap on the label of the envelope; for plaintext keys, and after a rotation, also rewrap on the label at rest';
+    'stores a message of a network server, such as The Things Stack or ChirpStack: returns uplink, join, downlink, duplicate, or rejected (see table rejected). Of an array, each element is a message; if there is not exactly one, it returns counts: stored 2, duplicates 1, rejected 0. Plaintext keys are wrapped first; if that fails, it is an error. Takes wrap on the label at rest and unwrap on the label of the envelope; for plaintext keys, and after a rotation, also rewrap on the label at rest';
 
     CREATE OR REPLACE FUNCTION ingest(line text)
     RETURNS text LANGUAGE plpgsql STRICT

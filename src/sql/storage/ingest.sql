@@ -48,7 +48,7 @@ BEGIN
                 e.session_key_id := key_vault_internal.storage_session_of_key(e, keys[e.key_number]);
             END IF;
             PERFORM key_vault_internal.storage_put_session(e, keys[e.key_number],
-                                                           key_vault_internal.storage_kek_label(message));
+                                                           key_vault_internal.storage_kek_label(e.application_id));
         END IF;
         CASE e.kind
             WHEN 'join' THEN

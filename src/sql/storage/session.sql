@@ -6,17 +6,15 @@
 -- only once in a session, and the next call may be for another storage.  A string literal has a backslash in it only
 -- if it is written E'': it would mean something else if standard_conforming_strings is off.
 
-CREATE OR REPLACE FUNCTION key_vault_internal.storage_kek_label(message jsonb)
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_kek_label(application text)
 RETURNS text LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    RETURN coalesce((SELECT a.kek_label FROM application a
-                      WHERE a.application_id = coalesce(message #>> '{end_device_ids,application_ids,application_id}',
-                                                        message #>> '{deviceInfo,applicationId}')),
+    RETURN coalesce((SELECT a.kek_label FROM application a WHERE a.application_id = storage_kek_label.application),
                     (SELECT s.kek_label FROM storage_settings s));
 END
 $$;
-COMMENT ON FUNCTION key_vault_internal.storage_kek_label(jsonb) IS
-'KEK label under which a storage keeps the keys of a message';
+COMMENT ON FUNCTION key_vault_internal.storage_kek_label(text) IS
+'KEK label under which a storage keeps the keys of an application';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_put_session(e key_vault.storage_event,
                                                                   wrapped key_vault.wrapped_key, at_rest_label text)
