@@ -68,18 +68,6 @@ store(void *arg)
 	storing->outcome = outcome_of_name(TextDatumGetCString(statement_column(0, 1, &isnull)));
 }
 
-/*
- * Whether a row did not fit into the default partition: maintain_storage() has made the row's
- * partition while this transaction waited for the default partition.
- */
-static bool
-has_partition_now(const ErrorData *error)
-{
-	return error->sqlerrcode == ERRCODE_CHECK_VIOLATION && error->table_name != NULL &&
-		(strcmp(error->table_name, "uplink_default") == 0 ||
-		 strcmp(error->table_name, "downlink_default") == 0);
-}
-
 /* The columns of the table rejected that say why a message is there. */
 #define REASON_COLUMNS 6
 
@@ -176,8 +164,6 @@ one_by_one_store(IncomingMessage *message)
 		return;
 	}
 	error = attempt(store, &storing);
-	if (error != NULL && has_partition_now(error))
-		error = attempt(store, &storing);
 	if (error != NULL)
 		reject(message, &storing, error);
 	else
