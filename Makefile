@@ -25,10 +25,10 @@ SQL = $(patsubst %,$(source_dir)/src/sql/%.sql, \
 	wrapped_key/casts wrapped_key/comparison wrapped_key/operators wrapped_key/qualified_operators \
 	trigger_functions local_role kek audit_log kek_views kek_admin monitoring \
 	key_envelope keys key_envelope_columns kek_usage check_keys kek_destroy drop_guard rewrap_progress rewrap_all \
-	lorawan/payload lorawan/f_opts lorawan/join lorawan/frame_type lorawan/frame \
+	lorawan/payload lorawan/f_opts lorawan/join lorawan/frame_type lorawan/frame lorawan/cayenne_lpp \
 	lorawan/mic lorawan/join_mic seal cache explain_key \
 	storage/event_type storage/text_bytes storage/events \
-	storage/session storage/rejected storage/ingest storage/leaves storage/stored_at storage/left_out storage/tables storage/views storage/functions \
+	storage/session storage/rejected storage/ingest storage/leaves storage/stored_at storage/left_out storage/decoders storage/tables storage/views storage/functions \
 	storage/version storage/create storage/move_session storage/maintain storage/for_storages_of_1_0 \
 	health)
 
@@ -39,10 +39,10 @@ UPDATE = $(patsubst %,$(source_dir)/src/sql/%.sql, \
 	wrapped_key/input_output wrapped_key/casts wrapped_key/comparison wrapped_key/qualified_operators \
 	trigger_functions local_role update/1.0--1.1/kek_privilege_table \
 	kek_views kek_admin monitoring keys key_envelope_columns kek_usage check_keys kek_destroy drop_guard rewrap_all \
-	lorawan/payload lorawan/f_opts lorawan/join lorawan/frame lorawan/mic lorawan/join_mic \
+	lorawan/payload lorawan/f_opts lorawan/join lorawan/frame lorawan/cayenne_lpp lorawan/mic lorawan/join_mic \
 	seal cache explain_key \
 	storage/text_bytes storage/events \
-	storage/session storage/rejected storage/ingest storage/leaves storage/stored_at storage/left_out storage/tables storage/views storage/functions \
+	storage/session storage/rejected storage/ingest storage/leaves storage/stored_at storage/left_out storage/decoders storage/tables storage/views storage/functions \
 	storage/version storage/create storage/move_session storage/maintain storage/for_storages_of_1_0 \
 	health \
 	update/1.0--1.1/privileges)

@@ -1,8 +1,9 @@
 /*
  * fuzz_lorawan.c
  *	  What must hold for any bytes at all, for libFuzzer to try and refute: see
- *	  lorawan/frame.c and lorawan/mac_command.c.
+ *	  lorawan/frame.c, lorawan/mac_command.c and lorawan/cayenne_lpp.c.
  */
+#include "lorawan/cayenne_lpp.h"
 #include "lorawan/frame.h"
 #include "lorawan/mac_command.h"
 
@@ -38,6 +39,30 @@ try_mac_commands(const uint8_t *commands, size_t len, LorawanDirection direction
 }
 
 static void
+try_cayenne_lpp(const uint8_t *payload, size_t len)
+{
+	size_t		offset = 0;
+
+	while (offset < len)
+	{
+		size_t		begin = offset;
+		uint8_t		channel;
+		int64_t		numbers[CAYENNE_LPP_MAX_NUMBERS];
+		LorawanFault fault;
+		const CayenneLppType *type =
+		cayenne_lpp_next(payload, len, &offset, &channel, numbers, &fault);
+
+		if (type == NULL)
+		{
+			MUST(fault.offset >= begin && fault.offset < len && offset == begin);
+			return;
+		}
+		MUST(channel == payload[begin] && type->type == payload[begin + 1]);
+		MUST(offset > begin + 2 && offset <= len);
+	}
+}
+
+static void
 try_build(const uint8_t *frame, size_t len, const LorawanFrameFields *fields)
 {
 	uint8_t		message[LORAWAN_MAX_MESSAGE];
@@ -65,6 +90,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	try_mac_commands(data, size, LORAWAN_UPLINK);
 	try_mac_commands(data, size, LORAWAN_DOWNLINK);
+	try_cayenne_lpp(data, size);
 	if (!lorawan_frame_parse(data, size, &fields, &fault))
 	{
 		MUST(fault.field != NULL && fault.problem != NULL && fault.offset <= size);

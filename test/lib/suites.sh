@@ -82,6 +82,7 @@ regress/catalog   reads the catalogue
 regress/guard     writes to the extension's tables; makes and rotates a KEK
 regress/audit     makes and rotates KEKs, and reads the audit log
 pgtap/input       input of wrapped keys of no KEK
+pgtap/cayenne_lpp decodes payloads; takes no key
 "
 
 # The settings of a mode, for the server's configuration.  "on" is what a user gets, so

@@ -149,6 +149,7 @@ INSERT INTO public.gate VALUES
     -- Frames and counters: these functions take no key.
     ('lorawan_parse(bytea)', 'works', $$lorawan_parse('\x40f17dbe4900020001954378762b11ff0d')$$),
     ('lorawan_mac_commands(bytea, boolean)', 'works', $$lorawan_mac_commands('\x02', true)$$),
+    ('cayenne_lpp(bytea, integer)', 'works', $$cayenne_lpp('\x0167010e02684a')$$),
     ('lorawan_build_uplink(bytea, bigint, integer, bytea, bytea, boolean, boolean, boolean, boolean, boolean)', 'works', $$lorawan_build_uplink('\x260B1234', 1)$$),
     ('lorawan_build_downlink(bytea, bigint, integer, bytea, bytea, boolean, boolean, boolean, boolean)', 'works', $$lorawan_build_downlink('\x260B1234', 1)$$),
     ('lorawan_build_join_request(bytea, bytea, integer)', 'works', $$lorawan_build_join_request('\x0001020304050607', '\x0001020304050607', 1)$$),
@@ -231,6 +232,9 @@ INSERT INTO public.gate VALUES
     -- This function answers with a status, which says that the role may not read the row.
     ('storage_decrypt_uplink(wrapped_key, bytea, bigint, bytea)', 'works', $$storage_decrypt_uplink(KEY, '\x260B1234', 1, '\x00')$$),
     ('storage_decrypt_uplink(text, bytea, bytea, bigint, bytea)', 'works', $$storage_decrypt_uplink(LABEL, '\x1fa68b0a8112b447aef34bd8fb5a7b829d3e862371d2cfe5', '\x260B1234', 1, '\x00')$$),
+    -- It takes SELECT on a table application, and here there is none.
+    ('storage_decode(regclass, text, integer, bytea)', '42501', $$storage_decode('public.gate', 'app1', 1, '\x01')$$),
+    ('storage_check_decoder()', '39P01', $$storage_check_decoder()$$),
     ('storage_make_views()', '42P01', $$storage_make_views()$$),
     ('storage_make_functions()', '42501', $$storage_make_functions()$$),
     ('storage_set(text, text, boolean, text)', '42P01', $$storage_set('gate', 'day', false, 'native')$$),

@@ -219,7 +219,7 @@ SELECT p.oid, 'works on its arguments, and reads none but the extension''s table
   FROM pg_proc p
  WHERE p.pronamespace = 'key_vault'::regnamespace
    AND (p.proname ~ '^(lorawan|cache)_'
-        OR p.proname IN ('algorithm', 'bind', 'bound_dev_addr', 'export_envelope', 'generate_key', 'import_envelope', 'kek_id', 'kek_ids',
+        OR p.proname IN ('algorithm', 'bind', 'bound_dev_addr', 'cayenne_lpp', 'export_envelope', 'generate_key', 'import_envelope', 'kek_id', 'kek_ids',
                          'kek_label', 'kek_version', 'key_check_value', 'key_status', 'open', 'rewrap', 'seal', 'try_envelope_key', 'unwrap', 'wrap'));
 INSERT INTO public.calls (function, reason)
 SELECT p.oid, 'for the code of storages of version 1.0, and works on its arguments'

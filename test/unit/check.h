@@ -86,6 +86,7 @@ extern void test_lorawan_payload(void);
 extern void test_lorawan_frame(void);
 extern void test_lorawan_mac_command(void);
 extern void test_lorawan_counter(void);
+extern void test_cayenne_lpp(void);
 extern void test_secure_memory(void);
 
 #endif							/* CHECK_H */

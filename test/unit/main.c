@@ -51,6 +51,7 @@ static const struct
 	{"lorawan_frame", test_lorawan_frame},
 	{"lorawan_mac_command", test_lorawan_mac_command},
 	{"lorawan_counter", test_lorawan_counter},
+	{"cayenne_lpp", test_cayenne_lpp},
 	{"secure_memory", test_secure_memory},
 };
 

@@ -39,7 +39,7 @@ BEGIN
         SELECT string_agg(quote_ident(o.name), ', ' ORDER BY o.name) INTO taken
           FROM (SELECT relname, relnamespace FROM pg_class
                  WHERE relname IN ('application', 'device', 'session', 'uplink', 'downlink', 'inbox', 'rejected',
-                                   'rejected_key', 'uplink_decrypted', 'device_latest', 'uplink_default', 'downlink_default',
+                                   'rejected_key', 'uplink_decrypted', 'uplink_decoded', 'device_latest', 'uplink_default', 'downlink_default',
                                    'uplink_template', 'downlink_template')
                 UNION
                 SELECT proname, pronamespace FROM pg_proc

@@ -37,9 +37,14 @@ BEGIN
 
     CREATE TABLE IF NOT EXISTS application (
         application_id text PRIMARY KEY,
-        kek_label      text NOT NULL CHECK (kek_label <> '')
+        kek_label      text CHECK (kek_label <> '')
     );
-    COMMENT ON TABLE application IS 'applications whose new keys are stored under a KEK label of their own; optional';
+    ALTER TABLE application ALTER kek_label DROP NOT NULL, ADD COLUMN IF NOT EXISTS decoder text;
+    CREATE OR REPLACE TRIGGER check_decoder BEFORE INSERT OR UPDATE ON application
+        FOR EACH ROW EXECUTE FUNCTION key_vault_internal.storage_check_decoder();
+    COMMENT ON TABLE application IS 'applications that have a KEK label or a decoder of their own; optional';
+    COMMENT ON COLUMN application.kek_label IS 'KEK label under which new keys of the application are stored; NULL for that of storage_settings';
+    COMMENT ON COLUMN application.decoder IS 'name of the function, with its schema, by which uplink_decoded decodes payloads: (payload bytea, f_port integer) returns jsonb; only the owner of the table may set it, and the function runs with the owner''s rights';
 
     CREATE TABLE IF NOT EXISTS device (
         dev_eui        bytea PRIMARY KEY CHECK (octet_length(dev_eui) = 8),

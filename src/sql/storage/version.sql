@@ -103,7 +103,7 @@ BEGIN
         SELECT c.oid FROM pg_class c
          WHERE c.relnamespace = to_regnamespace(quote_ident(schema))
            AND c.relname IN ('storage_settings', 'application', 'device', 'session', 'uplink', 'downlink', 'inbox', 'rejected',
-                             'rejected_key', 'uplink_decrypted', 'device_latest', 'uplink_default', 'downlink_default',
+                             'rejected_key', 'uplink_decrypted', 'uplink_decoded', 'device_latest', 'uplink_default', 'downlink_default',
                              'uplink_template', 'downlink_template')
         UNION
         SELECT i.inhrelid FROM pg_inherits i JOIN relation r ON r.oid = i.inhparent

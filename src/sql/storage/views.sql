@@ -50,6 +50,19 @@ BEGIN
     COMMENT ON COLUMN uplink_decrypted.payload IS 'FRMPayload, decrypted; if it is NULL, status says why';
     COMMENT ON COLUMN uplink_decrypted.status IS 'plain, decrypted, perhaps encrypted (the message does not say, and the session has a key), counter missing, not permitted (no privilege decrypt on the KEK label), no session, no key, KEK unknown, envelope not opened, network payload (FPort 0), or as key_vault.key_status() says';
 
+    -- The planner keeps the call of the decoder as one expression, as above.
+    CREATE OR REPLACE VIEW uplink_decoded WITH (security_invoker = true) AS
+    SELECT u.received_at, u.application_id, u.device_id, u.dev_eui, u.dev_addr, u.session_key_id, u.f_cnt, u.f_port,
+           u.payload, (r.by_decoder).decoded, coalesce((r.by_decoder).status, u.status) AS status,
+           (r.by_decoder).decoder_error, u.stored_at, u.simulated
+      FROM uplink_decrypted u
+      LEFT JOIN LATERAL (SELECT key_vault_internal.storage_decode('application'::regclass, u.application_id, u.f_port, u.payload)
+                                AS by_decoder) r ON true;
+    COMMENT ON VIEW uplink_decoded IS 'uplinks, decrypted and decoded while they are read; takes SELECT on uplink_decrypted and what that takes, and on application';
+    COMMENT ON COLUMN uplink_decoded.decoded IS 'what the application''s decoder has made of the payload; if it is NULL, status says why';
+    COMMENT ON COLUMN uplink_decoded.status IS 'decoded, nothing decoded (the decoder returned NULL), decoder failed, no decoder, or why there is no payload, as in uplink_decrypted';
+    COMMENT ON COLUMN uplink_decoded.decoder_error IS 'the error of the decoder';
+
     -- The latest uplink is the one with the greatest least(received_at, stored_at): see tables.sql.  The first look-up
     -- takes this time, seen_at, of the uplink with the greatest received_at.  An uplink whose received_at is before
     -- seen_at cannot be later, so the second look-up reads only the others.
