@@ -68,7 +68,7 @@ SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('key_vault'::re
 SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('key_vault'::regnamespace, 'key_vault_internal'::regnamespace)
    AND proname ~ '^(generate|cache_)' AND provolatile <> 'v';
 SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('key_vault'::regnamespace, 'key_vault_internal'::regnamespace)
-   AND provolatile = 'i' AND prokind <> 'a' AND proname !~ '^(wrapped_key_|lorawan_(parse|build_|mac_commands|full_f_cnt|f_cnt))' AND proname NOT IN ('kek_id', 'algorithm')
+   AND provolatile = 'i' AND prokind <> 'a' AND proname !~ '^(wrapped_key_|lorawan_(parse|build_|mac_commands|full_f_cnt|f_cnt))' AND proname NOT IN ('kek_id', 'algorithm', 'cayenne_lpp')
    AND proname !~ '^storage_(events|read_events|time_of_1_0|outage|version)$';
 -- The current role is the caller's everywhere; what is not C looks names up in pg_catalog, but for the code
 -- of storages, which looks them up in the storage's schema: those that are listed here.

@@ -95,6 +95,11 @@ EXCEPTION WHEN query_canceled THEN
     RETURN '{"canceled": false}';
 END
 $$;
+CREATE FUNCTION farm.sorts(bytea, integer) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN (SELECT to_jsonb(max(n)) FROM (SELECT n FROM generate_series(1, 100000) n ORDER BY -n OFFSET 0) sorted);
+END
+$$;
 CREATE FUNCTION farm.dropped(bytea, integer) RETURNS jsonb LANGUAGE sql AS $$ SELECT '{}'::jsonb $$;
 CREATE FUNCTION farm.given_away(bytea, integer) RETURNS jsonb LANGUAGE sql AS $$ SELECT '{}'::jsonb $$;
 -- What is no decoder
@@ -252,9 +257,10 @@ SELECT is(count(decoded), 13::bigint, 'and is read all the same') FROM farm.upli
 
 -- A cancellation ends the statement, also if the decoder catches it.
 SET ROLE kv_decoder_owner;
-INSERT INTO farm.application (application_id, decoder) VALUES ('sleeps', 'farm.sleeps'), ('sleeps on', 'farm.sleeps_on');
+INSERT INTO farm.application (application_id, decoder) VALUES ('sleeps', 'farm.sleeps'), ('sleeps on', 'farm.sleeps_on'), ('sorts', 'farm.sorts');
 INSERT INTO farm.uplink (dev_eui, f_cnt, f_port, encrypted, frm_payload, application_id, received_at) VALUES
-    (int8send(2000), 1, 7, false, '\x0102', 'sleeps', '2024-05-01 00:00Z'), (int8send(2001), 1, 7, false, '\x0102', 'sleeps on', '2024-05-01 00:00Z');
+    (int8send(2000), 1, 7, false, '\x0102', 'sleeps', '2024-05-01 00:00Z'), (int8send(2001), 1, 7, false, '\x0102', 'sleeps on', '2024-05-01 00:00Z'),
+    (int8send(2002), 1, 7, false, '\x0102', 'sorts', '2024-05-01 00:00Z');
 SET ROLE kv_decoder_reader;
 \set ON_ERROR_STOP 0
 SAVEPOINT before;
@@ -266,7 +272,16 @@ SET LOCAL statement_timeout = '100ms';
 SELECT decoded FROM farm.uplink_decoded WHERE application_id = 'sleeps on';
 ROLLBACK TO before;
 SELECT is(:'LAST_ERROR_SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', '57014 canceling statement due to statement timeout', 'and one that catches the error');
+-- No more space on disk
+RESET ROLE;
+SET LOCAL temp_file_limit = 0;
+SET LOCAL work_mem = '64kB';
+SET LOCAL ROLE kv_decoder_reader;
+SELECT decoded FROM farm.uplink_decoded WHERE application_id = 'sorts';
+ROLLBACK TO before;
+SELECT is(:'LAST_ERROR_SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', '53400 temporary file size exceeds temp_file_limit (0kB)', 'an error of the server is one of the statement');
 \set ON_ERROR_STOP 1
+SELECT is(decoded, '100000', 'the same decoder with space') FROM farm.uplink_decoded WHERE application_id = 'sorts';
 SELECT is(decoded, '{"port": 2, "bytes": 7}', 'others decode after it') FROM farm.uplink_decoded WHERE application_id = 'newer';
 RESET ROLE;
 

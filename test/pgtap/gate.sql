@@ -232,8 +232,8 @@ INSERT INTO public.gate VALUES
     -- This function answers with a status, which says that the role may not read the row.
     ('storage_decrypt_uplink(wrapped_key, bytea, bigint, bytea)', 'works', $$storage_decrypt_uplink(KEY, '\x260B1234', 1, '\x00')$$),
     ('storage_decrypt_uplink(text, bytea, bytea, bigint, bytea)', 'works', $$storage_decrypt_uplink(LABEL, '\x1fa68b0a8112b447aef34bd8fb5a7b829d3e862371d2cfe5', '\x260B1234', 1, '\x00')$$),
-    -- It takes SELECT on a table application, and here there is none.
-    ('storage_decode(regclass, text, integer, bytea)', '42501', $$storage_decode('public.gate', 'app1', 1, '\x01')$$),
+    -- It takes SELECT on the table that it is given.
+    ('storage_decode(regclass, text, integer, bytea)', '42501', $$storage_decode('pg_authid', 'app1', 1, '\x01')$$),
     ('storage_check_decoder()', '39P01', $$storage_check_decoder()$$),
     ('storage_make_views()', '42P01', $$storage_make_views()$$),
     ('storage_make_functions()', '42501', $$storage_make_functions()$$),
