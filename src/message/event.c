@@ -15,12 +15,32 @@
 /* The size of a session key id that is made from an envelope, in bytes. */
 #define SESSION_KEY_ID_SIZE 16
 
+void
+read_f_port(const JsonbValue *value, const char *name, MessageEvent *event, MessageFault *fault)
+{
+	event->f_port = (int16) field_integer(value, name, MAX_F_PORT, fault);
+	event->has_f_port = true;
+	field_require(!json_is_null(value) || VARSIZE(event->frm_payload) == VARHDRSZ, name, EXPECTED_F_PORT, fault);
+}
+
+static bytea *
+read_payload_in(const JsonbValue *value, const char *name, FieldEncoding encoding, MessageFault *fault)
+{
+	bytea	   *payload = field_bytes(value, name, encoding, PAYLOAD_FIELD, fault);
+
+	return payload != NULL ? payload : bytea_from_bytes((const uint8 *) "", 0);
+}
+
 bytea *
 read_payload(const JsonbValue *value, const char *name, MessageFault *fault)
 {
-	bytea	   *payload = field_bytes(value, name, FIELD_BASE64, PAYLOAD_FIELD, fault);
+	return read_payload_in(value, name, FIELD_BASE64, fault);
+}
 
-	return payload != NULL ? payload : bytea_from_bytes((const uint8 *) "", 0);
+bytea *
+read_hex_payload(const JsonbValue *value, const char *name, MessageFault *fault)
+{
+	return read_payload_in(value, name, FIELD_HEX, fault);
 }
 
 /* Whether message_wrap_keys() has sealed a value because its form is not known, here or below. */
@@ -127,14 +147,14 @@ static const MessageFormat formats[] = {
 	{"end_device_ids", NULL, "The Things Stack", the_things_stack_events, the_things_stack_application},
 	{"deviceInfo", NULL, "ChirpStack", chirpstack_events, chirpstack_application},
 	{OWN_FORMAT_MEMBER, NULL, "the storage", own_format_events, own_format_application},
-	{"devEUI", "applicationID", "ChirpStack v3"},
-	{"hardware_serial", "dev_id", "The Things Stack v2"},
-	{"DevEUI_uplink", NULL, "Actility ThingPark"},
-	{"DevEUI_downlink_Sent", NULL, "Actility ThingPark"},
-	{"DevEUI_location", NULL, "Actility ThingPark"},
-	{"DevEUI_notification", NULL, "Actility ThingPark"},
-	{"WirelessDeviceId", "WirelessMetadata", "AWS IoT Core for LoRaWAN"},
-	{"cmd", "EUI", "Loriot"}
+	{"devEUI", "applicationID", "ChirpStack v3", chirpstack_v3_events, chirpstack_v3_application},
+	{"DevEUI_uplink", NULL, "Actility ThingPark", thingpark_events, thingpark_application},
+	{"DevEUI_downlink_Sent", NULL, "Actility ThingPark", thingpark_events, thingpark_application},
+	{"DevEUI_location", NULL, "Actility ThingPark", thingpark_events, thingpark_application},
+	{"DevEUI_notification", NULL, "Actility ThingPark", thingpark_events, thingpark_application},
+	{"WirelessDeviceId", "WirelessMetadata", "AWS IoT Core for LoRaWAN", aws_events, aws_application},
+	{"cmd", "EUI", "Loriot", loriot_events, loriot_application},
+	{"hardware_serial", "dev_id", "The Things Stack v2"}
 };
 
 /* The format that a message has, or NULL. */

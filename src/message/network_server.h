@@ -20,6 +20,7 @@
 #define EXPECTED_EUI "8 bytes as 16 hexadecimal digits"
 #define EXPECTED_DEV_ADDR "4 bytes as 8 hexadecimal digits"
 #define EXPECTED_NAME "a string"
+#define EXPECTED_F_PORT "an integer from 0 to 255"
 #define EXPECTED_WRAPPED_KEY "a key wrapped under the KEK of its label, in base64"
 
 #define EUI_FIELD ((FieldSize) {.exact = 8})
@@ -38,6 +39,14 @@ extern List *the_things_stack_events(const JsonbValue *message, MessageFault *fa
 extern char *the_things_stack_application(const JsonbValue *message);
 extern List *chirpstack_events(const JsonbValue *message, MessageFault *fault);
 extern char *chirpstack_application(const JsonbValue *message);
+extern List *chirpstack_v3_events(const JsonbValue *message, MessageFault *fault);
+extern char *chirpstack_v3_application(const JsonbValue *message);
+extern List *aws_events(const JsonbValue *message, MessageFault *fault);
+extern char *aws_application(const JsonbValue *message);
+extern List *thingpark_events(const JsonbValue *message, MessageFault *fault);
+extern char *thingpark_application(const JsonbValue *message);
+extern List *loriot_events(const JsonbValue *message, MessageFault *fault);
+extern char *loriot_application(const JsonbValue *message);
 extern List *own_format_events(const JsonbValue *message, MessageFault *fault);
 extern char *own_format_application(const JsonbValue *message);
 
@@ -60,7 +69,11 @@ typedef struct EnvelopeNames
 extern void read_envelope(const JsonbValue *envelope, const EnvelopeNames *names,
 						  MessageEvent *event, MessageFault *fault);
 
-/* Reads a payload in base64; a missing one has no bytes. */
+/* Reads the FPort of an event that has its payload: only an empty payload may lack one. */
+extern void read_f_port(const JsonbValue *value, const char *name, MessageEvent *event, MessageFault *fault);
+
+/* Read a payload in base64, or in hexadecimal digits; a missing one has no bytes. */
 extern bytea *read_payload(const JsonbValue *value, const char *name, MessageFault *fault);
+extern bytea *read_hex_payload(const JsonbValue *value, const char *name, MessageFault *fault);
 
 #endif							/* NETWORK_SERVER_H */

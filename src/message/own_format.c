@@ -162,13 +162,11 @@ read_payload_and_counter(const JsonbValue *object, MessageEvent *event, MessageF
 	event->has_f_cnt = !json_is_null(json_member(object, "f_cnt"));
 	event->f_port = (int16) field_integer(f_port, EVENT ".f_port", MAX_F_PORT, fault);
 	event->has_f_port = event->kind == EVENT_UPLINK || !json_is_null(f_port);
-	event->frm_payload = read_bytes(object, "frm_payload", PAYLOAD_FIELD, fault);
-	if (event->frm_payload == NULL)
-		event->frm_payload = bytea_from_bytes((const uint8 *) "", 0);
+	event->frm_payload = read_hex_payload(json_member(object, "frm_payload"), EVENT ".frm_payload", fault);
 	if (frame != NULL && !message_is_faulty(fault))
 		read_frame(object, frame, event, fault);
 	if (event->kind == EVENT_UPLINK && frame == NULL)
-		field_require(!json_is_null(f_port), EVENT ".f_port", "an integer from 0 to 255", fault);
+		field_require(!json_is_null(f_port), EVENT ".f_port", EXPECTED_F_PORT, fault);
 }
 
 static void

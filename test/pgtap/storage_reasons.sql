@@ -63,17 +63,8 @@ SELECT results_eq('SELECT field, found, expected, hint FROM lorawan.rejected ORD
 SELECT is(count(*), 0::bigint, 'and shows no key') FROM lorawan.rejected r WHERE concat_ws(' ', r.reason, r.field, r.found, r.expected, r.hint) ~* 'EC925802|7JJYAq5DDK';
 
 -- Other formats, as their documentation shows them (cut short)
-SELECT is(lorawan.ingest(message), 'rejected', 'not read: ' || name) FROM (VALUES
-    ('ChirpStack v3', '{"applicationID": "123", "applicationName": "temperature-sensor", "deviceName": "garden-sensor", "devEUI": "AgICAgICAgI=", "rxInfo": [], "txInfo": {}, "adr": false, "dr": 1, "fCnt": 10, "fPort": 5, "data": "AQ==", "objectJSON": "{}", "tags": {}}'::jsonb),
-    ('The Things Stack v2', '{"app_id": "my-app-id", "dev_id": "my-dev-id", "hardware_serial": "0102030405060708", "port": 1, "counter": 2, "is_retry": false, "confirmed": false, "payload_raw": "AQIDBA==", "metadata": {"airtime": 46336000}}'),
-    ('Actility ThingPark', '{"DevEUI_uplink": {"Time": "2019-07-10T15:38:46.882+02:00", "DevEUI": "20635F0106000BA2", "FPort": "1", "FCntUp": "2", "payload_hex": "0027bd00", "DevAddr": "0018832D"}}'),
-    ('Actility ThingPark', '{"DevEUI_notification": {"DevEUI": "20635F0106000BA2", "Type": "join"}}'),
-    ('AWS IoT Core for LoRaWAN', '{"MessageId": "a", "WirelessDeviceId": "5b58245e", "PayloadData": "zJhgAw==", "WirelessMetadata": {"LoRaWAN": {"DevEui": "58a0cb000020255c", "FCnt": 10, "FPort": 1}}}'),
-    ('Loriot', '{"cmd": "rx", "seqno": 1, "EUI": "BE7A00000000152E", "ts": 1470850675433, "fcnt": 1, "port": 2, "data": "00"}'),
-    ('Loriot', '{"cmd": "gw", "seqno": 1, "EUI": "BE7A00000000152E", "ts": 1470850675434, "fcnt": 1, "port": 2, "data": "00", "gws": []}')) v (name, message);
-SELECT results_eq($$SELECT DISTINCT substring(reason FROM 'this looks like (.*)') FROM lorawan.rejected WHERE reason LIKE '%this looks like%' ORDER BY 1$$,
-    $$VALUES ('AWS IoT Core for LoRaWAN'), ('Actility ThingPark'), ('ChirpStack v3'), ('Loriot'), ('The Things Stack v2')$$, 'each format by its name');
-SELECT is(count(*), 7::bigint, 'all of them') FROM lorawan.rejected WHERE reason LIKE '%this looks like%' AND found LIKE 'the members %';
+SELECT is(lorawan.ingest('{"app_id": "my-app-id", "dev_id": "my-dev-id", "hardware_serial": "0102030405060708", "port": 1, "counter": 2, "is_retry": false, "confirmed": false, "payload_raw": "AQIDBA==", "metadata": {"airtime": 46336000}}'::jsonb), 'rejected', 'not read: The Things Stack v2');
+SELECT is(count(*), 1::bigint, 'the reason names the format') FROM lorawan.rejected WHERE reason LIKE '%this looks like The Things Stack v2' AND found LIKE 'the members %';
 
 -- Other reasons: what a table says about its row is not for found, since it shows the row.
 TRUNCATE lorawan.rejected CASCADE;

@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION key_vault.storage_events(message jsonb)
 RETURNS SETOF key_vault.storage_event AS 'MODULE_PATHNAME', 'key_vault_storage_events'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
 COMMENT ON FUNCTION key_vault.storage_events(jsonb) IS
-'the uplink, join or downlink events of a message of a network server (The Things Stack, ChirpStack: event JSON of MQTT and webhooks), or of one with a member storage_event; an error if a field is missing or wrong. A counter that is left out is 0, a payload without a key is plain';
+'the uplink, join or downlink events of a message of a network server (in JSON, as it comes by MQTT or webhooks), or of one with a member storage_event; an error if a field is missing or wrong. A counter that is left out is 0, a payload without a key is plain';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_read_events(message jsonb)
 RETURNS SETOF key_vault.storage_event AS 'MODULE_PATHNAME', 'key_vault_storage_read_events'
