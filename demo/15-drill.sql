@@ -1,11 +1,12 @@
--- Ten devices under one KEK send every ten minutes, from 13:00 to 16:00.
+-- Ten devices under one KEK send a temperature every ten minutes, for a day, in Cayenne LPP.
 
 CREATE TABLE sent AS
-SELECT d.*, '2023-02-10 13:00Z'::timestamptz + i * interval '10 minutes' + n * interval '1 second' AS at,
-       65530 + i AS f_cnt, '\x0167'::bytea || int2send((150 + 10 * n + 40 * sin(pi() * i / 17))::smallint) AS payload
+SELECT d.*, '2023-02-10 00:00Z'::timestamptz + i * interval '10 minutes' + n * interval '1 second' AS at,
+       65450 + i AS f_cnt, temperature, '\x0167'::bytea || int2send((temperature * 10)::smallint) AS payload
   FROM (SELECT n, int8send(n) AS dev_eui, int4send(x'260B3000'::integer + n) AS dev_addr,
                key_vault.generate_key('app1-kek') AS app_s_key
-          FROM generate_series(1, 10) AS n) AS d, generate_series(0, 17) AS i;
+          FROM generate_series(1, 10) AS n) AS d, generate_series(0, 143) AS i,
+       LATERAL round((8 + n - 9 * cos(pi() * (i - 24) / 72))::numeric, 1) AS temperature;
 
 CREATE TEMPORARY TABLE message_of AS
 SELECT n, at, jsonb_build_object(
@@ -37,6 +38,10 @@ SELECT s.dev_eui, s.at, key_vault.lorawan_decrypt_uplink(
 -- The storage gets the same messages.
 INSERT INTO lorawan.inbox SELECT body::text FROM message_of;
 
+-- The storage decodes the payloads of this application.
+INSERT INTO lorawan.application (application_id, decoder) VALUES ('app1', 'key_vault.cayenne_lpp')
+\p \g
+
 -- The payloads of three hours, in the application server's table and in the storage
 SELECT hour, count(*) AS uplinks,
        expect(count(*) FILTER (WHERE a.payload <> s.payload),
@@ -45,19 +50,25 @@ SELECT hour, count(*) AS uplinks,
   FROM (SELECT *, to_char(at AT TIME ZONE 'UTC', 'HH24:00') AS hour FROM sent) s
   JOIN application_server a USING (dev_eui, at)
   LEFT JOIN lorawan.uplink_decrypted d ON d.dev_eui = s.dev_eui AND d.received_at = s.at
+ WHERE hour BETWEEN '13:00' AND '15:00'
  GROUP BY hour ORDER BY hour;
 
 -- The readings of one sensor as bars, a block for each degree.  The storage's are those that were sent.
-CREATE FUNCTION bar(payload bytea) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN payload >= '\x0167' AND payload < '\x0168'
-           THEN repeat('█', least(tenths / 10, 25)) || to_char(tenths / 10.0, ' FM90.0') || ' °C' ELSE 'garbage' END
-      FROM (SELECT get_byte(payload, 2) << 8 | get_byte(payload, 3) AS tenths) AS t
+CREATE FUNCTION bar(temperature numeric) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT repeat('█', temperature::integer) || to_char(temperature, ' FM90.0') || ' °C'
 $$;
-SELECT to_char(s.at AT TIME ZONE 'UTC', 'HH24:MI') AS time, bar(a.payload) AS "decrypted by the server",
-       expect(bar(d.payload), bar(s.payload)) AS "read from the storage"
+CREATE FUNCTION temperature(payload bytea) RETURNS numeric LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN key_vault.cayenne_lpp(payload) ->> 'temperature_1';
+EXCEPTION WHEN invalid_parameter_value THEN
+    RETURN NULL;
+END
+$$;
+SELECT to_char(s.at AT TIME ZONE 'UTC', 'HH24:MI') AS time, coalesce(bar(temperature(a.payload)), 'garbage') AS "decrypted by the server",
+       expect(bar((d.decoded ->> 'temperature_1')::numeric), bar(s.temperature)) AS "read from the storage"
   FROM sent s JOIN application_server a USING (dev_eui, at)
-  LEFT JOIN lorawan.uplink_decrypted d ON d.dev_eui = s.dev_eui AND d.received_at = s.at
- WHERE s.n = 5 AND extract(minute FROM s.at) IN (0, 30)
+  LEFT JOIN lorawan.uplink_decoded d ON d.dev_eui = s.dev_eui AND d.received_at = s.at
+ WHERE s.n = 5 AND s.at BETWEEN '2023-02-10 13:00Z' AND '2023-02-10 16:00Z' AND extract(minute FROM s.at) IN (0, 30)
  ORDER BY 1;
 
 -- Its rows are put right from the view.
@@ -66,7 +77,11 @@ UPDATE application_server a SET payload = d.payload
  WHERE d.dev_eui = a.dev_eui AND d.received_at = a.at AND a.payload <> d.payload
 \p \g
 
-SELECT expect(count(*), 180) AS right FROM application_server a JOIN sent s USING (dev_eui, at) WHERE a.payload = s.payload;
+SELECT expect(count(*), 1440) AS right FROM application_server a JOIN sent s USING (dev_eui, at) WHERE a.payload = s.payload;
 
 GRANT USAGE ON SCHEMA lorawan TO analyst;
-GRANT SELECT ON lorawan.uplink, lorawan.session, lorawan.device, lorawan.uplink_decrypted TO analyst;
+GRANT SELECT ON lorawan.uplink, lorawan.session, lorawan.device, lorawan.application,
+    lorawan.uplink_decrypted, lorawan.uplink_decoded TO analyst;
+-- What the analyst has to find
+CREATE VIEW day AS SELECT date_trunc('hour', at) AS hour, avg(temperature)::numeric(5, 2) AS temperature FROM sent GROUP BY 1;
+GRANT SELECT ON day TO analyst;
