@@ -23,11 +23,10 @@
 
 PG_FUNCTION_INFO_V1(key_vault_lorawan_decrypt_uplink_status);
 PG_FUNCTION_INFO_V1(key_vault_lorawan_decrypt_downlink_status);
-PG_FUNCTION_INFO_V1(key_vault_storage_decrypt_uplink_with_key);
-PG_FUNCTION_INFO_V1(key_vault_storage_decrypt_uplink);
+PG_FUNCTION_INFO_V1(key_vault_storage_read_uplink);
 
 /* The highest number of arguments of type bytea, text or wrapped_key. */
-#define MAX_PARTS 4
+#define MAX_PARTS 5
 
 static uint8 *
 append_bytes(uint8 *end, const void *bytes, size_t size)
@@ -38,11 +37,11 @@ append_bytes(uint8 *end, const void *bytes, size_t size)
 
 /*
  * Writes all that the result depends on, except the KEKs, into one piece of memory: the kind
- * of the function, the current role and the arguments.  f_cnt is the argument before the
- * last; all other arguments have varying lengths.
+ * of the function, the current role and the arguments from first on.  f_cnt is the argument
+ * before the last; all other arguments have varying lengths, and may be NULL.
  */
 static uint8 *
-pack_arguments(FunctionCallInfo fcinfo, char kind, size_t *size)
+pack_arguments(FunctionCallInfo fcinfo, int first, char kind, size_t *size)
 {
 	int			n_f_cnt = PG_NARGS() - 2;
 	int64		f_cnt = PG_GETARG_INT64(n_f_cnt);
@@ -53,10 +52,16 @@ pack_arguments(FunctionCallInfo fcinfo, char kind, size_t *size)
 	uint8	   *end;
 
 	*size = sizeof(kind) + sizeof(role) + sizeof(f_cnt);
-	for (int n = 0; n < PG_NARGS(); n++)
+	for (int n = first; n < PG_NARGS(); n++)
 	{
 		if (n == n_f_cnt)
 			continue;
+		if (PG_ARGISNULL(n))
+		{
+			*size += sizeof(uint32);
+			parts[nparts++] = NULL;
+			continue;
+		}
 		parts[nparts] = PG_GETARG_VARLENA_PP(n);
 		*size += sizeof(uint32) + VARSIZE_ANY_EXHDR(parts[nparts]);
 		nparts++;
@@ -67,10 +72,11 @@ pack_arguments(FunctionCallInfo fcinfo, char kind, size_t *size)
 	end = append_bytes(end, &f_cnt, sizeof(f_cnt));
 	for (int i = 0; i < nparts; i++)
 	{
-		uint32		part_size = VARSIZE_ANY_EXHDR(parts[i]);
+		uint32		part_size = parts[i] == NULL ? PG_UINT32_MAX : VARSIZE_ANY_EXHDR(parts[i]);
 
 		end = append_bytes(end, &part_size, sizeof(part_size));
-		end = append_bytes(end, VARDATA_ANY(parts[i]), part_size);
+		if (parts[i] != NULL)
+			end = append_bytes(end, VARDATA_ANY(parts[i]), part_size);
 	}
 	return packed;
 }
@@ -120,7 +126,7 @@ static Datum
 decrypt_with_status(FunctionCallInfo fcinfo, LorawanDirection direction)
 {
 	size_t		size;
-	const uint8 *arguments = pack_arguments(fcinfo, direction == LORAWAN_UPLINK ? 'u' : 'd', &size);
+	const uint8 *arguments = pack_arguments(fcinfo, 0, direction == LORAWAN_UPLINK ? 'u' : 'd', &size);
 	WrappedKey	wrapped_key;
 	Datum		result;
 
@@ -144,35 +150,41 @@ key_vault_lorawan_decrypt_downlink_status(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(decrypt_with_status(fcinfo, LORAWAN_DOWNLINK));
 }
 
-/*
- * Arguments: key, dev_addr, f_cnt, frm_payload.  If the role may not use the key, the status
- * says so and there is no error, so that a report over many sessions does not fail.
- */
-Datum
-key_vault_storage_decrypt_uplink_with_key(PG_FUNCTION_ARGS)
+/* The arguments of key_vault_storage_read_uplink(), in their order. */
+enum UplinkArgument
 {
-	size_t		size;
-	const uint8 *arguments = pack_arguments(fcinfo, 's', &size);
-	WrappedKey	wrapped_key;
-	Datum		result;
+	ARGUMENT_ENCRYPTED,
+	ARGUMENT_F_PORT,
+	ARGUMENT_HAS_SESSION,
+	ARGUMENT_KEY,
+	ARGUMENT_KEK_LABEL,
+	ARGUMENT_ENCRYPTED_KEY,
+	ARGUMENT_DEV_ADDR,
+	ARGUMENT_F_CNT,
+	ARGUMENT_FRM_PAYLOAD
+};
 
-	if (row_look_find(fcinfo->flinfo, arguments, size, &result))
-		PG_RETURN_DATUM(result);
-	wrapped_key_argument(fcinfo, 0, &wrapped_key);
-	if (vault_permits(&wrapped_key, KEK_DECRYPT))
-		result = decrypt_with(&wrapped_key, fcinfo, 1, LORAWAN_UPLINK);
-	else
-		result = make_result(fcinfo, NULL, "not permitted");
-	row_look_keep(fcinfo->flinfo, arguments, size, result);
-	PG_RETURN_DATUM(result);
+/*
+ * If the role may not use the key, the status says so and there is no error, so that a report
+ * over many sessions does not fail.
+ */
+static Datum
+decrypt_with_key(FunctionCallInfo fcinfo)
+{
+	WrappedKey	wrapped_key;
+
+	wrapped_key_argument(fcinfo, ARGUMENT_KEY, &wrapped_key);
+	if (!vault_permits(&wrapped_key, KEK_DECRYPT))
+		return make_result(fcinfo, NULL, "not permitted");
+	return decrypt_with(&wrapped_key, fcinfo, ARGUMENT_DEV_ADDR, LORAWAN_UPLINK);
 }
 
 /* If the role may not open the envelope, the status does not say whether it would open. */
 static Datum
 decrypt_with_envelope(FunctionCallInfo fcinfo)
 {
-	const char *kek_label = label_argument(fcinfo, 0);
-	const bytea *encrypted_key = PG_GETARG_BYTEA_PP(1);
+	const char *kek_label = label_argument(fcinfo, ARGUMENT_KEK_LABEL);
+	const bytea *encrypted_key = PG_GETARG_BYTEA_PP(ARGUMENT_ENCRYPTED_KEY);
 	struct varlena *key = NULL;
 	WrappedKey	wrapped_key;
 
@@ -184,20 +196,55 @@ decrypt_with_envelope(FunctionCallInfo fcinfo)
 	if (key == NULL)
 		return make_result(fcinfo, NULL, "envelope not opened");
 	wrapped_key_from_varlena(key, &wrapped_key);
-	return decrypt_with(&wrapped_key, fcinfo, 2, LORAWAN_UPLINK);
+	return decrypt_with(&wrapped_key, fcinfo, ARGUMENT_DEV_ADDR, LORAWAN_UPLINK);
 }
 
-/* Arguments: kek_label, encrypted_key, dev_addr, f_cnt, frm_payload. */
-Datum
-key_vault_storage_decrypt_uplink(PG_FUNCTION_ARGS)
+/* The result for an uplink that can be decrypted if its key can be used. */
+static Datum
+decrypt_uplink(FunctionCallInfo fcinfo)
 {
 	size_t		size;
-	const uint8 *arguments = pack_arguments(fcinfo, 'e', &size);
+	const uint8 *arguments = pack_arguments(fcinfo, ARGUMENT_KEY, 's', &size);
 	Datum		result;
 
 	if (row_look_find(fcinfo->flinfo, arguments, size, &result))
-		PG_RETURN_DATUM(result);
-	result = decrypt_with_envelope(fcinfo);
+		return result;
+	if (PG_ARGISNULL(ARGUMENT_KEY))
+		result = decrypt_with_envelope(fcinfo);
+	else
+		result = decrypt_with_key(fcinfo);
 	row_look_keep(fcinfo->flinfo, arguments, size, result);
-	PG_RETURN_DATUM(result);
+	return result;
+}
+
+/* Reads an uplink of a storage: decrypts it, or says why not. */
+Datum
+key_vault_storage_read_uplink(PG_FUNCTION_ARGS)
+{
+	bool		has_key = !PG_ARGISNULL(ARGUMENT_KEY) ||
+	!(PG_ARGISNULL(ARGUMENT_KEK_LABEL) || PG_ARGISNULL(ARGUMENT_ENCRYPTED_KEY));
+	bytea	   *payload;
+	bool		is_empty;
+	const char *status;
+
+	if (PG_ARGISNULL(ARGUMENT_F_PORT) || PG_ARGISNULL(ARGUMENT_HAS_SESSION) ||
+		PG_ARGISNULL(ARGUMENT_FRM_PAYLOAD))
+		PG_RETURN_NULL();
+	payload = PG_GETARG_BYTEA_PP(ARGUMENT_FRM_PAYLOAD);
+	is_empty = VARSIZE_ANY_EXHDR(payload) == 0;
+	if (PG_ARGISNULL(ARGUMENT_ENCRYPTED) && !is_empty && has_key)
+		status = "perhaps encrypted";
+	else if (PG_ARGISNULL(ARGUMENT_ENCRYPTED) || !PG_GETARG_BOOL(ARGUMENT_ENCRYPTED))
+		PG_RETURN_DATUM(make_result(fcinfo, payload, "plain"));
+	else if (PG_GETARG_INT16(ARGUMENT_F_PORT) == 0 && !is_empty)
+		status = "network payload";
+	else if (!PG_GETARG_BOOL(ARGUMENT_HAS_SESSION) || PG_ARGISNULL(ARGUMENT_DEV_ADDR))
+		status = "no session";
+	else if (!has_key)
+		status = "no key";
+	else if (PG_ARGISNULL(ARGUMENT_F_CNT))
+		status = "counter missing";
+	else
+		PG_RETURN_DATUM(decrypt_uplink(fcinfo));
+	PG_RETURN_DATUM(make_result(fcinfo, NULL, status));
 }

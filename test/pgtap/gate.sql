@@ -230,8 +230,7 @@ INSERT INTO public.gate VALUES
     ('storage_make_tables(text)', '42501', $$storage_make_tables('native')$$),
     ('storage_move_session(name, bytea, bytea, text)', '42704', $$storage_move_session('gate', '\x0004A30B001C0530', '\x01', 'app1')$$),
     -- This function answers with a status, which says that the role may not read the row.
-    ('storage_decrypt_uplink(wrapped_key, bytea, bigint, bytea)', 'works', $$storage_decrypt_uplink(KEY, '\x260B1234', 1, '\x00')$$),
-    ('storage_decrypt_uplink(text, bytea, bytea, bigint, bytea)', 'works', $$storage_decrypt_uplink(LABEL, '\x1fa68b0a8112b447aef34bd8fb5a7b829d3e862371d2cfe5', '\x260B1234', 1, '\x00')$$),
+    ('storage_read_uplink(boolean, smallint, boolean, wrapped_key, text, bytea, bytea, bigint, bytea)', 'works', $$storage_read_uplink(true, 1::smallint, true, KEY, NULL, NULL, '\x260B1234', 1, '\x00')$$),
     -- It takes SELECT on the table that it is given.
     ('storage_decode(regclass, text, integer, bytea)', '42501', $$storage_decode('pg_authid', 'app1', 1, '\x01')$$),
     ('storage_check_decoder()', '39P01', $$storage_check_decoder()$$),

@@ -116,7 +116,7 @@ foreach my $call ('update_storage', 'create_storage')
     is(look($session, 'SELECT lorawan.ingest(uplink(0))'), 'duplicate', "$call: a session that was there before");
     is(in_db($db, 'SET ROLE storage_owner', "CALL key_vault.$call('lorawan')", "CALL key_vault.$call('My Storage')", $version),
         "My Storage|storage_owner|1.1|\nlorawan|storage_owner|1.1|", "$call: both storages");
-    is(in_db($db, q{SELECT string_agg(DISTINCT concat_ws(' ', pg_get_viewdef(c.oid) ~ 'storage_decrypt_uplink.*THEN s[.]app_s_key', pg_get_viewdef(c.oid) ~ 'try_decrypt|key_status'), ', ')
+    is(in_db($db, q{SELECT string_agg(DISTINCT concat_ws(' ', pg_get_viewdef(c.oid) ~ 'storage_read_uplink.*s[.]app_s_key', pg_get_viewdef(c.oid) ~ 'try_decrypt|key_status'), ', ')
         FROM pg_class c WHERE c.relname IN ('uplink_decrypted', 'device_latest')}), 't f', "$call: views look once for a row");
     is(file_in_db($db, 'storage_1_0_look.sql'), $before, "$call: every row, grant and payload is as before");
     is(in_db($db, q{SELECT encrypted IS NULL, status, payload IS NULL FROM lorawan.uplink u JOIN lorawan.uplink_decrypted USING (dev_eui, received_at, f_cnt) WHERE encrypted IS NOT TRUE}),
