@@ -1,5 +1,5 @@
 -- What is in the storages of storage_1_0.sql: every row, every payload as an analyst reads it, who may do what; but
--- not which partitions there are, nor columns and functions that 1.0 does not have.  It is the same before and after ALTER EXTENSION UPDATE and update_storage().
+-- not which partitions there are, nor columns, views and functions that 1.0 does not have.  It is the same before and after ALTER EXTENSION UPDATE and update_storage().
 
 \set ON_ERROR_STOP on
 SET client_min_messages = error;
@@ -13,7 +13,7 @@ SELECT 'session', md5(string_agg(s::text, ',' ORDER BY s::text)), count(*), coun
 SELECT 'device', md5(string_agg(j::text, ',' ORDER BY j::text)), count(*) FROM lorawan.device d, LATERAL (SELECT to_jsonb(d) - 'seen_at') l (j);
 SELECT 'rejected', md5(string_agg(r::text, ',' ORDER BY r::text)), count(*), count(message) FROM (SELECT id, rejected_at, tries, sqlstate, reason, message, digest FROM lorawan.rejected) r;
 SELECT 'rejected_key', md5(string_agg(k::text, ',' ORDER BY k::text)), count(*) FROM lorawan.rejected_key k;
-SELECT 'application', md5(string_agg(a::text, ',' ORDER BY a::text)), count(*) FROM lorawan.application a;
+SELECT 'application', md5(string_agg(a::text, ',' ORDER BY a::text)), count(*) FROM (SELECT application_id, kek_label FROM lorawan.application) a;
 SELECT 'inbox', count(*) FROM lorawan.inbox;
 SET ROLE storage_analyst;
 SELECT 'read', payload, status, count(*) FROM lorawan.uplink_decrypted WHERE status NOT IN ('plain', 'perhaps encrypted') GROUP BY 2, 3 ORDER BY 3, 2;
@@ -24,6 +24,7 @@ SELECT 'reading', value, count(*) FROM lorawan.reading WHERE value <> 17 GROUP B
 RESET ROLE;
 SELECT 'table', c.oid::regclass, c.relowner::regrole, c.relacl FROM pg_class c
  WHERE c.relnamespace IN ('lorawan'::regnamespace, '"My Storage"'::regnamespace) AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
+   AND c.relname <> 'uplink_decoded'
  ORDER BY c.oid::regclass::text;
 SELECT 'function', p.oid::regprocedure, p.proowner::regrole, p.proacl FROM pg_proc p
  WHERE p.pronamespace IN ('lorawan'::regnamespace, '"My Storage"'::regnamespace)
