@@ -5,18 +5,16 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/jsonb.h"
 
 #include "../common/outage.h"
-#include "../message/json_split.h"
+#include "../message/body.h"
 #include "../storage/message_set.h"
 #include "../storage/one_by_one.h"
 #include "storage.h"
@@ -123,60 +121,16 @@ key_vault_storage_ingest_line(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(outcome);
 }
 
-/*
- * Writes a body in hexadecimal digits, since no text of the database can hold it.  So it is
- * rejected, and kept.
- */
-static text *
-digits_of_body(const char *bytes, int size)
-{
-	StringInfoData digits;
-
-	initStringInfo(&digits);
-	appendStringInfoString(&digits, "not UTF-8 text, in hexadecimal digits: ");
-	for (int i = 0; i < size; i++)
-		appendStringInfo(&digits, "%02x", (unsigned char) bytes[i]);
-	return cstring_to_text_with_len(digits.data, digits.len);
-}
-
-/* Converts the body of a request from UTF-8 to text in the database's encoding. */
-static text *
-text_of_body(const bytea *body)
-{
-	const char *bytes = VARDATA_ANY(body);
-	int			size = VARSIZE_ANY_EXHDR(body);
-	int			encoding = GetDatabaseEncoding();
-	Oid			conversion;
-	unsigned char *converted;
-
-	/* A byte order mark says nothing, and other encodings do not have it. */
-	if (size >= strlen(BYTE_ORDER_MARK) && memcmp(bytes, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0)
-	{
-		bytes += strlen(BYTE_ORDER_MARK);
-		size -= strlen(BYTE_ORDER_MARK);
-	}
-	if (!pg_verify_mbstr(PG_UTF8, bytes, size, true))
-		return digits_of_body(bytes, size);
-	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
-		return cstring_to_text_with_len(bytes, size);
-	conversion = FindDefaultConversionProc(PG_UTF8, encoding);
-	if (!OidIsValid(conversion))
-		return digits_of_body(bytes, size);
-	converted = palloc((Size) size * MAX_CONVERSION_GROWTH + 1);
-	if (pg_do_encoding_conversion_buf(conversion, PG_UTF8, encoding, (unsigned char *) unconstify(char *, bytes), size, converted,
-									  size * MAX_CONVERSION_GROWTH + 1, true) < size)
-		return digits_of_body(bytes, size);
-	return cstring_to_text((char *) converted);
-}
-
 Datum
 key_vault_storage_ingest_bytes(PG_FUNCTION_ARGS)
 {
 	ErrorContextCallback callback;
+	bytea	   *body;
 	Datum		outcome;
 
 	out_of_the_log_begin(&callback);
-	outcome = store_line(PointerGetDatum(text_of_body(PG_GETARG_BYTEA_PP(0))));
+	body = PG_GETARG_BYTEA_PP(0);
+	outcome = store_line(PointerGetDatum(body_to_text(VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body))));
 	out_of_the_log_end(&callback);
 	PG_RETURN_DATUM(outcome);
 }

@@ -141,7 +141,7 @@ typedef struct MessageFormat
 	List	   *(*events) (const JsonbValue *message, MessageFault *fault); /* NULL if it cannot be
 																			 * read */
 	char	   *(*application) (const JsonbValue *message);
-}			MessageFormat;
+} MessageFormat;
 
 static const MessageFormat formats[] = {
 	{"end_device_ids", NULL, "The Things Stack", the_things_stack_events, the_things_stack_application},
@@ -195,7 +195,7 @@ other_event_details(const JsonbValue *message)
 List *
 message_events(const JsonbValue *message, MessageFault *fault)
 {
-	const		MessageFormat *format = format_of(message);
+	const MessageFormat *format = format_of(message);
 	List	   *events = NIL;
 
 	if (format == NULL)
@@ -212,7 +212,7 @@ message_events(const JsonbValue *message, MessageFault *fault)
 char *
 message_application(const JsonbValue *message)
 {
-	const		MessageFormat *format = format_of(message);
+	const MessageFormat *format = format_of(message);
 
 	return format != NULL && format->application != NULL ? format->application(message) : NULL;
 }

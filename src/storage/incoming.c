@@ -10,6 +10,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
+#include "../message/body.h"
 #include "../message/message_keys.h"
 #include "attempt.h"
 #include "incoming.h"
@@ -19,6 +20,7 @@
 char	   *incoming_reject_reason = "";
 
 #define NO_OBJECT "line is not a JSON object"
+#define NO_BODY "message is neither text in UTF-8 nor a whole event of ChirpStack"
 
 /*
  * The KEK label under which a storage keeps the keys of an application; without an
@@ -182,20 +184,22 @@ read_object(IncomingMessage *message, JsonbValue *tree)
 }
 
 IncomingMessage *
-incoming_from_text(const char *text, size_t size, const IncomingStorage * storage)
+incoming_from_text(const char *text, size_t size, const IncomingStorage *storage)
 {
 	IncomingMessage *message = palloc0(sizeof(IncomingMessage));
 	JsonbValue *tree;
 	JsonReading reading = json_tree_from_text(text, size, &tree);
 
 	message->storage = storage;
+	if (body_is_digits(text, size))
+		return wrap_line(message, text, size, NO_BODY);
 	if (reading != JSON_READ || !json_is_object(tree))
 		return wrap_line(message, text, size, why_not_read(reading));
 	return read_object(message, tree);
 }
 
 IncomingMessage *
-incoming_from_jsonb(Jsonb *jsonb, const IncomingStorage * storage)
+incoming_from_jsonb(Jsonb *jsonb, const IncomingStorage *storage)
 {
 	IncomingMessage *message = palloc0(sizeof(IncomingMessage));
 	JsonbValue *tree;

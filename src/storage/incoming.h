@@ -31,7 +31,7 @@ typedef struct IncomingStorage
 	const char *search_path;	/* of the storage; NULL if it is the current
 								 * one */
 	bool		translates;		/* it has a function that translates messages */
-}			IncomingStorage;
+} IncomingStorage;
 
 typedef struct IncomingMessage
 {
@@ -46,7 +46,7 @@ typedef struct IncomingMessage
 	List	   *events;			/* of MessageEvent */
 	MessageFault fault;
 	Outcome		outcome;
-	const		IncomingStorage *storage;
+	const IncomingStorage *storage;
 } IncomingMessage;
 
 /* The setting key_vault.reject_reason; empty if messages are to be stored. */
@@ -57,8 +57,8 @@ extern char *incoming_reject_reason;
  * the KEK label that the storage has for its application.  A line that cannot be searched for
  * keys is wrapped whole.
  */
-extern IncomingMessage *incoming_from_text(const char *text, size_t size, const IncomingStorage * storage);
-extern IncomingMessage *incoming_from_jsonb(Jsonb *jsonb, const IncomingStorage * storage);
+extern IncomingMessage *incoming_from_text(const char *text, size_t size, const IncomingStorage *storage);
+extern IncomingMessage *incoming_from_jsonb(Jsonb *jsonb, const IncomingStorage *storage);
 
 /* SHA-256 of the message as it came. */
 extern const uint8 *incoming_digest(IncomingMessage *message);

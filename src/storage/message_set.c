@@ -15,6 +15,7 @@
 
 #include "../common/bytea.h"
 #include "../common/cancel_watch.h"
+#include "../message/body.h"
 #include "../message/json_split.h"
 #include "message_set.h"
 #include "one_by_one.h"
@@ -170,16 +171,62 @@ store_if_large(MessageSet *set)
 		store(set);
 }
 
-/* Adds a piece of a text that the splitter found: a message, or what is none. */
 static void
-add_piece(void *context, const char *text, size_t size)
+add_text(MessageSet *set, const char *text, size_t size)
 {
-	MessageSet *set = context;
 	MemoryContext before = MemoryContextSwitchTo(set->messages_context);
 
 	add(set, incoming_from_text(text, size, &set->storage), size);
 	MemoryContextSwitchTo(before);
 	store_if_large(set);
+}
+
+/*
+ * Adds what is no JSON object.  Each of its lines may be an event as Protocol Buffers; the lines
+ * between these are kept together, since they may be one message that is cut off.
+ */
+static void
+add_other(MessageSet *set, const char *text, size_t size)
+{
+	size_t		start = 0;		/* of what was not added yet */
+	size_t		at = 0;
+
+	while (at < size)
+	{
+		const char *end = memchr(text + at, '\n', size - at);
+		size_t		line_end = end != NULL ? (size_t) (end - text) : size;
+		size_t		next = Min(line_end + 1, size);
+		size_t		line_size = line_end - at;
+		struct varlena *event;
+
+		CHECK_FOR_INTERRUPTS();
+		while (line_size > 0 && strchr(" \t\r", text[at + line_size - 1]) != NULL)
+			line_size--;
+		event = body_of_line(text + at, line_size);
+		if (event != NULL)
+		{
+			if (at > start)
+				add_text(set, text + start, at - start);
+			add_text(set, VARDATA(event), VARSIZE(event) - VARHDRSZ);
+			pfree(event);
+			start = next;
+		}
+		at = next;
+	}
+	if (size > start)
+		add_text(set, text + start, size - start);
+}
+
+/* Adds a piece of a text that the splitter found: a message, or what is none. */
+static void
+add_piece(void *context, const char *text, size_t size)
+{
+	MessageSet *set = context;
+
+	if (size > 0 && text[0] == '{')
+		add_text(set, text, size);
+	else
+		add_other(set, text, size);
 }
 
 MessageSet *

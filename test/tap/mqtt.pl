@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 use VaultCluster;
 use IPC::Run;
 use PostgreSQL::Test::Utils;
+use MIME::Base64 qw(decode_base64);
 use Test::More;
 
 $ENV{PATH} .= ':/usr/sbin';
@@ -185,6 +186,15 @@ publish(1);
 all_stored('the stream goes on after what is no message');
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 8 FROM lorawan.rejected'), 'which is kept as rejected');
 is(-s "$dir/spool", 0, 'nothing is left in the spool');
+
+# An event as Protocol Buffers (see pgtap/protobuf_events.js), once with and once without a byte that is not UTF-8
+publish_one('application/app1/device/0102030405060709/event/up', decode_base64($_))
+  foreach ('EgYI0PnIsQYaHhoEYXBwMToEZGV2MkIQMDEwMjAzMDQwNTA2MDcwOSIIMDFmYThiMmM4B0ACUgcBZwEOAmhKYgBqAA==',
+    'EgYI0PnIsQYaHhoEYXBwMToEZGV2MkIQMDEwMjAzMDQwNTA2MDcwOSIIMDFmYThiMmM4CEACUgcBZwEOAmj/YgBqAA==');
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM lorawan.uplink WHERE dev_eui = '\x0102030405060709'}),
+    'events as Protocol Buffers are stored');
+is($node->safe_psql('postgres', q{DELETE FROM lorawan.uplink WHERE dev_eui = '\x0102030405060709' RETURNING frm_payload}),
+    "\\x0167010e02684a\n\\x0167010e0268ff", 'with their payloads');
 
 # A spool whose last line was cut by a crash: a whole message without its end of line, half of an umlaut, half
 # of an escape
