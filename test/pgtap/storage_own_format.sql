@@ -42,7 +42,7 @@ SELECT is(lorawan.ingest(pg_temp.own('{"received_at": "2024-05-01T12:05:00Z", "f
 SELECT is(lorawan.ingest(pg_temp.own('{"received_at": "2024-05-01T12:06:00+02:00", "dev_addr": null, "session_key_id": null, "app_s_key": null, "encrypted": null, "device_id": null}')), 'uplink', 'null is what is missing');
 SELECT is(lorawan.ingest(pg_temp.own('{}', '{received_at}')), 'uplink', 'without a time');
 SELECT is(lorawan.ingest(pg_temp.own('{}', '{received_at}')), 'duplicate', 'known again by its content');
-SELECT results_eq($$SELECT date_part('minute', received_at)::integer, payload, status FROM lorawan.uplink_decrypted WHERE received_at < '2025-01-01' ORDER BY received_at$$,
+SELECT results_eq($$SELECT date_part('minute', received_at AT TIME ZONE 'UTC')::integer, payload, status FROM lorawan.uplink_decrypted WHERE received_at < '2025-01-01' ORDER BY received_at$$,
     $$VALUES (6, '\x2e115ed9a45c99'::bytea, 'plain'), (0, '\x0167010e02684a', 'decrypted'), (1, '\x0167010e02684a', 'decrypted'), (2, NULL, 'perhaps encrypted'), (3, '\x0167010e02684a', 'plain'), (4, NULL, 'counter missing'), (5, '', 'decrypted')$$, 'each with its status');
 
 -- Whole frames: confirmed and unconfirmed uplinks with and without FOpts, DevAddr and counter little-endian.
@@ -51,7 +51,7 @@ SELECT is(lorawan.ingest(pg_temp.own('{"received_at": "2024-05-02T12:01:00Z", "p
 SELECT is(lorawan.ingest(pg_temp.own('{"received_at": "2024-05-02T12:02:00Z", "phy_payload": "4034120b2600020001020304"}', '{frm_payload,f_port}')), 'uplink', 'without a port');
 SELECT is(lorawan.ingest(pg_temp.own('{"received_at": "2024-05-02T12:03:00Z", "phy_payload": "4034120b26000200022e115ed9a45c9901020304"}', '{frm_payload,f_port,f_cnt}')), 'uplink', 'without the counter, of which the frame has a half');
 SELECT is(lorawan.ingest(pg_temp.own('{"received_at": "2024-05-02T12:04:00Z", "phy_payload": "4034120b26000200022e115ed9a45c9901020304", "app_s_key": null}', '{frm_payload,f_port,dev_addr}')), 'uplink', 'its payload is encrypted, also without a key');
-SELECT results_eq($$SELECT f_port::integer, dev_addr, payload, status FROM lorawan.uplink_decrypted WHERE received_at BETWEEN '2024-05-02' AND '2024-05-03' ORDER BY received_at$$,
+SELECT results_eq($$SELECT f_port::integer, dev_addr, payload, status FROM lorawan.uplink_decrypted WHERE received_at BETWEEN '2024-05-02 Z' AND '2024-05-03 Z' ORDER BY received_at$$,
     $$VALUES (2, '\x260b1234'::bytea, '\x0167010e02684a'::bytea, 'decrypted'), (2, '\x260b1234', '\x0167010e02684a', 'decrypted'), (0, '\x260b1234', '', 'decrypted'), (2, '\x260b1234', NULL, 'counter missing'), (2, '\x260b1234', '\x0167010e02684a', 'decrypted')$$, 'is taken apart');
 
 -- Joins, downlinks, several events
@@ -169,7 +169,7 @@ SELECT results_eq($$SELECT * FROM lorawan.ingest((SELECT array_agg(format('{"dev
 INSERT INTO lorawan.inbox SELECT format('{"dev": "0004A30B001C05%s", "n": 65538, "at": "2024-06-03T12:00:00Z", "bytes": "2e115ed9a45c99"}', n) FROM generate_series(10, 40) n;
 SELECT is(count(*), 31::bigint, 'and by the inbox, whatever the search_path is') FROM lorawan.uplink WHERE received_at = '2024-06-03 12:00Z';
 SELECT is(lorawan.ingest(jsonb_build_object('list', jsonb_build_array(pg_temp.event('{"received_at": "2024-06-04T12:00:00Z"}'), pg_temp.event('{"received_at": "2024-06-04T12:01:00Z"}')))), 'uplink', 'several events');
-SELECT is(count(*), 2::bigint, 'are stored') FROM lorawan.uplink WHERE received_at BETWEEN '2024-06-04' AND '2024-06-05';
+SELECT is(count(*), 2::bigint, 'are stored') FROM lorawan.uplink WHERE received_at BETWEEN '2024-06-04 Z' AND '2024-06-05 Z';
 
 -- What the function raises, or returns wrongly, is a reason; so are SQLSTATEs that look like the server's.
 SELECT is(lorawan.ingest(jsonb_build_object('raise', state, 'state', state)), 'rejected', format('an error %s', state)) FROM unnest(ARRAY['P0001', '53100', '57014', 'KV001']) state;
