@@ -266,20 +266,23 @@ SET ROLE kv_decoder_reader;
 SAVEPOINT before;
 SET LOCAL statement_timeout = '100ms';
 SELECT decoded FROM farm.uplink_decoded WHERE application_id = 'sleeps';
+\set state :SQLSTATE
 ROLLBACK TO before;
-SELECT is(:'LAST_ERROR_SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', '57014 canceling statement due to statement timeout', 'a decoder that takes too long');
+SELECT is(:'state' || ' ' || :'LAST_ERROR_MESSAGE', '57014 canceling statement due to statement timeout', 'a decoder that takes too long');
 SET LOCAL statement_timeout = '100ms';
 SELECT decoded FROM farm.uplink_decoded WHERE application_id = 'sleeps on';
+\set state :SQLSTATE
 ROLLBACK TO before;
-SELECT is(:'LAST_ERROR_SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', '57014 canceling statement due to statement timeout', 'and one that catches the error');
+SELECT is(:'state' || ' ' || :'LAST_ERROR_MESSAGE', '57014 canceling statement due to statement timeout', 'and one that catches the error');
 -- No more space on disk
 RESET ROLE;
 SET LOCAL temp_file_limit = 0;
 SET LOCAL work_mem = '64kB';
 SET LOCAL ROLE kv_decoder_reader;
 SELECT decoded FROM farm.uplink_decoded WHERE application_id = 'sorts';
+\set state :SQLSTATE
 ROLLBACK TO before;
-SELECT is(:'LAST_ERROR_SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', '53400 temporary file size exceeds temp_file_limit (0kB)', 'an error of the server is one of the statement');
+SELECT is(:'state' || ' ' || :'LAST_ERROR_MESSAGE', '53400 temporary file size exceeds temp_file_limit (0kB)', 'an error of the server is one of the statement');
 \set ON_ERROR_STOP 1
 SELECT is(decoded, '100000', 'the same decoder with space') FROM farm.uplink_decoded WHERE application_id = 'sorts';
 SELECT is(decoded, '{"port": 2, "bytes": 7}', 'others decode after it') FROM farm.uplink_decoded WHERE application_id = 'newer';
