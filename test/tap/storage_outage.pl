@@ -205,6 +205,24 @@ my %sleep = (
     plperl => q{eval { spi_exec_query('SELECT pg_sleep(600)') }; return},
     pltcl => q{catch {spi_exec {SELECT pg_sleep(600)}}; return OK},
 );
+my %decode = (
+    plpython3u => q(return '{"port": %d}' % f_port),
+    plperl => q(return "{\\"port\\": $_[1]}"),
+    pltcl => q(return "{\\"port\\": $2}"),
+);
+
+# A decoder of the application app1, and what a query of the decoded uplinks gives
+sub decoded
+{
+    my ($language, $body, $query, $before) = @_;
+    $node->safe_psql('postgres', "CREATE OR REPLACE FUNCTION lorawan.decode(payload bytea, f_port integer) RETURNS jsonb LANGUAGE $language AS \$body\$\n$body\n\$body\$;
+        INSERT INTO lorawan.application (application_id, decoder) VALUES ('app1', 'lorawan.decode') ON CONFLICT (application_id) DO UPDATE SET decoder = excluded.decoder");
+    return $before ? error_of($query, $before) : $node->safe_psql('postgres', $query);
+}
+my $statuses = 'SELECT status, decoded FROM lorawan.uplink_decoded';
+$node->safe_psql('postgres', q{INSERT INTO lorawan.uplink (dev_eui, f_cnt, f_port, encrypted, frm_payload, application_id, received_at)
+    VALUES ('\x0004A30B001C0530', 1, 2, false, '\x01', 'app1', now())});
+
 foreach my $language (sort keys %languages)
 {
   SKIP: {
@@ -221,6 +239,10 @@ foreach my $language (sort keys %languages)
         $node->safe_psql('postgres', "CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE $language AS \$body\$\n$sleep{$language}\n\$body\$");
         like(error_of(ingest('one message'), q{SET statement_timeout = '200ms'; }), qr/57014: canceling statement due to statement timeout/, "$language: a timeout that it hides");
         nothing_is_kept($language);
+        # The same as a decoder
+        is(decoded($language, $decode{$language}, $statuses), 'decoded|{"port": 2}', "$language: a decoder");
+        is(decoded($language, $_, $statuses), 'decoder failed|', "$language: a decoder: $_") foreach @{ $languages{$language} };
+        like(decoded($language, $sleep{$language}, $statuses, q{SET statement_timeout = '200ms'; }), qr/57014: canceling statement due to statement timeout/, "$language: a timeout that a decoder hides");
     }
 }
 
