@@ -1,0 +1,41 @@
+# Failures of every call: an allocation, OpenSSL, SPI, a file, the disk, and a cancellation at each step, in every
+# function, cold and warm.  test/failures/main.py says what must be then.
+#
+# In the short form, calls that differ from day to day fail: two of each kind in the statements of the script, and in some
+# functions.  In the long form all do, which takes hours.  KEY_VAULT_FAILURES may have further arguments.
+
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use VaultCluster;
+use PythonTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+if (my $why = why_python_cannot())
+{
+    plan skip_all => $why;
+}
+my $dir       = $ENV{TESTDIR};
+my $failures  = "$FindBin::Bin/../failures";
+my $pg_config = $ENV{PG_CONFIG} || 'pg_config';
+chomp(my $includes = `$pg_config --includedir-server`);
+system("cc -Wall -O1 -fno-builtin -D_GNU_SOURCE -shared -fPIC -I$includes -o $dir/fault.so $failures/fault.c") == 0 or die;
+
+my $node = new_node('failures');
+$node->init;
+$node->configure_vault;
+$node->append_conf('postgresql.conf', "restart_after_crash = on\nautovacuum = off\n");
+$node->start;
+
+# The KEKs of the script are sealed under the second root key first.
+my ($root_key) = slurp_file($node->data_dir . '/postgresql.conf') =~ /key_vault.root_key = 'file:(.*)'/ or die;
+my $command = '"command:echo 00000000000000000000000000000000000000000000000000000000000000aa"';
+my $other = "$dir/other.key";
+system("umask 077; echo 00000000000000000000000000000000000000000000000000000000000000bb > $other") == 0 or die;
+@ENV{qw(PGHOST PGPORT)} = ($node->host, $node->port);
+relay('failures', "$failures/main.py", "$dir/fault.so", "$FindBin::Bin/../pgtap/gate.sql",
+    '--root-keys', "file:$other, $command, file:$root_key", ($ENV{KEY_VAULT_LONG} ? () : ('--points', 2, '--one-of', 24, '--seed', int(time / 86400))), split ' ', $ENV{KEY_VAULT_FAILURES} // '');
+$node->stop;
+done_testing();
