@@ -79,7 +79,7 @@ static uint32
 places_within(int size_kb)
 {
 	size_t		bytes = cache_bytes(size_kb) - other_keys_share(size_kb) -
-		cipher_pool_share(cache_bytes(size_kb));
+	cipher_pool_share(cache_bytes(size_kb));
 	size_t		n = Min(bytes / sizeof(CacheEntry), CACHE_TABLE_MAX_PLACES);
 
 	while (n > CACHE_TABLE_MIN_PLACES && cache_table_footprint(n) > bytes)
@@ -98,7 +98,7 @@ static bool
 resize_table(uint32 n_places)
 {
 	size_t		before = cache_table.entries == NULL ? 0 :
-		cache_table_footprint(cache_table.n_places);
+	cache_table_footprint(cache_table.n_places);
 
 	if (!cache_table_resize(n_places))
 		return false;

@@ -114,7 +114,7 @@ static inline void
 cache_table_prefetch(const WrappedKey *wrapped_key)
 {
 	const CacheEntry *entry = cache_table.entries +
-		cache_table_home(&cache_table, wrapped_key->wrapped);
+	cache_table_home(&cache_table, wrapped_key->wrapped);
 
 	__builtin_prefetch(entry);
 	__builtin_prefetch(entry + 1);
