@@ -1,6 +1,6 @@
 """Makes the nth call of each kind fail in each statement of a script, n = 1, 2, ... to the last.
 
-    main.py LIBRARY GATE --root-keys LIST [--points N] [--one-of N] [--only NAME] [--kinds KIND,...] [--temperatures warm,cold] [--rounds N] [--seed N]
+    main.py LIBRARY GATE --root-keys LIST [--points N] [--one-of N] [--only PATTERN] [--kinds KIND,...] [--temperatures warm,cold] [--rounds N] [--seed N]
 
 LIBRARY is fault.c's, GATE is test/pgtap/gate.sql, from which the calls of all functions are, LIST is the value of key_vault.root_key
 to change to.  Of each statement and kind, N calls fail (the first, the last and some between), without --points all; with
@@ -317,7 +317,7 @@ def main():
     functions = statements_of_gate(arguments.gate)
     statements = STATEMENTS + dice.sample(functions, len(functions) // arguments.one_of)
     if arguments.only:
-        statements = [s for s in statements if arguments.only in s.name]
+        statements = [s for s in statements if re.search(arguments.only, s.name)]
     for statement in statements:
         # The right answer where the script has none: that of two runs without a failure, if they agree.
         first, second = Trial(session, statement), Trial(session, statement)
