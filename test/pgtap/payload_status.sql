@@ -101,6 +101,12 @@ SELECT results_eq($$SELECT (a.d).payload, (b.d).payload, suspended_before(true) 
     LATERAL (SELECT key_vault.lorawan_decrypt_uplink_status(k, '\x26011bda', 1, two) AS d) b$$,
     $$VALUES ('one'::bytea, 'two'::bytea, false, 'decrypted', 'decrypted')$$, 'two payloads of a row are told apart');
 SELECT suspended_before(false) \g /dev/null
+SELECT results_eq($$SELECT (a.d).payload = 'one', (b.d).payload = 'one', (a.d).status, (b.d).status
+      FROM (SELECT one.app_s_key AS k1, two.app_s_key AS k2, key_vault.lorawan_encrypt_uplink(one.app_s_key, '\x26011bda', 1, 'one') AS payload
+              FROM lorawan.session one, lorawan.session two WHERE one.dev_eui = int8send(1) AND two.dev_eui = int8send(2) OFFSET 0) s,
+    LATERAL (SELECT key_vault_internal.storage_read_uplink(true, 1::smallint, true, k1, NULL, NULL, '\x26011bda', 1, payload) AS d) a,
+    LATERAL (SELECT key_vault_internal.storage_read_uplink(true, 1::smallint, true, k2, NULL, NULL, '\x26011bda', 1, payload) AS d) b$$,
+    $$VALUES (true, false, 'decrypted', 'decrypted')$$, 'so are two keys');
 -- The columns are computed below sorts, limits and joins.
 SELECT is(see($$SELECT payload, suspended_before(true), status FROM lorawan.uplink_decrypted WHERE dev_eui = int8send(1) ORDER BY status, f_cnt LIMIT 1$$), 'decrypted', 'sorted by the status, a limit');
 SELECT suspended_before(false) \g /dev/null
