@@ -164,6 +164,10 @@ is(in_db('times', q{SELECT count(*), bool_and(received_at = stored_at), max(stor
 is(in_db('times', q{SELECT lorawan.ingest(uplink(10))}), 'duplicate', 'and are known again');
 is(in_db('times', q{SELECT lorawan.ingest(chirpstack(1042))}, q{SELECT * FROM lorawan.ingest(ARRAY[chirpstack(1042), chirpstack(1042)])}, $count), "duplicate\n0|2|0\n1", 'a second delivery after the update is one, though its time is read differently');
 is(in_db('times', q{SELECT lorawan.ingest(chirpstack(1042, 'AA=='))}, q{SELECT lorawan.ingest(chirpstack(1043))}, $count), "rejected\nuplink\n1", 'another payload and another counter are not');
+is(in_db('times', 'SET ROLE storage_owner', q{CREATE FUNCTION lorawan.read_message(message jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT message -> 'mine' $$},
+    map { qq{SELECT lorawan.ingest('{"$_": {"kind": "uplink", "received_at": "2024-05-01T12:00:00Z", "dev_eui": "0004A30B001C0599", "application_id": "app1", "f_port": 2, "f_cnt": 7, "frm_payload": "01", "encrypted": false}}'::jsonb)} } 'mine', 'storage_event'),
+    "uplink\nduplicate", 'the owner of an updated storage can translate messages for it');
+is(in_db('times', 'SET ROLE storage_owner', 'DROP FUNCTION lorawan.read_message(jsonb)', q{DELETE FROM lorawan.uplink WHERE dev_eui = '\x0004A30B001C0599'}), '', 'and needs not');
 is(in_db('times', 'SET ROLE storage_owner', q{CALL key_vault.maintain_storage('lorawan', keep => '1 day')}, 'SELECT count(*) FROM lorawan.uplink WHERE f_cnt = 7'), 4, 'they are not too old');
 is(in_db('times', q{SELECT count(*) FROM pg_index i JOIN pg_inherits h ON h.inhrelid = i.indrelid JOIN pg_class c ON c.oid = h.inhrelid
     WHERE h.inhparent IN ('lorawan.uplink'::regclass, 'lorawan.downlink'::regclass) AND i.indisunique}),
