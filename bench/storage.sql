@@ -1,5 +1,4 @@
--- The data of bench/storage: a storage with :sessions sessions and :rows uplinks of this
--- month, and :ingested messages of each network server, still to be ingested.
+-- The data of bench/storage: a storage with :sessions sessions and :rows uplinks of this month.
 SET client_min_messages = warning;
 CREATE EXTENSION key_vault;
 CREATE EXTENSION pgcrypto;
@@ -18,15 +17,3 @@ SELECT date_trunc('month', now(), 'UTC') + interval '28 days' * (n / :rows::floa
 -- Keys in the clear, for the report with pgcrypto, which need not unwrap them.
 CREATE UNLOGGED TABLE clear_key AS SELECT dev_eui, session_key_id, key_vault.unwrap(app_s_key) AS key FROM bench.session;
 VACUUM ANALYZE;
-
--- The example messages, as if 1,000 devices had sent them, with one counter after the other.
-\set things_stack `tr -d '\n' <demo/messages/the-things-stack.json`
-\set chirpstack `tr -d '\n' <demo/messages/chirpstack.json`
-CREATE TABLE things_stack AS
-SELECT n, replace(replace(replace(:'things_stack', '0004A30B001C0530', upper(encode(int8send(2000000 + n % 1000), 'hex'))),
-               '"f_cnt": 65538', '"f_cnt": ' || n), '12:00:00', to_char(interval '1 s' * (n / 1000), 'HH24:MI:SS')) AS line
-  FROM generate_series(1, :ingested) n;
-CREATE TABLE chirpstack AS
-SELECT n, replace(replace(replace(:'chirpstack', '0102030405060708', encode(int8send(1000000 + n % 1000), 'hex')),
-               '"fCnt": 1042', '"fCnt": ' || n), '12:00:00', to_char(interval '1 s' * (n / 1000), 'HH24:MI:SS')) AS line
-  FROM generate_series(1, :ingested) n;
