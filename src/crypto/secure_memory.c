@@ -11,8 +11,7 @@
  * the multiples of 16 bytes up to 512, and then four between each power of two
  * and the next.  Each class has a list of its chunks that are neither full nor
  * empty, so allocating and freeing take the same few steps however much memory
- * is in use.  A larger piece has a chunk to itself, of as many times 64 kB as it
- * needs.
+ * is in use.
  *
  * OpenSSL has a secure heap, but its size is set once in a process, before anyone
  * knows how many keys a query will need, and it rounds every size up to a power of
@@ -43,14 +42,6 @@
 #define CHUNK_SIZE ((size_t) 65536)
 
 /*
- * The size of a huge page, in bytes, on most processors.  A chunk that is this large
- * begins at the start of one, and the system is asked for huge pages: then the
- * processor finds the place of an address in its tables, where it would have to read
- * them from memory.
- */
-#define HUGE_PAGE_SIZE ((size_t) 2097152)
-
-/*
  * Size classes: 32 in steps of 16 bytes, up to 512 bytes (2^9), then 4 for each of
  * the 5 doublings up to 16 kB.
  */
@@ -60,9 +51,6 @@
 #define SMALL_MAX_LOG2 9
 #define STEPS_LOG2 2
 #define CLASSES (SMALL_CLASSES + (5 << STEPS_LOG2))
-
-/* The class of a chunk that is one piece. */
-#define NO_CLASS CLASSES
 
 typedef struct FreePiece
 {
@@ -78,7 +66,6 @@ typedef struct Chunk
 {
 	struct Chunk *next;			/* in the list of the class */
 	struct Chunk *previous;
-	size_t		size;			/* of the chunk, in bytes */
 	FreePiece  *free_pieces;
 	uint32_t	class;
 	uint32_t	piece_size;
@@ -98,7 +85,7 @@ typedef struct SizeClass
 static SizeClass classes[CLASSES];
 static bool all_locked = true;
 
-/* The size class for a size from 1 to SECURE_MEMORY_SHARED_SIZE. */
+/* The size class for a size from 1 to SECURE_MEMORY_MAX_SIZE. */
 static uint32_t
 class_of_size(size_t size)
 {
@@ -158,96 +145,41 @@ remove_partial(Chunk *chunk)
 		chunk->next->previous = chunk->previous;
 }
 
-/* Locks memory, or as much of it as the limit allows; false unless it is all of it. */
-static bool
-lock_memory(char *start, size_t size)
-{
-	size_t		step = size < HUGE_PAGE_SIZE ? CHUNK_SIZE : HUGE_PAGE_SIZE;
-
-	if (mlock(start, size) == 0)
-		return true;
-	for (size_t done = 0; size - done >= step && mlock(start + done, step) == 0;)
-		done += step;
-	return false;
-}
-
-/*
- * Maps a chunk of a size that is a multiple of CHUNK_SIZE, zeroed and in no list; NULL if
- * the system has no memory.
- */
+/* Maps a chunk, empty and in no list; NULL if the system has no memory. */
 static Chunk *
-map_chunk(size_t size)
+map_chunk(uint32_t class)
 {
-	size_t		alignment = size < HUGE_PAGE_SIZE ? CHUNK_SIZE : HUGE_PAGE_SIZE;
 	char	   *mapped;
 	char	   *start;
 	size_t		before;
 	Chunk	   *chunk;
 
-	/* What is mapped contains an aligned chunk; the rest is given back. */
-	mapped = mmap(NULL, size + alignment, PROT_READ | PROT_WRITE,
+	/* Twice the size contains an aligned chunk; the rest is given back. */
+	mapped = mmap(NULL, 2 * CHUNK_SIZE, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (mapped == MAP_FAILED)
 		return NULL;
-	before = (size_t) (-(uintptr_t) mapped & (alignment - 1));
+	before = (size_t) (-(uintptr_t) mapped & (CHUNK_SIZE - 1));
 	start = mapped + before;
 	if (before > 0)
 		munmap(mapped, before);
-	munmap(start + size, alignment - before);
-
-#ifdef MADV_HUGEPAGE
-	if (size >= HUGE_PAGE_SIZE)
-		(void) madvise(start, size, MADV_HUGEPAGE);
-#endif
+	munmap(start + CHUNK_SIZE, CHUNK_SIZE - before);
 
 	/*
 	 * If the memory cannot be protected it is used all the same, since this
 	 * is no reason for a query to fail.  secure_memory_is_locked() tells
 	 * callers, which warn.
 	 */
-	if (!lock_memory(start, size))
+	if (mlock(start, CHUNK_SIZE) != 0)
 		all_locked = false;
-	if (madvise(start, size, MADV_DONTDUMP) != 0)
+	if (madvise(start, CHUNK_SIZE, MADV_DONTDUMP) != 0)
 		all_locked = false;
 
 	chunk = (Chunk *) start;
-	chunk->size = size;
-	return chunk;
-}
-
-/* Maps a chunk for pieces of a class, empty and in no list; NULL if there is no memory. */
-static Chunk *
-map_class_chunk(uint32_t class)
-{
-	Chunk	   *chunk = map_chunk(CHUNK_SIZE);
-
-	if (chunk == NULL)
-		return NULL;
 	chunk->class = class;
 	chunk->piece_size = size_of_class(class);
 	chunk->pieces = pieces_of_class(class);
 	return chunk;
-}
-
-/* The size of the chunk for one large piece; 0 if no chunk can be that large. */
-static size_t
-large_chunk_size(size_t size)
-{
-	if (size > SIZE_MAX / 2)
-		return 0;
-	return (size + sizeof(Chunk) + CHUNK_SIZE - 1) & ~(CHUNK_SIZE - 1);
-}
-
-static void *
-alloc_large(size_t size)
-{
-	size_t		chunk_size = large_chunk_size(size);
-	Chunk	   *chunk = chunk_size == 0 ? NULL : map_chunk(chunk_size);
-
-	if (chunk == NULL)
-		return NULL;
-	chunk->class = NO_CLASS;
-	return chunk + 1;
 }
 
 void *
@@ -257,8 +189,8 @@ secure_alloc(size_t size)
 	Chunk	   *chunk;
 	FreePiece  *piece;
 
-	if (size > SECURE_MEMORY_SHARED_SIZE)
-		return alloc_large(size);
+	if (size > SECURE_MEMORY_MAX_SIZE)
+		return NULL;
 	class = class_of_size(size > 0 ? size : 1);
 
 	chunk = classes[class].partial;
@@ -269,7 +201,7 @@ secure_alloc(size_t size)
 			classes[class].empty = NULL;
 		else
 		{
-			chunk = map_class_chunk(class);
+			chunk = map_chunk(class);
 			if (chunk == NULL)
 				return NULL;
 		}
@@ -305,12 +237,6 @@ secure_free(void *piece)
 		return;
 
 	chunk = (Chunk *) ((char *) piece - ((uintptr_t) piece & (CHUNK_SIZE - 1)));
-	if (chunk->class == NO_CLASS)
-	{
-		OPENSSL_cleanse(piece, chunk->size - sizeof(Chunk));
-		munmap(chunk, chunk->size);
-		return;
-	}
 	OPENSSL_cleanse(piece, chunk->piece_size);
 	free_piece->next = chunk->free_pieces;
 	chunk->free_pieces = free_piece;
@@ -335,8 +261,8 @@ secure_free(void *piece)
 size_t
 secure_footprint(size_t size)
 {
-	if (size > SECURE_MEMORY_SHARED_SIZE)
-		return large_chunk_size(size);
+	if (size > SECURE_MEMORY_MAX_SIZE)
+		return 0;
 	return CHUNK_SIZE / pieces_of_class(class_of_size(size > 0 ? size : 1));
 }
 

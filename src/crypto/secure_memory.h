@@ -12,12 +12,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The largest piece that does not get a chunk of memory to itself, in bytes. */
-#define SECURE_MEMORY_SHARED_SIZE 16384
+/* The largest piece that can be allocated, in bytes. */
+#define SECURE_MEMORY_MAX_SIZE 16384
 
 /*
  * A line of the processor's caches, in bytes.  Pieces whose size is a multiple of
- * it, and large ones, are aligned to it.
+ * it are aligned to it.
  */
 #define SECURE_MEMORY_LINE 64
 
@@ -27,7 +27,7 @@ extern void *secure_alloc(size_t size);
 /* Wipes the piece and frees it; NULL is allowed. */
 extern void secure_free(void *piece);
 
-/* How much memory a piece of this size takes, in bytes; 0 if none can be that large. */
+/* How much memory a piece of this size takes, in bytes. */
 extern size_t secure_footprint(size_t size);
 
 /*

@@ -19,8 +19,8 @@
  *   context is keyed anew or freed.
  * - The bytes of the statistics include the contexts of the pool.
  *
- * Contexts have a share of the cache's memory to themselves, so adding one does not evict a
- * key.
+ * The limit on memory is for keys and contexts together.  The cache makes room before it
+ * asks for another context.
  */
 #include "postgres.h"
 
@@ -47,13 +47,6 @@ give_cipher(CipherSlot slot, CipherSlot *owner)
 {
 	owners[slot] = owner;
 	*owner = slot;
-}
-
-void
-cipher_pool_owner_moved(CipherSlot *owner)
-{
-	if (*owner != NO_CIPHER)
-		owners[*owner] = owner;
 }
 
 /* The last context of the pool gets the number of the one that is dropped. */
@@ -89,17 +82,8 @@ key_own_cipher(CipherSlot *owner, const uint8 *key, size_t key_size)
 	return cipher;
 }
 
-static bool
-may_grow(size_t max_bytes)
-{
-	uint32		n = cipher_pool.n_ciphers;
-
-	return n == 0 ||
-		(n < CIPHER_POOL_SIZE && (n + 1) * (size_t) AES_CIPHER_FOOTPRINT <= max_bytes);
-}
-
-static AesCipher *
-add_cipher(CipherSlot *owner, const uint8 *key, size_t key_size)
+AesCipher *
+cipher_pool_add(CipherSlot *owner, const uint8 *key, size_t key_size)
 {
 	cipher_pool.ciphers[cipher_pool.n_ciphers] = check_allocated(aes_cipher_new());
 	give_cipher(cipher_pool.n_ciphers++, owner);
@@ -129,11 +113,8 @@ take_over(CipherSlot *owner)
 }
 
 AesCipher *
-cipher_pool_get(CipherSlot *owner, bool may_own, size_t max_bytes,
-				const uint8 *key, size_t key_size)
+cipher_pool_get(CipherSlot *owner, bool may_own, const uint8 *key, size_t key_size)
 {
-	if (may_own && may_grow(max_bytes))
-		return add_cipher(owner, key, key_size);
 	if (may_own && take_over(owner))
 		return key_own_cipher(owner, key, key_size);
 
@@ -142,13 +123,6 @@ cipher_pool_get(CipherSlot *owner, bool may_own, size_t max_bytes,
 	require_crypto_ok(aes_cipher_set_key(shared_cipher, key, key_size, AES_ENCRYPT),
 					  "key a cipher");
 	return shared_cipher;
-}
-
-void
-cipher_pool_shrink(size_t max_bytes)
-{
-	while (cipher_pool.n_ciphers * (size_t) AES_CIPHER_FOOTPRINT > max_bytes)
-		cipher_pool_drop(owners[cipher_pool.n_ciphers - 1]);
 }
 
 void

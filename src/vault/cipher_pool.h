@@ -13,8 +13,9 @@
 #define CIPHER_POOL_SIZE 512
 
 /*
- * The number of a key's own context.  The user of this file keeps it (the owner); the pool
- * changes it when the context gets another owner or another number.
+ * The number of a key's own context.  The user of this file keeps it in memory that stays
+ * at its address (the owner); the pool changes it when the context gets another owner or
+ * another number.
  */
 typedef uint16 CipherSlot;
 
@@ -38,29 +39,29 @@ cipher_pool_use(CipherSlot slot)
 	return cipher_pool.ciphers[slot];
 }
 
-/* How many bytes all contexts have to themselves in a cache of this size. */
-static inline size_t
-cipher_pool_share(size_t cache_bytes)
+/* Whether all contexts fit into max_bytes with one more; one is always allowed. */
+static inline bool
+cipher_pool_may_grow(size_t max_bytes)
 {
-	return Min(cache_bytes / 2, (size_t) CIPHER_POOL_SIZE * AES_CIPHER_FOOTPRINT);
+	uint32		n = cipher_pool.n_ciphers;
+
+	return n == 0 ||
+		(n < CIPHER_POOL_SIZE && (n + 1) * (size_t) AES_CIPHER_FOOTPRINT <= max_bytes);
 }
 
-/*
- * For an owner that has no context: gives it one of its own, if may_own is true and all
- * contexts fit into max_bytes (one is always allowed), or if it is another owner's who does
- * not use it; otherwise the shared one, which may be used until the next call.
- */
-extern AesCipher *cipher_pool_get(CipherSlot *owner, bool may_own, size_t max_bytes,
-								  const uint8 *key, size_t key_size);
+/* Adds a context, for an owner that has none. */
+extern AesCipher *cipher_pool_add(CipherSlot *owner, const uint8 *key, size_t key_size);
 
-/* Says that an owner is at another address now. */
-extern void cipher_pool_owner_moved(CipherSlot *owner);
+/*
+ * For an owner that has no context: returns the shared one, which may be used until the
+ * next call.  If may_own is true, the owner sometimes gets the context of another owner
+ * that does not use it.
+ */
+extern AesCipher *cipher_pool_get(CipherSlot *owner, bool may_own, const uint8 *key,
+								  size_t key_size);
 
 /* Wipes and frees an owner's context, if it has one. */
 extern void cipher_pool_drop(CipherSlot *owner);
-
-/* Wipes and frees contexts until the others fit into max_bytes. */
-extern void cipher_pool_shrink(size_t max_bytes);
 
 extern void cipher_pool_wipe_shared(void);
 

@@ -6,39 +6,55 @@
  * an entry cannot be used for another key, and a change of a KEK cannot make it wrong; it
  * can only make it forbidden.
  *
- * With thousands of keys, a hit mostly waits for memory.  So the entries are in the hash
- * table itself, see cache_table.h, and have little more than the key.  The entries that are
- * used most have an AES context that stays keyed, see cipher_pool.c.  How many entries there
- * may be, and which of them leave, is the matter of cache_space.c.
+ * With thousands of keys, a hit mostly waits for memory.  So an entry has little more than
+ * the key; the time when it was made, which is seldom needed, is kept elsewhere.  The
+ * entries that are used most have an AES context that stays keyed, see cipher_pool.c.
+ *
+ * Which entry to evict is found by the clock algorithm: a hand goes round all entries and
+ * evicts the first that was not used since the hand was there before.
  *
  * Invariants:
- * - An entry is in the table, or it is the new one that is not inserted.
+ * - An entry is in the table and in the clock, or it is the new one that is not inserted.
  * - Keys are in secure memory, which is wiped when it is freed.
  * - An entry's AES context is wiped together with the entry.
  * - An entry is inserted only after it was filled in and checked, so failures are never
  *   cached.
+ * - The bytes in use stay below key_vault.cache_size; only one entry and its AES context
+ *   may always be there.
  */
 #include "postgres.h"
 
-#include <math.h>
+#include <time.h>
 
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
+#include "utils/memutils.h"
 
 #include "../common/crypto_error.h"
 #include "../crypto/secure_memory.h"
 #include "age_timer.h"
-#include "cache_space.h"
 #include "cache_stats.h"
+#include "cache_table.h"
 #include "cipher_pool.h"
+#include "kek.h"
 #include "key_cache.h"
 
 /* Expired keys are wiped at most cache_max_age / SWEEPS_PER_AGE seconds late. */
 #define SWEEPS_PER_AGE 20
 
-/* Up to this number of places, all of them are in the processor's first cache. */
-#define FEW_PLACES 128
+/* Up to this number of entries, all of them are in the processor's first cache. */
+#define FEW_ENTRIES 64
+
+/* Up to this number of entries, replacing one takes little time, so all are inserted. */
+#define MANY_ENTRIES 4096
+
+/*
+ * After VAIN_EVICTIONS evictions of entries that were used only once, only one of
+ * ADMISSION_INTERVAL keys is inserted.
+ */
+#define VAIN_EVICTIONS 256
+#define ADMISSION_INTERVAL 16
 
 int			key_cache_mode = KEY_CACHE_ON;
 int			key_cache_size = 16384;
@@ -48,17 +64,151 @@ double		key_cache_verify_rate = 1.0;
 
 CacheEntry *key_cache_uninserted = NULL;
 
-/* When the ages of all entries are to be checked, in milliseconds, by cache_clock(). */
+/* The size of a new table, and of the largest, in buckets: powers of two. */
+#define MIN_TABLE_SIZE 256
+#define MAX_TABLE_SIZE (UINT32_C(1) << 31)
+
+/* The memory of the table and the clock. */
+static MemoryContext cache_context = NULL;
+
+static bucket_hash *table = NULL;
+
+/*
+ * The clock: an array of all entries, and the hand, an index in it.  If an entry is wiped,
+ * the last one takes its place.
+ */
+typedef struct ClockPlace
+{
+	CacheEntry *entry;
+	uint64		born;			/* nanoseconds, by now_ns() */
+} ClockPlace;
+
+static ClockPlace *clock_places = NULL;
+static uint32 clock_used = 0;
+static uint32 clock_hand = 0;
+
+/*
+ * How many of the entries that were inserted since the last transaction's end were evicted
+ * without having been found again, minus the evictions of entries that had been.  A high
+ * number means that the keys in use do not fit into the cache.
+ */
+static uint32 vain_evictions = 0;
+static uint64 vain_since = 0;	/* nanoseconds, by now_ns() */
+static uint32 keys_not_inserted = 0;
+
+/* When the ages of all entries are to be checked, in nanoseconds, by now_ns(). */
 static uint64 next_sweep = 0;
+
+/* Nanoseconds of a clock that never goes back. */
+static uint64
+now_ns(void)
+{
+	struct timespec now;
+
+	/* It is read faster, and is exact to some milliseconds. */
+#ifdef CLOCK_MONOTONIC_COARSE
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+#else
+	clock_gettime(CLOCK_MONOTONIC, &now);
+#endif
+	return (uint64) now.tv_sec * UINT64CONST(1000000000) + now.tv_nsec;
+}
+
+/* The size of an entry for a wrapped key of this size, in bytes. */
+static size_t
+entry_size(size_t wrapped_size)
+{
+	return offsetof(CacheEntry, data) + wrapped_size + (wrapped_size - KEY_WRAP_OVERHEAD);
+}
+
+/* How much memory an entry takes, with its places in the table and the clock. */
+static size_t
+entry_footprint(const CacheEntry *entry)
+{
+	return secure_footprint(entry_size(entry->wrapped_size)) + sizeof(CacheBucket) +
+		sizeof(ClockPlace);
+}
+
+static void
+put_in_clock(uint32 place, ClockPlace content)
+{
+	clock_places[place] = content;
+	content.entry->place = place;
+}
+
+static void
+wipe_entry(CacheEntry *entry)
+{
+	cipher_pool_drop(&entry->cipher_slot);
+	clock_used--;
+	put_in_clock(entry->place, clock_places[clock_used]);
+	bucket_delete(table, entry);
+	key_cache_stats->bytes -= entry_footprint(entry);
+	key_cache_stats->entries--;
+	secure_free(entry);
+}
+
+/* Evicts entries, but never the entry except, until there is room for bytes more. */
+static void
+make_room(size_t bytes, const CacheEntry *except, int size_kb)
+{
+	while (key_cache_stats->bytes + bytes > (uint64) size_kb * 1024 && clock_used > 0)
+	{
+		CacheEntry *entry;
+
+		if (clock_hand >= clock_used)
+			clock_hand = 0;
+		entry = clock_places[clock_hand++].entry;
+		if (entry == except && clock_used == 1)
+			break;
+		if (entry == except)
+			continue;
+		if (entry->used)
+		{
+			entry->used = false;
+			continue;
+		}
+		if (entry->uses > 1)
+			vain_evictions -= (vain_evictions > 0);
+		else if (clock_places[entry->place].born >= vain_since)
+			vain_evictions += (vain_evictions < VAIN_EVICTIONS);
+		wipe_entry(entry);
+		key_cache_stats->evictions++;
+	}
+}
+
+/*
+ * Whether to insert a key.  If others would have to be evicted for it, and many were evicted
+ * without having been found again, most keys are not inserted: then the keys that are in the
+ * cache stay there until they are needed again.
+ */
+static bool
+may_insert(size_t bytes)
+{
+	return key_cache_stats->bytes + bytes <= (uint64) key_cache_size * 1024 ||
+		clock_used < MANY_ENTRIES || vain_evictions < VAIN_EVICTIONS ||
+		++keys_not_inserted % ADMISSION_INTERVAL == 0;
+}
+
+/* Puts the entry right behind the hand, which then reaches all others before it. */
+static void
+add_to_clock(CacheEntry *entry)
+{
+	ClockPlace	content = {.entry = entry,.born = now_ns()};
+	uint32		place = clock_used++;
+
+	if (clock_hand > 0 && clock_hand <= place)
+	{
+		put_in_clock(place, clock_places[clock_hand - 1]);
+		place = clock_hand - 1;
+	}
+	put_in_clock(place, content);
+}
 
 void
 key_cache_wipe_uninserted(void)
 {
-	CacheEntry *entry = key_cache_uninserted;
-
-	if (entry->form == ENTRY_OTHER_KEY)
-		secure_free(entry->other);
-	secure_free(entry);
+	secure_free(key_cache_uninserted);
 	key_cache_uninserted = NULL;
 }
 
@@ -67,13 +217,14 @@ wipe_all(void)
 {
 	key_cache_release();
 	cipher_pool_wipe_shared();
-	cache_space_wipe_all();
+	while (clock_used > 0)
+		wipe_entry(clock_places[clock_used - 1].entry);
 }
 
 void
 key_cache_flush(void)
 {
-	if (cache_table.n_entries > 0)
+	if (clock_used > 0)
 		key_cache_stats->flushes++;
 	wipe_all();
 }
@@ -85,19 +236,20 @@ wipe_withdrawn(void)
 	key_cache_release();
 	cipher_pool_wipe_shared();
 
-	for (uint32 place = 0; place < cache_table.n_places;)
+	/*
+	 * The loop goes from the end to the start, since the last entry takes the
+	 * place of one that is wiped.
+	 */
+	for (uint32 place = clock_used; place-- > 0;)
 	{
-		const CacheEntry *entry = &cache_table.entries[place];
+		CacheEntry *entry = clock_places[place].entry;
 
-		if (entry->form != ENTRY_FREE && entry->kek->withdrawn)
+		if (entry->kek->withdrawn)
 		{
-			cache_space_wipe(place);
+			wipe_entry(entry);
 			key_cache_stats->withdrawals++;
 		}
-		else
-			place++;
 	}
-	cache_space_give_back();
 }
 
 void
@@ -121,7 +273,7 @@ key_cache_assign_max_age(double newval, void *extra)
 	check_ages_next();
 }
 
-/* As long as there was no limit, uses were not counted, so all entries are wiped. */
+/* As long as there was no limit, uses were not counted beyond 2, so all entries are wiped. */
 void
 key_cache_assign_max_uses(int newval, void *extra)
 {
@@ -132,7 +284,7 @@ key_cache_assign_max_uses(int newval, void *extra)
 void
 key_cache_assign_size(int newval, void *extra)
 {
-	cache_space_set_size(newval);
+	make_room(0, NULL, newval);
 }
 
 /* Wipes the key that was not inserted, and the shared AES context. */
@@ -144,7 +296,8 @@ end_of_transaction(XactEvent event, void *arg)
 		return;
 	key_cache_release();
 	cipher_pool_wipe_shared();
-	cache_space_end_of_transaction();
+	vain_evictions = 0;
+	vain_since = now_ns();
 }
 
 static void
@@ -161,20 +314,6 @@ end_of_backend(int code, Datum arg)
 	wipe_all();
 }
 
-/*
- * Has all keys wiped when this backend ends.  This is not done when the library is loaded,
- * since the postmaster may load it.
- */
-static void
-wipe_at_exit(void)
-{
-	static bool registered = false;
-
-	if (!registered)
-		on_proc_exit(end_of_backend, (Datum) 0);
-	registered = true;
-}
-
 void
 key_cache_init(void)
 {
@@ -184,6 +323,74 @@ key_cache_init(void)
 	RegisterSubXactCallback(end_of_subtransaction, NULL);
 }
 
+/* Zeroed memory for n pieces of a size; NULL if there is none. */
+static void *
+try_alloc(Size size, uint32 n)
+{
+	return MemoryContextAllocExtended(cache_context, size * n,
+									  MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM | MCXT_ALLOC_ZERO);
+}
+
+/* Reserves memory for a table of size buckets, and for its clock; false if there is none. */
+static bool
+reserve(uint32 size, ClockPlace **places)
+{
+	*places = try_alloc(sizeof(ClockPlace), size);
+	if (*places == NULL)
+		return false;
+	reserved_buckets = try_alloc(sizeof(CacheBucket), size);
+	if (reserved_buckets != NULL)
+		return true;
+	pfree(*places);
+	return false;
+}
+
+/* Creates table and clock; false, and neither of them is set, if there is no memory. */
+static bool
+create_table(void)
+{
+	ClockPlace *places;
+	bucket_hash *new_table;
+
+	if (cache_context == NULL)
+		cache_context = AllocSetContextCreate(TopMemoryContext, "key_vault key cache",
+											  ALLOCSET_DEFAULT_SIZES);
+
+	/* Frees what an earlier try left behind if an error ended it. */
+	MemoryContextReset(cache_context);
+	if (!reserve(MIN_TABLE_SIZE, &places))
+		return false;
+	new_table = bucket_create(cache_context, MIN_TABLE_SIZE * TABLE_FILLFACTOR, NULL);
+	on_proc_exit(end_of_backend, (Datum) 0);
+	clock_places = places;
+	table = new_table;
+	return true;
+}
+
+/* Doubles table and clock; false, and they stay as they are, if there is no memory. */
+static bool
+grow_table(void)
+{
+	ClockPlace *places;
+
+	if (table->size >= MAX_TABLE_SIZE || !reserve(table->size * 2, &places))
+		return false;
+	bucket_grow(table, table->size * 2);
+	memcpy(places, clock_places, clock_used * sizeof(ClockPlace));
+	pfree(clock_places);
+	clock_places = places;
+	return true;
+}
+
+/* Makes sure that table and clock have room for one more entry; false if they cannot. */
+static bool
+ensure_room(void)
+{
+	if (table == NULL)
+		return create_table();
+	return table->members < table->grow_threshold || grow_table();
+}
+
 /*
  * Wipes all entries that are too old, also those that are never looked up again.  It reads
  * all entries, so it does so only SWEEPS_PER_AGE times in the time of the limit.
@@ -191,8 +398,8 @@ key_cache_init(void)
 static void
 wipe_expired(void)
 {
-	uint64		max_age = (uint64) ceil(key_cache_max_age * 1000);
-	uint64		now = cache_clock();
+	uint64		max_age = (uint64) (key_cache_max_age * 1e9);
+	uint64		now = now_ns();
 
 	age_timer_due = false;
 	if (key_cache_max_age == 0)
@@ -202,21 +409,22 @@ wipe_expired(void)
 	{
 		uint64		oldest = now;
 
-		for (uint32 place = 0; place < cache_table.n_places;)
+		/*
+		 * The loop goes from the end to the start, since the last entry takes
+		 * the place of one that is wiped.
+		 */
+		for (uint32 place = clock_used; place-- > 0;)
 		{
-			uint64		born = cache_table.notes[place].born;
+			uint64		born = clock_places[place].born;
 
-			if (born != 0 && now - born >= max_age)
+			if (now - born >= max_age)
 			{
-				cache_space_wipe(place);
+				wipe_entry(clock_places[place].entry);
 				key_cache_stats->expirations++;
-				continue;
 			}
-			if (born != 0)
+			else
 				oldest = Min(oldest, born);
-			place++;
 		}
-		cache_space_give_back();
 		next_sweep = Max(oldest + max_age, now + max_age / SWEEPS_PER_AGE);
 	}
 
@@ -224,46 +432,59 @@ wipe_expired(void)
 	 * The time is rounded up, so that the timer does not end before there is
 	 * something to wipe.
 	 */
-	if (cache_table.n_entries > 0)
-		age_timer_start(next_sweep - now + 1);
+	if (clock_used > 0)
+		age_timer_start((next_sweep - now) / 1000000 + 1);
 }
 
 void
 key_cache_prefetch(const WrappedKey *wrapped_key)
 {
-	if (cache_table.n_places > FEW_PLACES)
-		cache_table_prefetch(wrapped_key);
-}
+	const CacheBucket *bucket;
+	uint32		hash;
 
-/* Counts a use, if there is a limit; false if the limit was reached before. */
-static bool
-count_use(const CacheEntry *entry)
-{
-	CacheNote  *note = &cache_table.notes[cache_table_place(entry)];
+	if (table == NULL || table->members <= FEW_ENTRIES)
+		return;
 
-	if (note->uses >= Min(key_cache_max_uses, CACHE_NOTE_MAX_USES))
-		return false;
-	note->uses++;
-	return true;
+	/*
+	 * The key is mostly in the first or second bucket for its hash.  Which
+	 * one is found without a branch, which the processor would predict
+	 * wrongly half of the time.
+	 */
+	hash = hash_wrapped_bytes(wrapped_key->wrapped);
+	bucket = &table->data[hash & table->sizemask];
+	bucket = &table->data[(hash + (bucket->hash != hash)) & table->sizemask];
+	__builtin_prefetch(bucket->entry);
+	__builtin_prefetch((const char *) bucket->entry + SECURE_MEMORY_LINE);
 }
 
 CacheEntry *
 key_cache_find(const WrappedKey *wrapped_key)
 {
-	CacheEntry *entry = NULL;
+	CacheBucket *bucket;
+	CacheEntry *entry;
+
+	if (table == NULL)
+	{
+		key_cache_stats->misses++;
+		return NULL;
+	}
 
 	if (unlikely(age_timer_due))
 		wipe_expired();
-	if (likely(cache_table.entries != NULL))
-		entry = cache_table_find(wrapped_key);
-	if (unlikely(entry != NULL && key_cache_max_uses > 0) && !count_use(entry))
+
+	table->private_data = (void *) wrapped_key;
+	bucket = bucket_lookup_hash(table, NULL, hash_wrapped_bytes(wrapped_key->wrapped));
+	if (bucket == NULL)
 	{
-		cache_space_wipe(cache_table_place(entry));
-		key_cache_stats->expirations++;
-		entry = NULL;
+		key_cache_stats->misses++;
+		return NULL;
 	}
-	if (entry == NULL)
+
+	entry = bucket->entry;
+	if (key_cache_max_uses > 0 && entry->uses >= (uint32) key_cache_max_uses)
 	{
+		wipe_entry(entry);
+		key_cache_stats->expirations++;
 		key_cache_stats->misses++;
 		return NULL;
 	}
@@ -272,82 +493,58 @@ key_cache_find(const WrappedKey *wrapped_key)
 	 * Fields are written only if they change, since memory that is only read
 	 * is faster.
 	 */
+	if (key_cache_max_uses > 0 || entry->uses < 2)
+		entry->uses++;
 	if (!entry->used)
 		entry->used = true;
-	if (!entry->used_again)
-		entry->used_again = true;
 	key_cache_stats->hits++;
 	return entry;
 }
 
 CacheEntry *
-key_cache_new(const WrappedKey *wrapped_key, Kek *kek)
+key_cache_new(const WrappedKey *wrapped_key, struct Kek *kek)
 {
 	CacheEntry *entry;
-	EntryForm	form = entry_form_of(wrapped_key);
 
 	key_cache_release();
-	entry = secure_alloc_or_raise(sizeof(CacheEntry));
-	key_cache_uninserted = entry;
+	entry = secure_alloc_or_raise(entry_size(wrapped_key->wrapped_size));
 	entry->kek = kek;
+	entry->wrapped_size = wrapped_key->wrapped_size;
+	entry->algorithm = wrapped_key->algorithm;
+	entry->is_bound = wrapped_key->algorithm == WRAP_AES_KW_BOUND;
 	entry->cipher_slot = NO_CIPHER;
-	entry->used = true;
-	if (form == ENTRY_OTHER_KEY)
-	{
-		OtherKey   *other = secure_alloc_or_raise(other_key_size(wrapped_key->wrapped_size));
-
-		other->wrapped_size = wrapped_key->wrapped_size;
-		other->algorithm = wrapped_key->algorithm;
-		entry->other = other;
-	}
-	entry->form = form;
+	entry->uses = 1;
+	memcpy(entry->data, wrapped_key->wrapped, wrapped_key->wrapped_size);
+	key_cache_uninserted = entry;
 	return entry;
 }
 
-uint8 *
-key_cache_unwrapped(CacheEntry *entry, const WrappedKey *wrapped_key)
-{
-	switch ((EntryForm) entry->form)
-	{
-		case ENTRY_BOUND_SESSION_KEY:
-
-			/*
-			 * The first half of the context is put where the last wrapped
-			 * bytes will be.  It is the same for all keys, and not kept.
-			 */
-			return (uint8 *) entry + offsetof(CacheEntry, key) - KEY_CONTEXT_SIZE;
-		case ENTRY_OTHER_KEY:
-			return entry->other->data + wrapped_key->wrapped_size;
-		default:
-			return entry->key;
-	}
-}
-
 void
-key_cache_complete(CacheEntry *entry, const WrappedKey *wrapped_key, size_t key_size)
-{
-	if (entry->form == ENTRY_OTHER_KEY)
-		entry->other->key_size = key_size;
-	memcpy(entry->form == ENTRY_OTHER_KEY ? entry->other->data : entry->wrapped,
-		   wrapped_key->wrapped, wrapped_key->wrapped_size);
-}
-
-CacheEntry *
 key_cache_insert(CacheEntry *entry)
 {
-	CacheNote	note = {.born = cache_clock(),.uses = 1};
-	CacheEntry *inserted;
+	bool		found;
 
 	Assert(entry == key_cache_uninserted);
-	wipe_at_exit();
-	inserted = cache_space_insert(entry, note, key_cache_size);
-	if (inserted == NULL)
-		return entry;
+	if (!may_insert(entry_footprint(entry)))
+		return;
+	make_room(entry_footprint(entry), NULL, key_cache_size);
+	if (!ensure_room())
+		return;
 
 	/* From here on nothing fails. */
-	if (cache_table.n_entries == 1)
+	bucket_insert_hash(table, entry, hash_wrapped_bytes(entry->data), &found);
+	if (clock_used == 0)
 		check_ages_next();
-	secure_free(entry);
+	add_to_clock(entry);
+	entry->is_cached = true;
 	key_cache_uninserted = NULL;
-	return inserted;
+	key_cache_stats->bytes += entry_footprint(entry);
+	key_cache_stats->entries++;
+}
+
+AesCipher *
+key_cache_add_cipher(CacheEntry *entry)
+{
+	make_room(AES_CIPHER_FOOTPRINT, entry, key_cache_size);
+	return cipher_pool_add(&entry->cipher_slot, key_cache_key(entry), entry->key_size);
 }

@@ -117,26 +117,26 @@ static CacheEntry *
 unwrap(const WrappedKey *wrapped_key, Kek *kek)
 {
 	CacheEntry *entry = key_cache_new(wrapped_key, kek);
-	uint8	   *unwrapped = key_cache_unwrapped(entry, wrapped_key);
 	size_t		unwrapped_size = wrapped_key->wrapped_size - KEY_WRAP_OVERHEAD;
 	CryptoStatus status;
 
 	if (wrapped_key->algorithm == WRAP_AES_KWP)
 		status = kek_unwrap_pad(kek, wrapped_key->wrapped, wrapped_key->wrapped_size,
-								unwrapped, &unwrapped_size);
+								key_cache_unwrapped(entry), &unwrapped_size);
 	else
-		status = kek_unwrap(kek, wrapped_key->wrapped, wrapped_key->wrapped_size, unwrapped);
+		status = kek_unwrap(kek, wrapped_key->wrapped, wrapped_key->wrapped_size,
+							key_cache_unwrapped(entry));
 	key_cache_stats->unwraps++;
 
-	if (status == CRYPTO_OK && wrapped_key->algorithm == WRAP_AES_KW_BOUND)
+	if (status == CRYPTO_OK && entry->is_bound)
 	{
-		if (!key_context_is_valid(unwrapped))
+		if (!key_context_is_valid(key_cache_unwrapped(entry)))
 			status = CRYPTO_INTEGRITY;
 		unwrapped_size -= KEY_CONTEXT_SIZE;
 	}
 	if (status == CRYPTO_OK)
 	{
-		key_cache_complete(entry, wrapped_key, unwrapped_size);
+		entry->key_size = unwrapped_size;
 		return entry;
 	}
 
@@ -159,10 +159,9 @@ verify(const WrappedKey *wrapped_key, CacheEntry *entry)
 		return;
 
 	fresh = unwrap(wrapped_key, kek);
-	same = fresh != NULL && entry_key_size(fresh) == entry_key_size(entry) &&
-		secure_equal(entry_key(fresh), entry_key(entry), entry_key_size(entry)) &&
-		(!entry_is_bound(entry) ||
-		 secure_equal(entry_dev_addr(fresh), entry_dev_addr(entry), LORAWAN_DEV_ADDR_SIZE));
+	same = fresh != NULL && fresh->key_size == entry->key_size &&
+		secure_equal(key_cache_unwrapped(fresh), key_cache_unwrapped(entry),
+					 entry->key_size + (entry->is_bound ? KEY_CONTEXT_SIZE : 0));
 	key_cache_release();
 	key_cache_stats->verifications++;
 	if (same)
@@ -222,7 +221,7 @@ look_up(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill,
 		return NULL;
 	}
 	if (fill && key_cache_mode != KEY_CACHE_OFF)
-		entry = key_cache_insert(entry);
+		key_cache_insert(entry);
 	return entry;
 }
 
@@ -251,13 +250,13 @@ vault_borrow_cipher(const WrappedKey *wrapped_key, KekPrivileges any_of,
 
 	if (entry == NULL)
 		return NULL;
-	if (entry_is_bound(entry) && dev_addr != NULL &&
-		memcmp(entry_dev_addr(entry), dev_addr, LORAWAN_DEV_ADDR_SIZE) != 0)
+	if (entry->is_bound && dev_addr != NULL &&
+		memcmp(key_cache_dev_addr(entry), dev_addr, LORAWAN_DEV_ADDR_SIZE) != 0)
 	{
 		fail(VAULT_CONTEXT, wrapped_key, entry->kek, failure);
 		return NULL;
 	}
-	if (entry_key_size(entry) != LORAWAN_KEY_SIZE)
+	if (entry->key_size != LORAWAN_KEY_SIZE)
 	{
 		fail(VAULT_KEY_LENGTH, wrapped_key, entry->kek, failure);
 		return NULL;
@@ -276,9 +275,9 @@ borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill,
 
 	if (entry == NULL)
 		return false;
-	key->key = entry_key(entry);
-	key->key_size = entry_key_size(entry);
-	key->dev_addr = entry_is_bound(entry) ? entry_dev_addr(entry) : NULL;
+	key->key = key_cache_key(entry);
+	key->key_size = entry->key_size;
+	key->dev_addr = entry->is_bound ? key_cache_dev_addr(entry) : NULL;
 	key->kek_label = entry->kek->row.label;
 	key->kek_version = entry->kek->row.version;
 	return true;

@@ -1,7 +1,8 @@
 # The key cache when there is no memory for its table to grow: each key is still right, the keys in the cache
 # stay there, and the table grows again once there is memory.
 #
-# The test uses a copy of the library in which the allocation of a table fails while a file exists.
+# The test uses a copy of the library in which the cache's own allocations fail while a file exists: all of
+# them, or the second of the two that the cache makes each time its table grows.
 
 use strict;
 use warnings;
@@ -21,15 +22,24 @@ if (my $why = why_source_does_not_build("$FindBin::Bin/../.."))
     plan skip_all => $why;
 }
 my $no_memory = "$ENV{TESTDIR}/no_memory";
-my $library   = build_changed('failing', 'src/vault/cache_table.c',
-    [ qr/^(static size_t\ntable_size)/m, sub { <<"END" . $1 } ]);
+my $first_is_there = "$ENV{TESTDIR}/first_is_there";
+my $library   = build_changed('failing', 'src/vault/key_cache.c',
+    [ qr/^(int\t+key_cache_mode = KEY_CACHE_ON;)$/m, sub { <<"END" . $1 } ]);
 #include <unistd.h>
 static void *
-alloc_if_allowed(size_t size)
+alloc_if_allowed(MemoryContext context, Size size, int flags)
 {
-	return access("$no_memory", F_OK) == 0 ? NULL : secure_alloc(size);
+	static int	calls = 0;
+
+	if (access("$no_memory", F_OK) != 0)
+		return MemoryContextAllocExtended(context, size, flags);
+	if (access("$first_is_there", F_OK) == 0 && calls++ % 2 == 0)
+		return MemoryContextAllocExtended(context, size, flags);
+	if ((flags & MCXT_ALLOC_NO_OOM) == 0)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	return NULL;
 }
-#define secure_alloc alloc_if_allowed
+#define MemoryContextAllocExtended alloc_if_allowed
 END
 
 # 2,000 keys: the table of a session grows several times.
@@ -68,36 +78,41 @@ sub set_memory
     else           { open my $file, '>', $no_memory or die "$no_memory: $!" }
 }
 
-$session = $node->background_psql('postgres', on_error_stop => 0);
-$session->query(q{SET client_min_messages = error; LOAD '} . $library . q{'; SET key_vault.cache = on; SET key_vault.cache_size = '16MB'; SET key_vault.cache_max_age = 0});
+foreach my $which ('the first', 'the second')
+{
+    note("$which of two allocations fails");
+    if ($which eq 'the second') { open my $file, '>', $first_is_there or die "$first_is_there: $!" }
+    $session = $node->background_psql('postgres', on_error_stop => 0);
+    $session->query(q{SET client_min_messages = error; LOAD '} . $library . q{'; SET key_vault.cache = on; SET key_vault.cache_size = '16MB'; SET key_vault.cache_max_age = 0});
 
-set_memory(0);
-is(right(100),        100, 'without memory for a table: each key is right');
-is(stats('entries'),  0,   'and none is in the cache');
-set_memory(1);
-is(right(100),        100, 'with memory: right');
-is(stats('entries'),  100, 'and all are in the cache');
+    set_memory(0);
+    is(right(100),        100, 'without memory for a table: each key is right');
+    is(stats('entries'),  0,   'and none is in the cache');
+    set_memory(1);
+    is(right(100),        100, 'with memory: right');
+    is(stats('entries'),  100, 'and all are in the cache');
 
-set_memory(0);
-is(right(2000), 2000, 'without memory to grow: each key is right');
-my $entries = stats('entries');
-cmp_ok($entries, '>=', 100,  'what was in the cache has stayed');
-cmp_ok($entries, '<',  2000, 'what has no room is not in the cache');
-is(right(2000), 2000, 'and again: right');
-is(stats('entries'), $entries, 'with the same keys in the cache');
-$session->query('SELECT key_vault.cache_stats_reset()');
-is(right(100), 100, 'the first ones again');
-is(stats('hits'), 100, 'are found');
+    set_memory(0);
+    is(right(2000), 2000, 'without memory to grow: each key is right');
+    my $entries = stats('entries');
+    cmp_ok($entries, '>=', 100,  'what was in the cache has stayed');
+    cmp_ok($entries, '<',  2000, 'what has no room is not in the cache');
+    is(right(2000), 2000, 'and again: right');
+    is(stats('entries'), $entries, 'with the same keys in the cache');
+    $session->query('SELECT key_vault.cache_stats_reset()');
+    is(right(100), 100, 'the first ones again');
+    is(stats('hits'), 100, 'are found');
 
-set_memory(1);
-is(right(2000), 2000, 'with memory again: right');
-is(stats('entries'), 2000, 'and all are in the cache');
-$session->query('SELECT key_vault.cache_stats_reset()');
-is(right(2000), 2000, 'once more: right');
-is(stats('hits || $$ $$ || misses'), '2000 0', 'all from the cache');
-$session->query('SELECT key_vault.cache_flush()');
-is(stats('entries || $$ $$ || bytes'), '0 0', 'after cache_flush() nothing is left');
-is(right(2000), 2000, 'and it fills again');
-$session->quit;
+    set_memory(1);
+    is(right(2000), 2000, 'with memory again: right');
+    is(stats('entries'), 2000, 'and all are in the cache');
+    $session->query('SELECT key_vault.cache_stats_reset()');
+    is(right(2000), 2000, 'once more: right');
+    is(stats('hits || $$ $$ || misses'), '2000 0', 'all from the cache');
+    $session->query('SELECT key_vault.cache_flush()');
+    is(stats('entries || $$ $$ || bytes'), '0 0', 'after cache_flush() nothing is left');
+    is(right(2000), 2000, 'and it fills again');
+    $session->quit;
+}
 
 done_testing();

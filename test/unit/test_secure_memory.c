@@ -16,7 +16,6 @@
 #include "crypto/secure_memory.h"
 
 #define CHUNK ((size_t) 65536)
-#define HUGE_PAGE ((size_t) 2097152)
 
 /* Address sanitizer replaces mlock() by a function that does nothing. */
 #ifndef __has_feature
@@ -74,7 +73,7 @@ all_sizes(void)
 {
 	size_t		last_footprint = 0;
 
-	for (size_t size = 0; size <= SECURE_MEMORY_SHARED_SIZE; size++)
+	for (size_t size = 0; size <= SECURE_MEMORY_MAX_SIZE; size++)
 	{
 		uint8_t    *one = secure_alloc(size);
 		uint8_t    *other = secure_alloc(size);
@@ -96,6 +95,9 @@ all_sizes(void)
 		secure_free(one);
 		secure_free(other);
 	}
+	CHECK(secure_alloc(SECURE_MEMORY_MAX_SIZE + 1) == NULL);
+	CHECK(secure_alloc(SIZE_MAX) == NULL);
+	CHECK(secure_footprint(SECURE_MEMORY_MAX_SIZE + 1) == 0);
 	secure_free(NULL);
 }
 
@@ -106,43 +108,7 @@ exact_sizes(void)
 	CHECK(secure_footprint(16) == 16);
 	CHECK(secure_footprint(32) == 32);
 	CHECK(secure_footprint(100) == 112);
-	CHECK(secure_footprint(SECURE_MEMORY_SHARED_SIZE) == CHUNK / 3);
-}
-
-/* A larger piece: aligned, zero, with a chunk to itself that goes when it is freed. */
-static void
-large_pieces(void)
-{
-	const size_t sizes[] = {
-		SECURE_MEMORY_SHARED_SIZE + 1, CHUNK - SECURE_MEMORY_LINE, CHUNK, 1000001,
-		HUGE_PAGE - SECURE_MEMORY_LINE, HUGE_PAGE + 1
-	};
-
-	for (size_t i = 0; i < LENGTH(sizes); i++)
-	{
-		size_t		size = sizes[i];
-		size_t		footprint = secure_footprint(size);
-		uint8_t    *piece = secure_alloc(size);
-
-		CHECK(piece != NULL);
-		if (piece == NULL)
-			return;
-		CHECK((uintptr_t) piece % SECURE_MEMORY_LINE == 0);
-		CHECK(footprint >= size + SECURE_MEMORY_LINE && footprint < size + SECURE_MEMORY_LINE + CHUNK);
-		CHECK(all_bytes_are(piece, 0, size));
-		memset(piece, 0x11, size);
-		CHECK(is_mapped(chunk_of(piece) + footprint - CHUNK));
-		CHECK(has_vm_flag(piece, " dd") && has_vm_flag(piece + size - 1, " dd"));
-		CHECK(has_vm_flag(piece + size - 1, " lo") == secure_memory_is_locked() || !MLOCK_IS_REAL);
-		CHECK(footprint < HUGE_PAGE || (uintptr_t) chunk_of(piece) % HUGE_PAGE == 0);
-		secure_free(piece);
-		for (size_t offset = 0; offset < footprint; offset += CHUNK)
-			CHECK(!is_mapped(chunk_of(piece) + offset));
-	}
-
-	CHECK(secure_alloc(SIZE_MAX) == NULL && secure_footprint(SIZE_MAX) == 0);
-	CHECK(secure_alloc(SIZE_MAX - CHUNK) == NULL && secure_footprint(SIZE_MAX - CHUNK) == 0);
-	CHECK(secure_alloc(SIZE_MAX / 2) == NULL);
+	CHECK(secure_footprint(SECURE_MEMORY_MAX_SIZE) == CHUNK / 3);
 }
 
 /* A piece that is given back is wiped at once and whole, but for a link in it. */
@@ -438,7 +404,6 @@ random_bytes(void)
 void
 test_secure_memory(void)
 {
-	RUN(large_pieces);
 	RUN(all_sizes);
 	RUN(exact_sizes);
 	RUN(wiped_when_freed);
