@@ -124,19 +124,18 @@ List *
 chirpstack_v3_events(const JsonbValue *message, MessageFault *fault)
 {
 	MessageEvent *event = palloc0(sizeof(MessageEvent));
+	bool		is_known = !is_other_event(message);
 	bool		is_uplink = json_has(message, "data") || json_has(message, "fPort");
 
 	read_ids(message, event, fault);
 	if (message_is_faulty(fault))
 		return NIL;
-	if (is_other_event(message))
-		message_fault(fault, ERRCODE_FEATURE_NOT_SUPPORTED, other_event_details(message),
-					  "no uplink, join or downlink event of ChirpStack v3");
-	else if (is_uplink)
+	if (is_known && is_uplink)
 		read_uplink(message, event, fault);
-	else if (json_has(message, "acknowledged") || (json_has(message, "fCnt") && !json_has(message, "rxInfo")))
+	else if (is_known && (json_has(message, "acknowledged") ||
+						  (json_has(message, "fCnt") && !json_has(message, "rxInfo"))))
 		read_downlink(message, event, fault);
-	else if (json_has(message, "devAddr"))
+	else if (is_known && json_has(message, "devAddr"))
 		read_join(event, fault);
 	else
 		message_fault(fault, ERRCODE_FEATURE_NOT_SUPPORTED, other_event_details(message),

@@ -109,7 +109,7 @@ write_enum(const char *const *names, uint64 value, StringInfo json)
 {
 	uint64		n = 0;
 
-	while (names[n] != NULL && n < value)
+	while (n < value && names[n] != NULL)
 		n++;
 	if (names[n] != NULL)
 		appendStringInfo(json, "\"%s\"", names[n]);

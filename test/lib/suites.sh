@@ -23,7 +23,7 @@ mutants    alone    6        -
 static     alone    110      -
 model      alone    43       -
 fuzz       alone    35       -
-tap        files    890      test/tap/*.pl test/tap/*.sh
+tap        files    1020     test/tap/*.pl test/tap/*.sh
 docs       root     240      -
 random     server   14       -
 plpgsql_check server 5       -

@@ -36,6 +36,6 @@ my $other = "$dir/other.key";
 system("umask 077; echo 00000000000000000000000000000000000000000000000000000000000000bb > $other") == 0 or die;
 @ENV{qw(PGHOST PGPORT)} = ($node->host, $node->port);
 relay('failures', "$failures/main.py", "$dir/fault.so", "$FindBin::Bin/../pgtap/gate.sql",
-    '--root-keys', "file:$other, $command, file:$root_key", ($ENV{KEY_VAULT_LONG} ? () : ('--points', 2, '--one-of', 24, '--seed', int(time / 86400))), split ' ', $ENV{KEY_VAULT_FAILURES} // '');
+    '--root-keys', "file:$other, $command, file:$root_key", ($ENV{KEY_VAULT_LONG} ? () : ('--points', 1, '--one-of', 120, '--seed', int(time / 86400))), split ' ', $ENV{KEY_VAULT_FAILURES} // '');
 $node->stop;
 done_testing();

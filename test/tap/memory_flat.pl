@@ -1,4 +1,4 @@
-# No call keeps memory: a session calls each kind of function, and meets each kind of error, 20,000 times in a loop (a million
+# No call keeps memory: a session calls each kind of function, and meets each kind of error, 5,000 times in a loop (a million
 # times in the long form; KEY_VAULT_CALLS sets another number), and has no more memory at the end than after the first fifth.
 
 use strict;
@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/lib";
 use VaultCluster;
 use Test::More;
 
-my $calls = $ENV{KEY_VAULT_CALLS} // ($ENV{KEY_VAULT_LONG} ? 1_000_000 : 20_000);
+my $calls = $ENV{KEY_VAULT_CALLS} // ($ENV{KEY_VAULT_LONG} ? 1_000_000 : 5_000);
 
 # What the sizes of memory contexts and of the process may differ by: their blocks come and go.
 my $context_bytes = 100_000;
