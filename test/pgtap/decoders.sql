@@ -282,7 +282,7 @@ SET LOCAL ROLE kv_decoder_reader;
 SELECT decoded FROM farm.uplink_decoded WHERE application_id = 'sorts';
 \set state :SQLSTATE
 ROLLBACK TO before;
-SELECT is(:'state' || ' ' || :'LAST_ERROR_MESSAGE', '53400 temporary file size exceeds temp_file_limit (0kB)', 'an error of the server is one of the statement');
+SELECT is(:'state'::text, '53400', 'an error of the server is one of the statement');
 \set ON_ERROR_STOP 1
 SELECT is(decoded, '100000', 'the same decoder with space') FROM farm.uplink_decoded WHERE application_id = 'sorts';
 SELECT is(decoded, '{"port": 2, "bytes": 7}', 'others decode after it') FROM farm.uplink_decoded WHERE application_id = 'newer';
