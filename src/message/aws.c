@@ -13,9 +13,7 @@
 char *
 aws_application(const JsonbValue *message)
 {
-	char	   *application = json_text(json_member(message, "application_id"));
-
-	return application != NULL && *application != '\0' ? application : pstrdup("aws");
+	return added_application(message, "aws");
 }
 
 /* FPort is written in two ways in AWS's own documentation. */

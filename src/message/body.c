@@ -9,7 +9,6 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
-#include "../crypto/hex.h"
 #include "body.h"
 #include "chirpstack_protobuf.h"
 #include "field.h"
@@ -92,19 +91,6 @@ body_is_digits(const char *text, size_t size)
 	return size > strlen(DIGITS) && memcmp(text, DIGITS, strlen(DIGITS)) == 0;
 }
 
-static bytea *
-bytes_of_digits(const char *digits, size_t size)
-{
-	bytea	   *bytes;
-
-	if (size % 2 != 0 || !is_hex(digits, size))
-		return NULL;
-	bytes = palloc(VARHDRSZ + size / 2);
-	SET_VARSIZE(bytes, VARHDRSZ + size / 2);
-	(void) hex_to_bytes(digits, size / 2, (uint8 *) VARDATA(bytes));
-	return bytes;
-}
-
 text *
 body_of_line(const char *line, size_t size)
 {
@@ -113,7 +99,7 @@ body_of_line(const char *line, size_t size)
 	if (size > 2 * JSON_MAX_SIZE)
 		return NULL;
 	if (body_is_digits(line, size))
-		bytes = bytes_of_digits(line + strlen(DIGITS), size - strlen(DIGITS));
+		bytes = bytes_from_hex(line + strlen(DIGITS), size - strlen(DIGITS));
 	else
 		bytes = bytes_from_base64(line, size);
 	return bytes == NULL ? NULL : text_of_protobuf((const uint8 *) VARDATA(bytes), VARSIZE(bytes) - VARHDRSZ);

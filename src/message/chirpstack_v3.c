@@ -15,9 +15,6 @@
 #include "../lorawan/frame.h"
 #include "network_server.h"
 
-/* The size of the session key id that is made for a join, in bytes. */
-#define SESSION_KEY_ID_SIZE 16
-
 /*
  * A field is hexadecimal if it consists of the right number of digits.  Base64 of 8 bytes has
  * fewer characters, and base64 of 4 bytes ends in "==".

@@ -12,8 +12,13 @@
 #include "found.h"
 #include "network_server.h"
 
-/* The size of a session key id that is made from an envelope, in bytes. */
-#define SESSION_KEY_ID_SIZE 16
+char *
+added_application(const JsonbValue *message, const char *name)
+{
+	char	   *application = json_text(json_member(message, "application_id"));
+
+	return application != NULL && *application != '\0' ? application : pstrdup(name);
+}
 
 void
 read_f_port(const JsonbValue *value, const char *name, MessageEvent *event, MessageFault *fault)

@@ -66,7 +66,7 @@ bytes_from_base64(const char *string, size_t size)
 	return bytes;
 }
 
-static bytea *
+bytea *
 bytes_from_hex(const char *string, size_t size)
 {
 	bytea	   *bytes;

@@ -58,4 +58,7 @@ extern bool is_hex(const char *string, size_t size);
 /* The bytes of a string in base64 (RFC 4648, with padding); NULL if it is not base64. */
 extern bytea *bytes_from_base64(const char *string, size_t size);
 
+/* The bytes of a string of hexadecimal digits; NULL if it is none. */
+extern bytea *bytes_from_hex(const char *string, size_t size);
+
 #endif							/* FIELD_H */

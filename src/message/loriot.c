@@ -20,9 +20,7 @@
 char *
 loriot_application(const JsonbValue *message)
 {
-	char	   *application = json_text(json_member(message, "application_id"));
-
-	return application != NULL && *application != '\0' ? application : pstrdup("loriot");
+	return added_application(message, "loriot");
 }
 
 static void

@@ -28,6 +28,9 @@
 #define PAYLOAD_FIELD ((FieldSize) {.maximum = MAX_PAYLOAD})
 #define ANY_SIZE ((FieldSize) {0})
 
+/* The size of a session key id that is made for a message that has none, in bytes. */
+#define SESSION_KEY_ID_SIZE 16
+
 /* The member of a message that has events in the form of own_format.c. */
 #define OWN_FORMAT_MEMBER "storage_event"
 
@@ -49,6 +52,9 @@ extern List *loriot_events(const JsonbValue *message, MessageFault *fault);
 extern char *loriot_application(const JsonbValue *message);
 extern List *own_format_events(const JsonbValue *message, MessageFault *fault);
 extern char *own_format_application(const JsonbValue *message);
+
+/* The application that somebody has added to a message whose network server has none; or name. */
+extern char *added_application(const JsonbValue *message, const char *name);
 
 /* For a message that has no event of the kinds that a storage stores. */
 extern FaultDetails other_event_details(const JsonbValue *message);
