@@ -161,6 +161,8 @@ SELECT is(lorawan.ingest('{"dev": "0004A30B001C0540", "n": 65537, "at": "2024-06
 SELECT is(lorawan.ingest(pg_temp.own('{"received_at": "2024-06-01T12:02:00Z", "dev_eui": "0004A30B001C0540", "session_key_id": "0a"}')), 'uplink', 'a message for which it returns NULL is read as always');
 SELECT is(lorawan.ingest(pg_temp.own('{"received_at": "2024-06-01T12:04:00Z"}') || '{"dev": "0004A30B001C0542", "n": 65538, "at": "2024-06-01T12:04:00Z", "bytes": "2e115ed9a45c99"}'), 'uplink', 'a message that is of both');
 SELECT is(array_agg(dev_eui), ARRAY['\x0004a30b001c0542'::bytea], 'is read by the function') FROM lorawan.uplink WHERE received_at = '2024-06-01 12:04Z';
+INSERT INTO lorawan.inbox SELECT (pg_temp.own('{"received_at": "2024-06-01T12:05:00Z"}') || '{"dev": "0004A30B001C0542", "n": 65538, "at": "2024-06-01T12:05:00Z", "bytes": "2e115ed9a45c99"}')::text;
+SELECT is(array_agg(dev_eui), ARRAY['\x0004a30b001c0542'::bytea], 'by the inbox, too, although the search_path does not have the function') FROM lorawan.uplink WHERE received_at = '2024-06-01 12:05Z';
 SELECT results_eq($$SELECT f_cnt, payload, status FROM lorawan.uplink_decrypted WHERE dev_eui = '\x0004a30b001c0540' ORDER BY received_at$$,
     $$VALUES (65538::bigint, '\x0167010e02684a'::bytea, 'decrypted'), (65537, 'text', 'decrypted'), (65538, '\x0167010e02684a', 'decrypted')$$, 'all decrypt');
 SELECT results_eq($$SELECT lorawan.ingest(m) FROM unnest(ARRAY['{"app": "app2", "dev": "0004A30B001C0541", "n": 65538, "at": "2024-06-01T12:03:00Z", "bytes": "2e115ed9a45c99", "secret": {"key": "EC925802AE430CA77FD3DD73CB2CC588"}}']::jsonb[]) m$$, $$VALUES ('uplink')$$, 'a plaintext key of an application with a label of its own');
