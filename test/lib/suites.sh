@@ -238,8 +238,9 @@ suite_layers()
 # The plain build is what mutants run: sanitizers find other faults.
 suite_unit()
 {
-	make -s -C test/unit build/plain
+	make -s -C test/unit build/plain build/big_endian
 	test/unit/build/plain "$@"
+	test/unit/build/big_endian "$@"
 	if [ -z "${KEY_VAULT_MUTANT:-}" ]; then
 		make -s -C test/unit build/sanitized
 		test/unit/build/sanitized "$@"

@@ -87,7 +87,6 @@ extern void test_lorawan_frame(void);
 extern void test_lorawan_mac_command(void);
 extern void test_lorawan_counter(void);
 extern void test_cayenne_lpp(void);
-extern void test_byte_order(void);
 extern void test_secure_memory(void);
 
 #endif							/* CHECK_H */

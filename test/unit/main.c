@@ -52,7 +52,6 @@ static const struct
 	{"lorawan_mac_command", test_lorawan_mac_command},
 	{"lorawan_counter", test_lorawan_counter},
 	{"cayenne_lpp", test_cayenne_lpp},
-	{"byte_order", test_byte_order},
 	{"secure_memory", test_secure_memory},
 };
 
