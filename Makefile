@@ -28,7 +28,7 @@ SQL = $(patsubst %,$(source_dir)/src/sql/%.sql, \
 	lorawan/payload lorawan/f_opts lorawan/join lorawan/frame_type lorawan/frame lorawan/cayenne_lpp \
 	lorawan/mic lorawan/join_mic seal cache explain_key \
 	storage/event_type storage/text_bytes storage/events \
-	storage/session storage/rejected storage/ingest storage/leaves storage/stored_at storage/left_out storage/decoders storage/tables storage/views storage/functions \
+	storage/session storage/rejected storage/ingest storage/leaves storage/hypertables storage/stored_at storage/left_out storage/decoders storage/tables storage/views storage/functions \
 	storage/version storage/create storage/move_session storage/maintain storage/for_storages_of_1_0 \
 	health)
 
@@ -42,7 +42,7 @@ UPDATE = $(patsubst %,$(source_dir)/src/sql/%.sql, \
 	lorawan/payload lorawan/f_opts lorawan/join lorawan/frame lorawan/cayenne_lpp lorawan/mic lorawan/join_mic \
 	seal cache explain_key \
 	storage/text_bytes storage/events \
-	storage/session storage/rejected storage/ingest storage/leaves storage/stored_at storage/left_out storage/decoders storage/tables storage/views storage/functions \
+	storage/session storage/rejected storage/ingest storage/leaves storage/hypertables storage/stored_at storage/left_out storage/decoders storage/tables storage/views storage/functions \
 	storage/version storage/create storage/move_session storage/maintain storage/for_storages_of_1_0 \
 	health \
 	update/1.0--1.1/privileges)

@@ -26,12 +26,15 @@ SELECT s.schema,
   LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
   LEFT JOIN LATERAL (SELECT l.relid::oid FROM pg_partition_tree(c.oid) l WHERE l.isleaf
                      UNION ALL
-                     SELECT c.oid WHERE c.relkind = 'r') t ON true
+                     SELECT c.oid WHERE c.relkind = 'r'
+                     UNION ALL
+                     -- The chunks of a hypertable of TimescaleDB
+                     SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = c.oid AND c.relkind = 'r') t ON true
  GROUP BY s.schema
  ORDER BY s.schema
 $$;
 COMMENT ON FUNCTION key_vault.storage_activity() IS
-'what the storages of this database have taken in, by PostgreSQL''s statistics, without reading a table: uplinks_inserted, downlinks_inserted and messages_rejected: rows that were inserted since the statistics began, into the tables and partitions that exist; rejected_now: about how many messages are in rejected; in_default_partitions: about how many rows maintain_storage() has to move. If a counter does not grow, nothing comes in; a counter falls when an old partition is dropped, or after a crash';
+'what the storages of this database have taken in, by PostgreSQL''s statistics, without reading a table: uplinks_inserted, downlinks_inserted and messages_rejected: rows that were inserted since the statistics began, into the tables, partitions and chunks that exist; rejected_now: about how many messages are in rejected; in_default_partitions: about how many rows maintain_storage() has to move. If a counter does not grow, nothing comes in; a counter falls when an old partition is dropped, or after a crash';
 
 CREATE OR REPLACE FUNCTION key_vault.health(
     max_kek_age interval DEFAULT '1 year', max_root_key_age interval DEFAULT '2 years',

@@ -75,9 +75,9 @@ BEGIN
         RAISE EXCEPTION 'invalid partition interval "%"', partition_interval
             USING ERRCODE = 'invalid_parameter_value', HINT = 'It is day, week or month.';
     END IF;
-    IF partitioning NOT IN ('native', 'external', 'none') THEN
+    IF partitioning NOT IN ('native', 'external', 'timescaledb', 'none') THEN
         RAISE EXCEPTION 'invalid partitioning "%"', partitioning
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'It is native, external or none.';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'It is native, external, timescaledb or none.';
     END IF;
     IF is_new THEN
         -- If the schema exists, the caller does not need the privilege to create one.
@@ -86,7 +86,7 @@ BEGIN
         END IF;
         PERFORM key_vault_internal.storage_check_schema(schema);
         PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
-        PERFORM key_vault_internal.storage_build(partitioning);
+        PERFORM key_vault_internal.storage_build(partitioning, partition_interval);
         PERFORM key_vault_internal.storage_set(coalesce(kek_label, schema::text), partition_interval,
                                                coalesce(keep_messages, false), partitioning);
     ELSE
@@ -96,4 +96,4 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE key_vault.create_storage(name, text, text, boolean, text) IS
-'makes, in a schema, ordinary tables, views and functions that take, keep and decrypt the messages of The Things Stack, ChirpStack and other network servers, owned by the caller; schema: a new one, or one in which nobody else may create objects; kek_label: the KEK label under which keys are stored, by default the name of the schema; partition_interval: day, week or month (UTC); keep_messages: also keep each message whole; partitioning: native (the default: by maintain_storage), external (uplink and downlink are partitioned by stored_at, and another tool such as pg_partman makes the partitions) or none. Called again by the owner, it does what update_storage() does; NULL leaves a setting as it is';
+'makes, in a schema, ordinary tables, views and functions that take, keep and decrypt the messages of The Things Stack, ChirpStack and other network servers, owned by the caller; schema: a new one, or one in which nobody else may create objects; kek_label: the KEK label under which keys are stored, by default the name of the schema; partition_interval: day, week or month (UTC); keep_messages: also keep each message whole; partitioning: native (the default: by maintain_storage), external (uplink and downlink are partitioned by stored_at, and another tool such as pg_partman makes the partitions), timescaledb (they are hypertables by stored_at, whose chunks maintain_storage makes and drops; a month has 30 days there) or none. Called again by the owner, it does what update_storage() does; NULL leaves a setting as it is';

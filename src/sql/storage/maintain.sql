@@ -1,5 +1,5 @@
 -- Maintains the partitions of a storage: makes them ahead of time, moves rows from the default partition into them,
--- and drops old ones.
+-- and drops old ones.  What it does with hypertables of TimescaleDB is in hypertables.sql.
 --
 -- maintain_storage() is in C: it runs one step after the other.  Each step is a transaction of its own, unless the
 -- caller is in a transaction.  A step runs as the storage's owner, whoever calls it, since triggers and index
@@ -141,6 +141,13 @@ BEGIN
         parent := format('%I.%I', schema, kind)::regclass;
         -- This lock lets only one run do this at a time, and does not stop readers and writers.
         EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', parent);
+        IF partitioning = 'timescaledb' THEN
+            did := key_vault_internal.storage_maintain_hypertable(parent, ahead, oldest);
+            IF did IS NOT NULL THEN
+                RETURN did;
+            END IF;
+            CONTINUE;
+        END IF;
         IF partitioning = 'none' THEN
             key_column := 'stored_at';
         ELSE
@@ -228,4 +235,4 @@ CREATE OR REPLACE PROCEDURE key_vault.maintain_storage(schema name, ahead intege
 AS 'MODULE_PATHNAME', 'key_vault_maintain_storage'
 LANGUAGE C;
 COMMENT ON PROCEDURE key_vault.maintain_storage(name, integer, interval) IS
-'maintains a storage: makes the partitions of the present interval and of so many intervals ahead, moves rows from the default partitions into partitions of their own and, if keep is given, drops uplinks and downlinks that were stored longer ago (whole partitions; rows, if there are no partitions); sessions are kept. The caller must have the rights of the storage''s owner; it runs as the owner. It works in steps, each a transaction of its own unless it is called in a transaction; a NOTICE says what each step did, with the number of rows that were dropped. Run it from time to time, for example by pg_cron';
+'maintains a storage: makes the partitions of the present interval and of so many intervals ahead, moves rows from the default partitions into partitions of their own and, if keep is given, drops uplinks and downlinks that were stored longer ago (whole partitions, or chunks of a hypertable; rows, if there are no partitions); sessions are kept. The caller must have the rights of the storage''s owner; it runs as the owner. It works in steps, each a transaction of its own unless it is called in a transaction; a NOTICE says what each step did, with the number of rows that were dropped. Run it from time to time, for example by pg_cron';

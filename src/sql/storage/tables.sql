@@ -11,11 +11,11 @@
 -- - So a message with a time T has a row with received_at = T and stored_at > T - 1 day.  A message without a time
 --   has a row with received_at = stored_at; for a day, a second delivery is recognized by its content.
 
-CREATE OR REPLACE FUNCTION key_vault_internal.storage_make_tables(partitioning text)
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_make_tables(partitioning text, unit text)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     parent name;
-    by_time constant text := CASE partitioning WHEN 'none' THEN '' ELSE 'PARTITION BY RANGE (stored_at)' END;
+    by_time constant text := CASE WHEN partitioning IN ('none', 'timescaledb') THEN '' ELSE 'PARTITION BY RANGE (stored_at)' END;
 BEGIN
     CREATE TABLE IF NOT EXISTS storage_settings (
         one_row            boolean PRIMARY KEY DEFAULT true CHECK (one_row),
@@ -25,12 +25,12 @@ BEGIN
     );
     ALTER TABLE storage_settings ADD COLUMN IF NOT EXISTS version text NOT NULL DEFAULT '1.0';
     ALTER TABLE storage_settings ADD COLUMN IF NOT EXISTS partitioning text NOT NULL DEFAULT 'native'
-        CHECK (partitioning IN ('native', 'external', 'none'));
+        CHECK (partitioning IN ('native', 'external', 'timescaledb', 'none'));
     ALTER TABLE storage_settings ADD COLUMN IF NOT EXISTS rows_of_1_0_until timestamptz;
     COMMENT ON TABLE storage_settings IS 'settings of this storage, one row';
     COMMENT ON COLUMN storage_settings.kek_label IS 'KEK label under which keys are stored, unless the table application has another for the application';
     COMMENT ON COLUMN storage_settings.partition_interval IS 'the time that a partition covers: day, week or month, in UTC; it does not change';
-    COMMENT ON COLUMN storage_settings.partitioning IS 'who makes and drops the partitions of uplink and downlink: native: key_vault.maintain_storage(); external: another tool, such as pg_partman; none: there are no partitions; it does not change';
+    COMMENT ON COLUMN storage_settings.partitioning IS 'who makes and drops the partitions of uplink and downlink: native: key_vault.maintain_storage(); external: another tool, such as pg_partman; timescaledb: they are hypertables, and key_vault.maintain_storage() makes and drops their chunks; none: there are no partitions; create_storage() does not change it';
     COMMENT ON COLUMN storage_settings.keep_messages IS 'whether uplink and downlink keep the message as it came';
     COMMENT ON COLUMN storage_settings.rows_of_1_0_until IS 'the latest time that a row of version 1.0 may have; NULL if the storage was made by a later version. Version 1.0 read another time of ChirpStack''s uplinks, by which they are known again';
     COMMENT ON COLUMN storage_settings.version IS 'version of the extension whose tables, views and functions this storage has; see key_vault.storages()';
@@ -146,7 +146,11 @@ BEGIN
         IF partitioning = 'none' THEN
             EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON %I USING brin (stored_at)', parent || '_stored_at_idx', parent);
         END IF;
-        PERFORM key_vault_internal.storage_finish_leaves(parent);
+        IF partitioning = 'timescaledb' THEN
+            PERFORM key_vault_internal.storage_make_hypertable(parent, unit);
+        ELSE
+            PERFORM key_vault_internal.storage_finish_leaves(parent);
+        END IF;
     END LOOP;
 
     CREATE TABLE IF NOT EXISTS rejected (
@@ -180,5 +184,5 @@ BEGIN
     COMMENT ON TABLE inbox IS 'stays empty: the lines that a statement inserts or copies into it are ingested as one text, which may have one message on each line, or messages on many lines each, or arrays of them';
 END
 $$;
-COMMENT ON FUNCTION key_vault_internal.storage_make_tables(text) IS
-'makes the missing tables of a storage in the first schema of search_path; partitioning: native, external or none';
+COMMENT ON FUNCTION key_vault_internal.storage_make_tables(text, text) IS
+'makes the missing tables of a storage in the first schema of search_path; partitioning: native, external, timescaledb or none; unit: day, week or month';

@@ -157,10 +157,10 @@ $$;
 COMMENT ON FUNCTION key_vault_internal.storage_check(name) IS
 'raises an error if a schema has no storage, or one that the current role may not bring up to date';
 
-CREATE OR REPLACE FUNCTION key_vault_internal.storage_build(partitioning text)
+CREATE OR REPLACE FUNCTION key_vault_internal.storage_build(partitioning text, unit text)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM key_vault_internal.storage_make_tables(partitioning);
+    PERFORM key_vault_internal.storage_make_tables(partitioning, unit);
     PERFORM key_vault_internal.storage_make_views();
     PERFORM key_vault_internal.storage_make_functions();
     -- In version 1.0 each storage had a copy of all the code.
@@ -176,7 +176,7 @@ BEGIN
      WHERE s.version <> key_vault_internal.storage_version();
 END
 $$;
-COMMENT ON FUNCTION key_vault_internal.storage_build(text) IS
+COMMENT ON FUNCTION key_vault_internal.storage_build(text, text) IS
 'makes the tables, views and functions of a storage of this version in the first schema of search_path, and drops functions that only older versions have';
 
 -- The storage's functions get the search_path as it is written here; storages() compares it with this form.
@@ -184,11 +184,14 @@ CREATE OR REPLACE FUNCTION key_vault_internal.storage_bring_up_to_date(schema na
 RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET quote_all_identifiers = off AS $$
+DECLARE
+    settings regclass;
 BEGIN
     PERFORM key_vault_internal.storage_check_relations(schema);
+    settings := format('%I.storage_settings', schema)::regclass;
     PERFORM set_config('search_path', format('%I, pg_temp', schema), true);
-    PERFORM key_vault_internal.storage_build(coalesce(
-        key_vault_internal.storage_setting(format('%I.storage_settings', schema)::regclass, 'partitioning'), 'native'));
+    PERFORM key_vault_internal.storage_build(coalesce(key_vault_internal.storage_setting(settings, 'partitioning'), 'native'),
+                                             key_vault_internal.storage_setting(settings, 'partition_interval'));
     IF label IS NOT NULL OR keep IS NOT NULL THEN
         PERFORM key_vault_internal.storage_set(label, NULL, keep, NULL);
     END IF;
