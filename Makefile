@@ -24,7 +24,7 @@ SQL = $(patsubst %,$(source_dir)/src/sql/%.sql, \
 	wrapped_key/shell_type wrapped_key/input_output wrapped_key/type \
 	wrapped_key/casts wrapped_key/comparison wrapped_key/operators wrapped_key/qualified_operators \
 	trigger_functions local_role kek audit_log kek_views kek_admin monitoring \
-	key_envelope keys key_envelope_columns kek_usage check_keys kek_destroy drop_guard rewrap_progress rewrap_all \
+	key_envelope keys relations key_envelope_columns kek_usage check_keys kek_destroy drop_guard rewrap_progress rewrap_all \
 	lorawan/payload lorawan/f_opts lorawan/join lorawan/frame_type lorawan/frame lorawan/cayenne_lpp \
 	lorawan/mic lorawan/join_mic seal cache explain_key \
 	storage/event_type storage/text_bytes storage/events \
@@ -38,7 +38,7 @@ UPDATE = $(patsubst %,$(source_dir)/src/sql/%.sql, \
 	internal_schema update/1.0--1.1/moved_objects update/1.0--1.1/kek_table \
 	wrapped_key/input_output wrapped_key/casts wrapped_key/comparison wrapped_key/qualified_operators \
 	trigger_functions local_role update/1.0--1.1/kek_privilege_table \
-	kek_views kek_admin monitoring keys key_envelope_columns kek_usage check_keys kek_destroy drop_guard rewrap_all \
+	kek_views kek_admin monitoring keys relations key_envelope_columns kek_usage check_keys kek_destroy drop_guard rewrap_all \
 	lorawan/payload lorawan/f_opts lorawan/join lorawan/frame lorawan/cayenne_lpp lorawan/mic lorawan/join_mic \
 	seal cache explain_key \
 	storage/text_bytes storage/events \

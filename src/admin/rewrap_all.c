@@ -529,7 +529,7 @@ rewrap_all(const char *label, int batch_size, int64 sleep_us, Oid only)
 	commit(&run);
 	started_at = GetCurrentTimestamp();
 	notice_suspended(&run);
-	tables = rewrap_find_tables(only, context);
+	tables = rewrap_find_tables(run.label, only, context);
 	rewrap_progress_forget_dropped();
 	commit(&run);
 

@@ -8,10 +8,14 @@
 
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_type_d.h"
 #include "executor/spi.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "../catalog/citus.h"
 #include "rewrap_tables.h"
 
 static void
@@ -24,13 +28,30 @@ notice_unreached(const char *kind, Oid relation, const char *hint)
 			 errhint("%s", hint)));
 }
 
+/* Version 1.0 of the install script has no such function. */
+static bool
+has_other_nodes_function(void)
+{
+	static const Oid types[] = {TEXTOID};
+
+	return OidIsValid(LookupFuncName(list_make2(makeString("key_vault_internal"),
+												makeString("notice_other_nodes")),
+									 1, types, true));
+}
+
 List *
-rewrap_find_tables(Oid only, MemoryContext context)
+rewrap_find_tables(const char *label, Oid only, MemoryContext context)
 {
 	List	   *wanted = OidIsValid(only) ? find_all_inheritors(only, NoLock, NULL) : NIL;
 	List	   *tables = NIL;
 	bool		found = !OidIsValid(only);
 
+	if (!OidIsValid(only) && has_other_nodes_function() &&
+		SPI_execute(psprintf("SELECT key_vault_internal.notice_other_nodes(%s)",
+							 quote_literal_cstr(psprintf("CALL key_vault.rewrap_all(%s)",
+														 quote_literal_cstr(label)))),
+					false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not look up the servers of the cluster");
 	if (SPI_execute("SELECT w.relation::pg_catalog.oid, w.relkind, pg_catalog.bool_or(w.other_session),"
 					" pg_catalog.bool_or(EXISTS (SELECT FROM pg_catalog.pg_constraint AS c"
 					" JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) c.conrelid"
@@ -69,6 +90,8 @@ rewrap_find_tables(Oid only, MemoryContext context)
 	if (!found)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("relation \"%s\" has no column of wrapped keys", get_rel_name(only))));
+				 errmsg("relation \"%s\" has no column of wrapped keys", get_rel_name(only)),
+				 citus_is_distributed(only) ?
+				 errhint("Citus has distributed it: name one of its shards, or no table.") : 0));
 	return tables;
 }

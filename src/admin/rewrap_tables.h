@@ -15,6 +15,6 @@
  * be rewrapped.  Tables with a foreign key on wrapped keys come last, since ON UPDATE CASCADE
  * may have rewrapped their keys before it is their turn.  To be called while connected to SPI.
  */
-extern List *rewrap_find_tables(Oid only, MemoryContext context);
+extern List *rewrap_find_tables(const char *label, Oid only, MemoryContext context);
 
 #endif							/* REWRAP_TABLES_H */

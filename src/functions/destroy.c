@@ -15,9 +15,11 @@
 
 #include "../admin/destroy_wait.h"
 #include "../admin/kek_admin.h"
+#include "../catalog/citus.h"
 #include "../catalog/key_count.h"
 #include "arguments.h"
 
+PG_FUNCTION_INFO_V1(key_vault_relations);
 PG_FUNCTION_INFO_V1(key_vault_count_keys);
 PG_FUNCTION_INFO_V1(key_vault_count_envelopes);
 PG_FUNCTION_INFO_V1(key_vault_kek_put_off);
@@ -26,6 +28,14 @@ PG_FUNCTION_INFO_V1(key_vault_kek_wait_for_others);
 PG_FUNCTION_INFO_V1(key_vault_kek_hold_keys_still);
 PG_FUNCTION_INFO_V1(key_vault_kek_erase_unused);
 PG_FUNCTION_INFO_V1(key_vault_guard_drop);
+
+Datum
+key_vault_relations(PG_FUNCTION_ARGS)
+{
+	InitMaterializedSRF(fcinfo, 0);
+	citus_list_relations((ReturnSetInfo *) fcinfo->resultinfo);
+	return (Datum) 0;
+}
 
 static void
 put_count(const pg_uuid_t *kek_id, int64 keys, void *arg)

@@ -34,6 +34,7 @@
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
 
+#include "../catalog/citus.h"
 #include "../catalog/table_owner.h"
 
 PG_FUNCTION_INFO_V1(key_vault_maintain_storage);
@@ -233,6 +234,7 @@ key_vault_storage_setting(PG_FUNCTION_ARGS)
 {
 	Oid			oid = PG_GETARG_OID(0);
 	Relation	settings = try_relation_open(oid, AccessShareLock);
+	Relation	heap;
 	text	   *result = NULL;
 	AttrNumber	column;
 
@@ -244,8 +246,12 @@ key_vault_storage_setting(PG_FUNCTION_ARGS)
 		 (pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
 		  check_enable_rls(oid, InvalidOid, true) == RLS_NONE)))
 	{
-		TupleTableSlot *slot = table_slot_create(settings, NULL);
-		TableScanDesc scan = table_beginscan(settings, GetActiveSnapshot(), 0, NULL);
+		TupleTableSlot *slot;
+		TableScanDesc scan;
+
+		heap = table_open(citus_heap_of(oid), AccessShareLock);
+		slot = table_slot_create(heap, NULL);
+		scan = table_beginscan(heap, GetActiveSnapshot(), 0, NULL);
 
 		if (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 		{
@@ -257,6 +263,7 @@ key_vault_storage_setting(PG_FUNCTION_ARGS)
 		}
 		table_endscan(scan);
 		ExecDropSingleTupleTableSlot(slot);
+		table_close(heap, AccessShareLock);
 	}
 	relation_close(settings, AccessShareLock);
 	if (result == NULL)

@@ -34,15 +34,16 @@ COMMENT ON FUNCTION key_vault_internal.kek_erase_unused(text, integer) IS
 'erases the material of a KEK after kek_hold_keys_still; raises an error if the KEK was changed since. Takes the privilege admin';
 
 -- Keys of other servers cannot be counted: those to which this database sends rows, and those from
--- which rows are on their way to it.
-CREATE OR REPLACE FUNCTION key_vault_internal.kek_refuse_while_replicated()
+-- which rows are on their way to it.  Only the nodes of a Citus cluster can be asked.
+CREATE OR REPLACE FUNCTION key_vault_internal.kek_refuse_while_replicated(asked_slots name[], is_node boolean)
 RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     names text;
 BEGIN
     SELECT string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname) INTO names
-      FROM pg_publication_tables p WHERE p.schemaname = 'key_vault' AND p.tablename = 'kek';
+      FROM pg_publication_tables p
+     WHERE p.schemaname = 'key_vault' AND p.tablename = 'kek' AND cardinality(asked_slots) = 0;
     IF names IS NOT NULL THEN
         RAISE EXCEPTION 'KEKs of this database are published to other servers'
             USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -50,7 +51,8 @@ BEGIN
                   HINT = 'Rewrap on the subscribers and see key_vault.kek_usage() there, then destroy the KEK with force => true.';
     END IF;
     SELECT string_agg(format('%s (%s)', quote_ident(s.slot_name), s.plugin), ', ' ORDER BY s.slot_name) INTO names
-      FROM pg_replication_slots s WHERE s.slot_type = 'logical' AND s.database = current_database();
+      FROM pg_replication_slots s
+     WHERE s.slot_type = 'logical' AND s.database = current_database() AND s.slot_name <> ALL (asked_slots);
     IF names IS NOT NULL THEN
         RAISE EXCEPTION 'rows of this database go to other servers'
             USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -63,7 +65,7 @@ BEGIN
       JOIN pg_subscription_rel r ON r.srsubid = s.oid
      CROSS JOIN LATERAL (SELECT r.srrelid::regclass UNION SELECT t.relid FROM pg_partition_tree(r.srrelid) t) l (relation)
      WHERE s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-       AND (l.relation = 'key_vault.kek'::regclass
+       AND (NOT is_node AND l.relation = 'key_vault.kek'::regclass
             OR l.relation IN (SELECT w.relation FROM key_vault.wrapped_key_columns w
                               UNION ALL SELECT e.relation FROM key_vault.key_envelope_columns e));
     IF names IS NOT NULL THEN
@@ -74,36 +76,20 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION key_vault_internal.kek_refuse_while_replicated() IS
-'an error while table kek is published, this database has a logical replication slot, or a subscription fills table kek or a table with keys';
+COMMENT ON FUNCTION key_vault_internal.kek_refuse_while_replicated(name[], boolean) IS
+'an error while table kek is published, this database has a logical replication slot, or a subscription fills table kek or a table with keys. asked_slots: the slots that feed servers which were asked for their keys; if there are any, table kek may be published. is_node: a subscription may fill table kek';
 
-CREATE OR REPLACE FUNCTION key_vault.kek_destroy(label text, version integer, force boolean DEFAULT false)
-RETURNS void
-LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION key_vault_internal.kek_require_unused(label text, version integer)
+RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
-    destroyed_kek uuid;
+    unused_kek uuid;
     found_keys record;
     found_envelopes record;
 BEGIN
-    IF label IS NULL OR version IS NULL OR force IS NULL THEN
-        RAISE EXCEPTION 'arguments of kek_destroy must not be NULL'
-            USING ERRCODE = 'null_value_not_allowed';
-    END IF;
     PERFORM key_vault_internal.kek_require_admin(label);
-    IF force THEN
-        PERFORM key_vault_internal.kek_erase(label, version);
-        RETURN;
-    END IF;
-    -- With an older snapshot the count would not see keys that were written since.
-    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
-        RAISE EXCEPTION 'kek_destroy must run in a READ COMMITTED transaction'
-            USING ERRCODE = 'active_sql_transaction';
-    END IF;
-    PERFORM key_vault_internal.kek_refuse_while_replicated();
-    PERFORM key_vault_internal.kek_hold_keys_still(label, version);
-    SELECT k.kek_id INTO destroyed_kek FROM key_vault.keks k WHERE k.label = label AND k.version = version;
+    SELECT k.kek_id INTO unused_kek FROM key_vault.keks k WHERE k.label = label AND k.version = version;
     -- If a table cannot be read that is an error: it may have keys that need the KEK.
     SELECT sum(c.keys) AS keys,
            string_agg(format('%s in column "%s" of %s', c.keys, w."column", w.relation), ', '
@@ -111,7 +97,7 @@ BEGIN
       INTO found_keys
       FROM key_vault.wrapped_key_columns w,
            LATERAL key_vault_internal.count_keys(w.relation, w."column") c
-     WHERE c.kek_id = destroyed_kek;
+     WHERE c.kek_id = unused_kek;
     IF found_keys.keys > 0 THEN
         RAISE EXCEPTION 'KEK label "%" version % still wraps % %', label, version, found_keys.keys,
             CASE found_keys.keys WHEN 1 THEN 'key' ELSE 'keys' END
@@ -135,6 +121,98 @@ BEGIN
                   DETAIL = format('By column: %s. Version %s may be the one that opens them.', found_envelopes.places, version),
                   HINT = 'Open them first: SELECT * FROM replay_rejected() of the storage opens the envelopes of sessions, and tries rejected messages again; delete those that are no longer wanted. With force => true their keys are lost.';
     END IF;
+END
+$$;
+COMMENT ON FUNCTION key_vault_internal.kek_require_unused(text, integer) IS
+'an error if the KEK wraps a key in a column of this database, if one cannot be read, or if a storage has key envelopes of the label that are not opened yet. Takes the privilege admin';
+
+-- A key could be moved to a node that was asked before, so each node is asked twice.  A move takes time, since the
+-- application copies the key, or Citus moves a shard: so a key that one round misses is seen by the other.
+-- Nothing is locked here while a node waits for its transactions: one of them may wait for this session.
+CREATE OR REPLACE FUNCTION key_vault_internal.kek_require_unused_on_nodes(label text, version integer)
+RETURNS name[] LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    nodes constant text[] := key_vault_internal.other_nodes();
+    command constant text := format('SELECT to_json(key_vault_internal.kek_require_unused_here(%L, %s))', label, version);
+    slots name[] := '{}';
+    answers integer;
+    answer record;
+BEGIN
+    IF nodes IS NULL THEN
+        RETURN slots;
+    END IF;
+    EXECUTE 'SELECT count(*) FROM pg_dist_local_group l WHERE l.groupid <> 0' INTO answers;
+    IF answers > 0 THEN
+        RAISE EXCEPTION 'this server is a worker of a Citus cluster'
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Destroy the KEK on the coordinator.';
+    END IF;
+    PERFORM key_vault_internal.kek_wait_for_others(label, version);
+    PERFORM key_vault_internal.kek_require_unused(label, version);
+    FOR round IN 1 .. 2 LOOP
+        answers := 0;
+        FOR answer IN EXECUTE 'SELECT r.nodename, r.nodeport, r.success, r.result FROM run_command_on_workers($1) r' USING command LOOP
+            IF NOT answer.success THEN
+                RAISE EXCEPTION 'KEK label "%" version % may still wrap keys on node %:%', label, version, answer.nodename, answer.nodeport
+                    USING ERRCODE = 'KV008', DETAIL = format('The answer of the node is: %s.', answer.result),
+                          HINT = format('Count the keys of all nodes, and rewrap them: SELECT * FROM run_command_on_all_nodes(%L). With force => true they are lost.',
+                                        format('CALL key_vault.rewrap_all(%L)', label));
+            END IF;
+            slots := slots || ARRAY(SELECT s.name::name FROM json_array_elements_text(answer.result::json) s (name));
+            answers := answers + 1;
+        END LOOP;
+        IF answers <> cardinality(nodes) THEN
+            RAISE EXCEPTION 'only % of the % other nodes of the Citus cluster could be asked for their keys', answers, cardinality(nodes)
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      DETAIL = format('The nodes are: %s.', array_to_string(nodes, ', '));
+        END IF;
+    END LOOP;
+    RETURN slots;
+END
+$$;
+COMMENT ON FUNCTION key_vault_internal.kek_require_unused_on_nodes(text, integer) IS
+'an error if the KEK wraps a key on another node of the Citus cluster, or if a node does not answer; returns the names of the replication slots from which the nodes get their KEKs. Takes the privilege admin on each node';
+
+-- The lock_timeout ends a wait for a transaction that waits for the session which asks.
+CREATE OR REPLACE FUNCTION key_vault_internal.kek_require_unused_here(label text, version integer)
+RETURNS name[] LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1min' AS $$
+BEGIN
+    PERFORM key_vault_internal.kek_refuse_while_replicated('{}', true);
+    PERFORM key_vault_internal.kek_hold_keys_still(label, version);
+    PERFORM key_vault_internal.kek_require_unused(label, version);
+    RETURN ARRAY(SELECT s.subslotname
+                   FROM pg_subscription s JOIN pg_subscription_rel r ON r.srsubid = s.oid
+                  WHERE r.srrelid = 'key_vault.kek'::regclass AND s.subslotname IS NOT NULL);
+END
+$$;
+COMMENT ON FUNCTION key_vault_internal.kek_require_unused_here(text, integer) IS
+'what kek_destroy() asks another node of a Citus cluster: an error if the KEK is active or wraps a key there; returns the names of the replication slots from which the node gets its KEKs. Takes the privilege admin';
+
+CREATE OR REPLACE FUNCTION key_vault.kek_destroy(label text, version integer, force boolean DEFAULT false)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+    IF label IS NULL OR version IS NULL OR force IS NULL THEN
+        RAISE EXCEPTION 'arguments of kek_destroy must not be NULL'
+            USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    PERFORM key_vault_internal.kek_require_admin(label);
+    IF force THEN
+        PERFORM key_vault_internal.kek_erase(label, version);
+        RETURN;
+    END IF;
+    -- With an older snapshot the count would not see keys that were written since.
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        RAISE EXCEPTION 'kek_destroy must run in a READ COMMITTED transaction'
+            USING ERRCODE = 'active_sql_transaction';
+    END IF;
+    PERFORM key_vault_internal.kek_refuse_while_replicated(key_vault_internal.kek_require_unused_on_nodes(label, version), false);
+    PERFORM key_vault_internal.kek_hold_keys_still(label, version);
+    PERFORM key_vault_internal.kek_require_unused(label, version);
     PERFORM key_vault_internal.kek_erase_unused(label, version);
     RAISE NOTICE 'KEK label "%" version % is destroyed; only columns of type wrapped_key of this database were searched', label, version
         USING DETAIL = 'Keys that are kept as bytea, text or JSON, in other databases or in backups were not found by this search.';

@@ -20,12 +20,11 @@ WITH RECURSIVE types (type, nested) AS (
            SELECT unnest(ARRAY[r.rngtypid, r.rngmultitypid]), true FROM pg_range r
             WHERE r.rngsubtype = types.type) AS made (type, nested)
 )
-SELECT c.oid::regclass AS relation, a.attname AS "column", types.nested, c.relkind,
-       c.relpersistence = 't' AND c.relnamespace <> pg_my_temp_schema() AS other_session
-  FROM pg_class c
+SELECT c.oid::regclass AS relation, a.attname AS "column", types.nested, c.kind AS relkind,
+       c.persistence = 't' AND c.namespace <> pg_my_temp_schema() AS other_session
+  FROM key_vault_internal.relations() c
   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-  JOIN types ON types.type = a.atttypid
- WHERE c.relkind IN ('r', 'm', 'f');
+  JOIN types ON types.type = a.atttypid;
 GRANT SELECT ON key_vault.wrapped_key_columns TO PUBLIC;
 COMMENT ON VIEW key_vault.wrapped_key_columns IS
 'all columns of this database that hold wrapped keys; nested: in arrays, composite types or ranges; other_session: in a temporary table of another session, which cannot be read';
@@ -67,6 +66,7 @@ DECLARE
     message text;
 BEGIN
     PERFORM key_vault_internal.notice_unknown_label(kek_usage.label);
+    PERFORM key_vault_internal.notice_other_nodes('SELECT json_agg(u) FROM key_vault.kek_usage() u');
     FOR col IN SELECT c.*
                  FROM (SELECT w.relation, w."column", w.other_session, false FROM key_vault.wrapped_key_columns w
                        UNION ALL

@@ -3,13 +3,13 @@
 -- The columns are found by the names of tables and columns, as storages() finds storages.
 CREATE OR REPLACE VIEW key_vault.key_envelope_columns AS
 SELECT c.oid::regclass AS relation, a.attname AS "column"
-  FROM pg_class c
+  FROM key_vault_internal.relations() c
   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
- WHERE c.relkind = 'r'
-   AND EXISTS (SELECT FROM pg_class s WHERE s.relnamespace = c.relnamespace AND s.relname = 'storage_settings' AND s.relkind = 'r')
+ WHERE c.kind = 'r'
+   AND EXISTS (SELECT FROM pg_class s WHERE s.relnamespace = c.namespace AND s.relname = 'storage_settings' AND s.relkind = 'r')
    AND (a.attname = 'encrypted_key' AND a.atttypid = 'bytea'::regtype
         AND EXISTS (SELECT FROM pg_attribute l WHERE l.attrelid = c.oid AND l.attname = 'kek_label' AND l.atttypid = 'text'::regtype AND NOT l.attisdropped)
-        OR c.relname = 'rejected' AND a.attname = 'message' AND a.atttypid = 'jsonb'::regtype);
+        OR c.table_name = 'rejected' AND a.attname = 'message' AND a.atttypid = 'jsonb'::regtype);
 GRANT SELECT ON key_vault.key_envelope_columns TO PUBLIC;
 COMMENT ON VIEW key_vault.key_envelope_columns IS
 'where the storages of this database keep key envelopes that are not opened yet: in bytes beside a column kek_label, and in rejected messages';

@@ -42,6 +42,7 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
+#include "../catalog/citus.h"
 #include "../catalog/vault_tables.h"
 #include "../common/cancel_watch.h"
 #include "../common/outage.h"
@@ -198,8 +199,9 @@ read_rows(DecoderSet *set, Relation table)
 {
 	AttrNumber	id_column = text_column(table, "application_id");
 	AttrNumber	name_column = text_column(table, "decoder");
-	TupleTableSlot *slot = table_slot_create(table, NULL);
-	TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, NULL);
+	Relation	heap = table_open(citus_heap_of(RelationGetRelid(table)), AccessShareLock);
+	TupleTableSlot *slot = table_slot_create(heap, NULL);
+	TableScanDesc scan = table_beginscan(heap, GetActiveSnapshot(), 0, NULL);
 
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
@@ -213,6 +215,7 @@ read_rows(DecoderSet *set, Relation table)
 	}
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
+	table_close(heap, AccessShareLock);
 }
 
 DecoderSet *

@@ -16,6 +16,8 @@ CALL key_vault.create_storage('My Storage', kek_label => 'check');
 CREATE TABLE accepted (function regprocedure, finding text, reason text);
 INSERT INTO accepted VALUES
     ('key_vault.kek_usage(text)', 'name of parameter "column" is reserved keyword', 'users know it under this name'),
+    ('key_vault_internal.other_nodes()', 'relation "pg_dist_node" does not exist', 'a table of Citus, which is read only if it is there'),
+    ('key_vault_internal.kek_require_unused_on_nodes(text,integer)', 'relation "pg_dist_local_group" does not exist', 'a table of Citus, which is read only if it is there'),
     ('key_vault.check_keys()', 'name of parameter "column" is reserved keyword', 'as kek_usage() calls it'),
     ('key_vault_internal.storage_make_partition(regclass,name,timestamptz,timestamptz,regclass)', 'text type variable is not sanitized', 'names of columns, by quote_ident()'),
     ('key_vault_internal.storage_drop_old(regclass,regclass,name,timestamptz,text)', 'routine is marked as VOLATILE, should be STABLE', 'writes by EXECUTE'),

@@ -29,16 +29,19 @@ BEGIN
         END IF;
         slack := CASE WHEN e.received_at IS NULL THEN day ELSE interval '0' END;
         e.received_at := coalesce(e.received_at, at);
+        -- These are two statements, since Citus refuses an INSERT with a subquery.
         IF NOT EXISTS (SELECT FROM device d WHERE d.dev_eui = e.dev_eui AND d.application_id = e.application_id
-                                              AND d.device_id = coalesce(e.device_id, d.device_id)) THEN
+                                              AND d.device_id = coalesce(e.device_id, d.device_id))
+           AND NOT EXISTS (SELECT FROM device d JOIN uplink u ON u.dev_eui = d.dev_eui
+                            WHERE d.dev_eui = e.dev_eui AND u.received_at > least(e.received_at, at)
+                              AND u.stored_at > least(e.received_at, at))
+        THEN
             INSERT INTO device AS old (dev_eui, application_id, device_id, seen_at)
             VALUES (e.dev_eui, e.application_id, e.device_id, least(e.received_at, at))
             ON CONFLICT (dev_eui) DO UPDATE
                SET application_id = excluded.application_id, device_id = coalesce(excluded.device_id, old.device_id),
                    seen_at = excluded.seen_at
-             WHERE old.seen_at <= excluded.seen_at
-               AND NOT EXISTS (SELECT FROM uplink u WHERE u.dev_eui = excluded.dev_eui
-                                AND u.received_at > excluded.seen_at AND u.stored_at > excluded.seen_at);
+             WHERE old.seen_at <= excluded.seen_at;
         END IF;
         IF e.kind = 'join' OR e.encrypted_key IS NOT NULL OR e.key_number IS NOT NULL THEN
             IF e.key_number IS NOT NULL AND keys[e.key_number] IS NULL THEN

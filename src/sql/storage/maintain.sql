@@ -43,10 +43,16 @@ BEGIN
         RETURN format('dropped partition %s: %s stored before %s', part.told,
                       CASE rows WHEN 1 THEN '1 row that was' ELSE rows || ' rows that were' END, part.until);
     END IF;
-    -- Rows of whole intervals are deleted, as if each interval had a partition.
-    EXECUTE format('DELETE FROM %1$s WHERE ctid = ANY (ARRAY(SELECT d.ctid FROM %1$s d WHERE d.%2$I < $1 LIMIT $2))',
-                   coalesce(default_partition, parent), key_column)
-      USING date_trunc(unit, oldest), max_deleted;
+    -- Rows of whole intervals are deleted, as if each interval had a partition.  If Citus has distributed the table, all
+    -- of them are deleted at once, since ctid says nothing then.
+    IF EXISTS (SELECT FROM key_vault_internal.relations() r WHERE r.oid = coalesce(default_partition, parent)) THEN
+        EXECUTE format('DELETE FROM %1$s WHERE ctid = ANY (ARRAY(SELECT d.ctid FROM %1$s d WHERE d.%2$I < $1 LIMIT $2))',
+                       coalesce(default_partition, parent), key_column)
+          USING date_trunc(unit, oldest), max_deleted;
+    ELSE
+        EXECUTE format('DELETE FROM %s WHERE %I < $1', coalesce(default_partition, parent), key_column)
+          USING date_trunc(unit, oldest);
+    END IF;
     GET DIAGNOSTICS rows = ROW_COUNT;
     IF rows > 0 THEN
         RETURN format(CASE rows WHEN 1 THEN 'deleted %s row of %s that was stored before %s' ELSE 'deleted %s rows of %s that were stored before %s' END,
@@ -201,7 +207,8 @@ BEGIN
             -- Take the lock that ATTACH PARTITION needs at once: a weaker lock that is raised later can deadlock.
             EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', default_partition);
             -- Rows that came in the meantime are moved by the next step.
-            EXECUTE format('SELECT EXISTS (SELECT FROM %1$s d WHERE d.%2$I >= $1 AND d.%2$I < $2)', default_partition, key_column)
+            EXECUTE format('SELECT count(*) > 0 FROM (SELECT 1 FROM %1$s d WHERE d.%2$I >= $1 AND d.%2$I < $2 LIMIT 1) s',
+                           default_partition, key_column)
                INTO came USING start, start + step;
             CONTINUE WHEN came;
             PERFORM key_vault_internal.storage_make_partition(parent, key_column, start, start + step, NULL);

@@ -55,6 +55,7 @@ CREATE OR REPLACE FUNCTION key_vault_internal.storage_try_rejected(ids bigint[],
                                                                    OUT rejected bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
+    known_labels constant text[] := ARRAY(SELECT k.label FROM key_vault.keks k);
     one record;
     why text;
 BEGIN
@@ -62,13 +63,19 @@ BEGIN
     opened := 0;
     stored := 0;
     rejected := 0;
+    -- Each row is locked by a statement of its own, and not by the loop's query, since Citus locks only rows of one
+    -- shard in a statement.  A row that another replay has locked is left to it; one that it has done is not found.
     FOR one IN SELECT i.dev_eui, i.session_key_id, i.kek_label, i.encrypted_key, i.dev_addr,
                       coalesce(a.kek_label, ss.kek_label) AS at_rest_label
                  FROM session i CROSS JOIN storage_settings ss
                  LEFT JOIN application a ON a.application_id = i.application_id
-                WHERE i.encrypted_key IS NOT NULL AND i.kek_label IN (SELECT k.label FROM key_vault.keks k)
-                FOR UPDATE OF i SKIP LOCKED
+                WHERE i.encrypted_key IS NOT NULL AND i.kek_label = ANY (known_labels)
     LOOP
+        PERFORM 1 FROM session i
+          WHERE i.dev_eui = one.dev_eui AND i.session_key_id = one.session_key_id
+            AND i.encrypted_key = one.encrypted_key AND i.kek_label = one.kek_label
+            FOR UPDATE SKIP LOCKED;
+        CONTINUE WHEN NOT FOUND;
         why := key_vault_internal.storage_try_envelope(one.dev_eui, one.session_key_id, one.kek_label, one.encrypted_key,
                                                        one.at_rest_label, one.dev_addr);
         IF why IS NULL THEN
@@ -81,8 +88,10 @@ BEGIN
     FOR one IN SELECT r.id, r.message,
                       ARRAY(SELECT k.key FROM rejected_key k WHERE k.rejected_id = r.id ORDER BY k.n) AS keys
                  FROM rejected r WHERE r.message IS NOT NULL AND (ids IS NULL OR r.id = ANY (ids))
-                ORDER BY r.id FOR UPDATE OF r SKIP LOCKED
+                ORDER BY r.id
     LOOP
+        PERFORM 1 FROM rejected r WHERE r.id = one.id FOR UPDATE SKIP LOCKED;
+        CONTINUE WHEN NOT FOUND;
         IF key_vault_internal.storage_try_message(one.id, one.message, one.keys) THEN
             stored := stored + 1;
         ELSE

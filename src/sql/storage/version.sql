@@ -160,7 +160,17 @@ COMMENT ON FUNCTION key_vault_internal.storage_check(name) IS
 CREATE OR REPLACE FUNCTION key_vault_internal.storage_build(partitioning text, unit text)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM key_vault_internal.storage_make_tables(partitioning, unit);
+    -- Citus refuses statements by which tables are brought up to date.  A storage is brought up to date before it is
+    -- distributed.
+    IF to_regclass('session') IS NULL
+       OR EXISTS (SELECT FROM key_vault_internal.relations() r WHERE r.oid = to_regclass('session'))
+    THEN
+        PERFORM key_vault_internal.storage_make_tables(partitioning, unit);
+    ELSIF (SELECT s.version FROM storage_settings s) <> key_vault_internal.storage_version() THEN
+        RAISE EXCEPTION 'tables of storage "%" are distributed by Citus, and cannot be brought up to date', current_schema()
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Make them local tables with undistribute_table(), and distribute them afterwards.';
+    END IF;
     PERFORM key_vault_internal.storage_make_views();
     PERFORM key_vault_internal.storage_make_functions();
     -- In version 1.0 each storage had a copy of all the code.

@@ -12,7 +12,9 @@ CREATE OR REPLACE FUNCTION key_vault_internal.storage_make_views()
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     -- Payload and status come from one call, and so from one look-up of the key.  Because of the outer join the planner
-    -- keeps the call as one expression, from which joins, sorts and aggregates above it take both columns.  The role
+    -- keeps the call as one expression, from which joins, sorts and aggregates above it take both columns.  Citus takes
+    -- a subquery with a function that is not immutable only if it has a FROM clause: VALUES is one for which the planner
+    -- makes no node.  The role
     -- that reads the view needs the privileges on tables and keys; the status says which keys it may not use.  If the
     -- KEK of an envelope was made after its messages came, each query opens the envelope with that KEK, until
     -- replay_rejected() wraps its key under the KEK at rest.
@@ -24,7 +26,7 @@ BEGIN
       LEFT JOIN session s ON s.dev_eui = u.dev_eui AND s.session_key_id = u.session_key_id
       LEFT JOIN LATERAL (SELECT key_vault_internal.storage_read_uplink(
                                     u.encrypted, u.f_port, s.dev_eui IS NOT NULL, s.app_s_key, s.kek_label, s.encrypted_key,
-                                    coalesce(u.dev_addr, s.dev_addr), u.f_cnt, u.frm_payload) AS uplink) r ON true
+                                    coalesce(u.dev_addr, s.dev_addr), u.f_cnt, u.frm_payload) AS uplink FROM (VALUES (true)) v) r ON true
       LEFT JOIN device d ON d.dev_eui = u.dev_eui;
     COMMENT ON VIEW uplink_decrypted IS 'uplinks, decrypted while they are read; takes SELECT on uplink, session and device; rows with a key that the current role may not use to decrypt have status not permitted';
     COMMENT ON COLUMN uplink_decrypted.simulated IS 'whether the message says that no device sent the uplink';
@@ -38,7 +40,7 @@ BEGIN
            (r.by_decoder).decoder_error, u.stored_at, u.simulated
       FROM uplink_decrypted u
       LEFT JOIN LATERAL (SELECT key_vault_internal.storage_decode('application'::regclass, u.application_id, u.f_port, u.payload)
-                                AS by_decoder) r ON true;
+                                AS by_decoder FROM (VALUES (true)) v) r ON true;
     COMMENT ON VIEW uplink_decoded IS 'uplinks, decrypted and decoded while they are read; takes SELECT on uplink_decrypted and what that takes, and on application';
     COMMENT ON COLUMN uplink_decoded.decoded IS 'what the application''s decoder has made of the payload; if it is NULL, status says why';
     COMMENT ON COLUMN uplink_decoded.status IS 'decoded, nothing decoded (the decoder returned NULL), decoder failed, no decoder, or why there is no payload, as in uplink_decrypted';
@@ -59,7 +61,7 @@ BEGIN
       LEFT JOIN session s ON s.dev_eui = u.dev_eui AND s.session_key_id = u.session_key_id
       LEFT JOIN LATERAL (SELECT key_vault_internal.storage_read_uplink(
                                     u.encrypted, u.f_port, s.dev_eui IS NOT NULL, s.app_s_key, s.kek_label, s.encrypted_key,
-                                    coalesce(u.dev_addr, s.dev_addr), u.f_cnt, u.frm_payload) AS uplink) r ON true;
+                                    coalesce(u.dev_addr, s.dev_addr), u.f_cnt, u.frm_payload) AS uplink FROM (VALUES (true)) v) r ON true;
     COMMENT ON VIEW device_latest IS 'the latest uplink of each device, by the earlier of received_at and stored_at; otherwise as uplink_decrypted';
 END
 $$;
