@@ -105,4 +105,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION key_vault.kek_usage(text) IS
-'how many keys in which column each KEK version wraps, for one label or for all; label and version are NULL for KEKs that this database does not have. Then come key envelopes that storages have not opened yet, by their label; their version is NULL, since nobody knows which version opens them. Each table is read as its owner, a foreign table with its owner''s user mapping; rows that row-level security hides from the caller count, too. If a column cannot be read there is a warning';
+'how many keys in which column each KEK version wraps, for one label or for all; label and version are NULL for KEKs that this database does not have. Then come key envelopes that storages have not opened yet, by their label; their version is NULL, since nobody knows which version opens them. Each table is read as its owner, a foreign table with its owner''s user mapping; rows that row-level security hides from the caller count, too. If a column cannot be read there is a warning. Of a Citus cluster, only the tables of this node are counted, and a notice names the others.';
