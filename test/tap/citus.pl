@@ -213,10 +213,10 @@ sub measure
 my $worker = open_session($workers[1]);
 look($worker, $one);
 my $now = ask($coordinator, "SELECT $active");
-measure('a suspension reaches a warm session of a worker', "SELECT key_vault.kek_suspend('net', $now)", $worker, $one, qr/^suspended\|$/);
+measure('a suspension reaches a warm session of a worker', "SELECT key_vault.kek_suspend('net', $now)", $worker, $one, qr/^KEK suspended\|$/);
 measure('so does a resumption', "SELECT key_vault.kek_resume('net', $now)", $worker, $one, qr/^decrypted\|/);
 measure('and a rotation', q{SELECT key_vault.kek_rotate('net')}, $worker, "SELECT key_vault.kek_version(key_vault.generate_key('net'))", qr/^@{[ $now + 1 ]}$/);
-measure('a suspension reaches a warm session of the coordinator', "SELECT key_vault.kek_suspend('net', $now)", $warm, $one, qr/^suspended\|$/);
+measure('a suspension reaches a warm session of the coordinator', "SELECT key_vault.kek_suspend('net', $now)", $warm, $one, qr/^KEK suspended\|$/);
 ask($coordinator, "SELECT key_vault.kek_resume('net', $now)");
 wait_for_workers();
 ask($coordinator, $rewrap);
