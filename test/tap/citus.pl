@@ -21,6 +21,7 @@ foreach my $node ($coordinator, @workers)
     $node->init(allows_streaming => 'logical');
     $node->configure_vault;
     $node->append_conf('postgresql.conf', qq{
+        citus.local_hostname = '@{[ $node->host ]}'
         shared_preload_libraries = 'citus'
         citus.shard_count = 4
         max_connections = 60
