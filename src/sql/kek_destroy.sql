@@ -135,7 +135,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     nodes constant text[] := key_vault_internal.other_nodes();
     command constant text := format('SELECT to_json(key_vault_internal.kek_require_unused_here(%L, %s))', label, version);
-    slots name[] := '{}';
+    slots name[] := ARRAY[]::name[];
     answers integer;
     answer record;
 BEGIN
