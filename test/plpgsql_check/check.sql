@@ -12,6 +12,14 @@ SELECT key_vault.kek_create('check') \g /dev/null
 -- Functions that name tables without a schema are checked with the tables of this storage.
 CALL key_vault.create_storage('My Storage', kek_label => 'check');
 
+-- What the functions for hypertables use of TimescaleDB, which this database does not have
+CREATE SCHEMA timescaledb_information
+    CREATE TABLE hypertables (hypertable_schema name, hypertable_name name)
+    CREATE TABLE chunks (hypertable_schema name, hypertable_name name, chunk_schema name, chunk_name name, range_start timestamptz, range_end timestamptz, is_compressed boolean)
+    CREATE TABLE dimensions (hypertable_schema name, hypertable_name name, column_name name, time_interval interval);
+CREATE SCHEMA _timescaledb_functions;
+CREATE FUNCTION _timescaledb_functions.create_chunk(hypertable regclass, slices jsonb, schema_name name, table_name name) RETURNS void LANGUAGE sql AS '';
+
 -- Findings that are right as they are, and why.
 CREATE TABLE accepted (function regprocedure, finding text, reason text);
 INSERT INTO accepted VALUES

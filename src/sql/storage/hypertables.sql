@@ -90,7 +90,7 @@ BEGIN
 
     -- Chunks begin at multiples of their size, counted from 1970.  The edition of TimescaleDB under the Apache licence has
     -- no function that makes a chunk.
-    EXECUTE 'SELECT extract(epoch FROM d.time_interval) FROM timescaledb_information.dimensions d
+    EXECUTE 'SELECT extract(epoch FROM d.time_interval)::bigint FROM timescaledb_information.dimensions d
               WHERE d.hypertable_schema = $1 AND d.hypertable_name = $2 AND d.column_name = ''stored_at'''
        INTO STRICT seconds USING schema, kind;
     IF current_setting('timescaledb.license') <> 'apache' THEN
