@@ -23,7 +23,7 @@ mutants    alone    6        -
 static     alone    110      -
 model      alone    43       -
 fuzz       alone    35       -
-tap        files    1032     test/tap/*.pl test/tap/*.sh
+tap        files    1062     test/tap/*.pl test/tap/*.sh
 docs       root     240      -
 random     server   14       -
 plpgsql_check server 5       -
@@ -55,6 +55,7 @@ tap                   libipc-run-perl openssl
 tap/clients           python3-psycopg? python3-psycopg2? python3-asyncpg? python3-sqlalchemy? libdbd-pg-perl? php-cli? php-pgsql? ruby? ruby-pg? nodejs? npm? libpostgresql-jdbc-java? default-jdk-headless?? golang-go?? golang-github-lib-pq-dev??
 tap/monitoring        prometheus-postgres-exporter? prometheus?
 tap/failures          python3-psycopg2 python3-cryptography
+tap/failover          postgresql-VERSION-repmgr?
 tap/mqtt              mosquitto mosquitto-clients
 tap/pg_cron           postgresql-VERSION-cron?
 tap/pg_partman        postgresql-VERSION-partman?
