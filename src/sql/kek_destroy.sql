@@ -40,6 +40,7 @@ RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     names text;
+    how_to_be_sure CONSTANT text := 'Destroy the KEK on the server that the KEKs come from. Or make sure that it wraps no key there, wait until the subscription has applied everything, look at key_vault.kek_usage(), and destroy the KEK with force => true.';
 BEGIN
     SELECT string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname) INTO names
       FROM pg_publication_tables p
@@ -72,12 +73,22 @@ BEGIN
         RAISE EXCEPTION 'keys of this database come from other servers'
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   DETAIL = format('Subscription %s fills table key_vault.kek, or a table with keys. What it has not applied yet cannot be seen from here.', names),
-                  HINT = 'Destroy the KEK on the server that the KEKs come from. Or make sure that it wraps no key there, wait until the subscription has applied everything, look at key_vault.kek_usage(), and destroy the KEK with force => true.';
+                  HINT = how_to_be_sure;
+    END IF;
+    -- Each subscription of pglogical has an origin. Everybody may read their names, but not pglogical's own tables.
+    SELECT string_agg(quote_ident(o.roname), ', ' ORDER BY o.roname) INTO names
+      FROM pg_replication_origin o
+     WHERE starts_with(o.roname, 'pgl_') AND EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pglogical');
+    IF names IS NOT NULL THEN
+        RAISE EXCEPTION 'keys of this database come from other servers'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = format('Replication origin %s belongs to a subscription of pglogical. What it has not applied yet cannot be seen from here.', names),
+                  HINT = how_to_be_sure;
     END IF;
 END
 $$;
 COMMENT ON FUNCTION key_vault_internal.kek_refuse_while_replicated(name[], boolean) IS
-'an error while table kek is published, this database has a logical replication slot, or a subscription fills table kek or a table with keys. asked_slots: the slots that feed servers which were asked for their keys; if there are any, table kek may be published. is_node: a subscription may fill table kek';
+'an error while table kek is published, this database has a logical replication slot, a subscription fills table kek or a table with keys, or pglogical has a subscription. asked_slots: the slots that feed servers which were asked for their keys; if there are any, table kek may be published. is_node: a subscription may fill table kek';
 
 CREATE OR REPLACE FUNCTION key_vault_internal.kek_require_unused(label text, version integer)
 RETURNS void LANGUAGE plpgsql
@@ -219,7 +230,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION key_vault.kek_destroy(text, integer, boolean) IS
-'erases the material of a KEK for ever: in the table, and in every session at its next look-up of a key. Without force the KEK must not be active; the function waits for all open transactions of this database (as CREATE INDEX CONCURRENTLY does, for at most lock_timeout), then locks all tables with wrapped_key columns until the transaction ends, so that nobody writes to them, and counts their keys. It raises an error if such a column of this database has a key that the KEK wraps, if one cannot be read, if a storage has key envelopes of the label that are not opened yet, if the table kek is published to other servers, if this database has a logical replication slot, or if a subscription fills the table kek or a table with keys. On the coordinator of a Citus cluster it asks the other nodes, too: it is an error if one of them has such keys or envelopes, does not answer, or has the KEK active still; the table kek may be published to these nodes. It does not find keys that are kept as bytea, text or JSON, in definitions (defaults, views, functions), in other databases, in backups or in a client''s memory. The sealed material stays in WAL, in old backups, and in the dead row until VACUUM. Takes the privilege admin';
+'erases the material of a KEK for ever: in the table, and in every session at its next look-up of a key. Without force the KEK must not be active; the function waits for all open transactions of this database (as CREATE INDEX CONCURRENTLY does, for at most lock_timeout), then locks all tables with wrapped_key columns until the transaction ends, so that nobody writes to them, and counts their keys. It raises an error if such a column of this database has a key that the KEK wraps, if one cannot be read, if a storage has key envelopes of the label that are not opened yet, if the table kek is published to other servers, if this database has a logical replication slot, if a subscription fills the table kek or a table with keys, or if pglogical has a subscription. On the coordinator of a Citus cluster it asks the other nodes, too: it is an error if one of them has such keys or envelopes, does not answer, or has the KEK active still; the table kek may be published to these nodes. It does not find keys that are kept as bytea, text or JSON, in definitions (defaults, views, functions), in other databases, in backups or in a client''s memory. The sealed material stays in WAL, in old backups, and in the dead row until VACUUM. Takes the privilege admin';
 
 CREATE OR REPLACE FUNCTION key_vault.kek_schedule_destroy(label text, version integer, after interval)
 RETURNS timestamptz AS 'MODULE_PATHNAME', 'key_vault_kek_schedule_destroy'

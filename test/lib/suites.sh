@@ -23,7 +23,7 @@ mutants    alone    6        -
 static     alone    110      -
 model      alone    43       -
 fuzz       alone    35       -
-tap        files    1062     test/tap/*.pl test/tap/*.sh
+tap        files    1077     test/tap/*.pl test/tap/*.sh
 docs       root     240      -
 random     server   14       -
 plpgsql_check server 5       -
@@ -60,6 +60,7 @@ tap/mqtt              mosquitto mosquitto-clients
 tap/pg_cron           postgresql-VERSION-cron?
 tap/pg_partman        postgresql-VERSION-partman?
 tap/pg_repack         postgresql-VERSION-repack?
+tap/pglogical         postgresql-VERSION-pglogical?
 tap/pgaudit           postgresql-VERSION-pgaudit?
 tap/pgbouncer         pgbouncer
 tap/pkcs11            softhsm2 opensc p11-kit-modules python3-cryptography
