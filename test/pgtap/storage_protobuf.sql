@@ -96,6 +96,8 @@ CREATE TEMP TABLE beginning AS SELECT n, broken.ingest(substr(pg_temp.event('upl
 SELECT is(count(*) FILTER (WHERE outcome NOT IN ('rejected', 'uplink', 'join') AND n > 1), 0::bigint, 'beginnings of an uplink') FROM beginning;
 SELECT is(array_agg(n) FILTER (WHERE outcome = 'join'), ARRAY[position('\x2801'::bytea IN pg_temp.event('uplink')) - 1], 'only with all of a join it is one') FROM beginning;
 SELECT is(outcome, 'rejected', 'without its last byte it is none') FROM beginning ORDER BY n DESC LIMIT 1;
+-- Zeros are left out, so an uplink may have no other field before its payload (field 10) and its gateways.
+SELECT is(broken.ingest(substr(pg_temp.event('uplink'), 1, position('\x2801'::bytea IN pg_temp.event('uplink')) - 1) || '\x520106'), 'rejected', 'nor is an uplink of zeros that ends after its payload');
 SELECT is_empty($$SELECT frm_payload FROM broken.uplink WHERE frm_payload <> '\x06a89212fb806d'$$, 'no uplink has lost its payload');
 TRUNCATE broken.rejected, broken.session, broken.uplink, broken.device CASCADE;
 SELECT is(broken.ingest(m), 'rejected', name) FROM (VALUES
