@@ -15,13 +15,26 @@
 
 /*
  * An uplink that is stored already has the same received_at; or it was stored by version 1.0,
- * and has the time that 1.0 read, in both columns.  The condition on stored_at excludes most
- * partitions: stored_at is at most a day before received_at (a CHECK in tables.sql), and
- * before set_latest_time().
+ * and has the time that 1.0 read, in both columns.  Its counter is the same, or was left out.
+ * For each time and counter there is an index scan by equality, so that it reads one row,
+ * whatever a device has sent: a plan for = ANY would search by the counter, and read all
+ * index entries of the device.
+ *
+ * The conditions on stored_at exclude most partitions: stored_at is at most a day before
+ * received_at (a CHECK in tables.sql), and before set_latest_time() ($11).  By the parameters,
+ * which are for the whole set, partitions are excluded before their scans are begun; $12 is
+ * set_earliest_time().
  */
+#define STORED_UPLINK \
+	"SELECT (x.f_cnt, x.f_port, x.encrypted, x.dev_addr, x.frm_payload)" \
+	" IS NOT DISTINCT FROM (i.f_cnt, i.f_port, i.encrypted, i.dev_addr, i.frm_payload) AS same" \
+	" FROM uplink x WHERE x.dev_eui = i.dev_eui AND x.received_at = t.received_at" \
+	" AND (x.received_at = i.received_at OR x.received_at = x.stored_at)" \
+	" AND x.session_key_id IS NOT DISTINCT FROM i.session_key_id" \
+	" AND x.stored_at > t.received_at - interval '1 day' AND x.stored_at > $12 AND x.stored_at < $11"
 static const Oid look_types[] = {
 	BYTEAARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT2ARRAYOID,
-	BOOLARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID
+	BOOLARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID
 };
 static const Statement look = {
 	"SELECT i.n, d.application_id, d.device_id, s.dev_addr, s.app_s_key, s.envelope_digest, s.started_at, u.same,"
@@ -32,15 +45,10 @@ static const Statement look = {
 	" LEFT JOIN application a ON a.application_id = i.application_id"
 	" LEFT JOIN device d ON d.dev_eui = i.dev_eui"
 	" LEFT JOIN session s ON s.dev_eui = i.dev_eui AND s.session_key_id = i.session_key_id"
-	" LEFT JOIN LATERAL (SELECT (x.f_cnt, x.f_port, x.encrypted, x.dev_addr, x.frm_payload)"
-	" IS NOT DISTINCT FROM (i.f_cnt, i.f_port, i.encrypted, i.dev_addr, i.frm_payload) AS same"
-	" FROM uplink x WHERE x.dev_eui = i.dev_eui AND (x.f_cnt = i.f_cnt OR x.f_cnt IS NULL)"
-	" AND x.received_at = ANY (ARRAY[i.received_at, CASE WHEN i.time_of_1_0 <= ss.rows_of_1_0_until THEN i.time_of_1_0 END])"
-	" AND (x.received_at = i.received_at OR x.received_at = x.stored_at)"
-	" AND x.session_key_id IS NOT DISTINCT FROM i.session_key_id"
-	" AND x.stored_at > least(i.received_at, CASE WHEN i.time_of_1_0 <= ss.rows_of_1_0_until THEN i.time_of_1_0 END) - interval '1 day'"
-	" AND x.stored_at < $11 LIMIT 1) u ON true",
-	11, look_types
+	" LEFT JOIN LATERAL (SELECT same FROM (VALUES (i.received_at),"
+	" (CASE WHEN i.time_of_1_0 <= ss.rows_of_1_0_until THEN i.time_of_1_0 END)) t (received_at),"
+	" LATERAL (" STORED_UPLINK " AND x.f_cnt = i.f_cnt UNION ALL " STORED_UPLINK " AND x.f_cnt IS NULL) x LIMIT 1) u ON true",
+	12, look_types
 };
 
 enum LookColumn
@@ -61,6 +69,26 @@ TimestampTz
 set_latest_time(void)
 {
 	return GetCurrentTransactionStartTimestamp() + USECS_PER_DAY;
+}
+
+/*
+ * No uplink of the set is stored with a stored_at before this time.  Two days, since the
+ * interval of one day has 25 hours where clocks are set back.
+ */
+static TimestampTz
+set_earliest_time(const SetRow *rows, int n)
+{
+	TimestampTz earliest = set_latest_time();
+
+	for (int i = 0; i < n; i++)
+	{
+		const MessageEvent *event = rows[i].event;
+
+		earliest = Min(earliest, event->received_at);
+		if (event->has_time_of_1_0)
+			earliest = Min(earliest, event->time_of_1_0);
+	}
+	return earliest - 2 * USECS_PER_DAY;
 }
 
 static bytea *
@@ -111,7 +139,7 @@ set_look(SetRow *rows, int n)
 		value_list(INT8OID, n), value_list(INT2OID, n), value_list(BOOLOID, n), value_list(BYTEAOID, n),
 		value_list(BYTEAOID, n), value_list(TIMESTAMPTZOID, n)
 	};
-	Datum		values[lengthof(lists) + 1];
+	Datum		values[lengthof(lists) + 2];
 	uint64		found;
 
 	for (int i = 0; i < n; i++)
@@ -133,6 +161,7 @@ set_look(SetRow *rows, int n)
 	}
 	value_lists_to_arguments(lists, lengthof(lists), values);
 	values[lengthof(lists)] = TimestampTzGetDatum(set_latest_time());
+	values[lengthof(lists) + 1] = TimestampTzGetDatum(set_earliest_time(rows, n));
 	found = statement_run_by_indexes(&look, values);
 	if (found != n)
 		elog(ERROR, "storage has " UINT64_FORMAT " answers for %d messages", found, n);

@@ -79,6 +79,8 @@ CALL key_vault.maintain_storage('lorawan');
 SELECT is(array_agg(tableoid::regclass::text), array_fill('lorawan.uplink_' || to_char(now() - interval '7 days', 'YYYYMMDD'), ARRAY[2]), 'uplinks in the partition of a week ago') FROM lorawan.uplink WHERE f_cnt IN (30, 31);
 SELECT is(lorawan.ingest(pg_temp.cs(30, pg_temp.text_of(now() - interval '6 days 12:00'))), 'duplicate', 'are known, too, by a clock that was ahead');
 SELECT is(lorawan.ingest(pg_temp.cs(31, pg_temp.text_of(now() - interval '9 days'))), 'duplicate', 'and by one that was behind');
+SELECT results_eq($$SELECT * FROM lorawan.ingest(ARRAY[jsonb_set(pg_temp.cs(32, pg_temp.text_of(now())), '{deviceInfo,devEui}', '"0000000000000001"'),
+    pg_temp.cs(30, pg_temp.text_of(now() - interval '6 days 12:00')), pg_temp.cs(31, pg_temp.text_of(now() - interval '9 days'))])$$, 'VALUES (1::bigint, 2::bigint, 0::bigint)', 'in a set with a new one of another device, too');
 SELECT is(lorawan.ingest(pg_temp.cs(31, pg_temp.text_of(now() - interval '9 days')) || '{"data": "AQM="}'), 'rejected', 'another payload of that time is rejected');
 -- Downlinks
 CREATE FUNCTION pg_temp.queued(correlation text) RETURNS jsonb LANGUAGE sql AS $$
