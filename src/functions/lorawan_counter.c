@@ -91,13 +91,13 @@ key_vault_lorawan_f_cnt(PG_FUNCTION_ARGS)
 	if (!state->started)
 	{
 		bool		no_last;
-		int64		last = DatumGetInt64(WinGetFuncArgCurrent(window, 2, &no_last));
+		Datum		last = WinGetFuncArgCurrent(window, 2, &no_last);
 
 		/*
 		 * Without last, the first frame is taken to have a counter below
 		 * 65536.
 		 */
-		state->last = no_last ? f_cnt16 : check_last(last);
+		state->last = no_last ? f_cnt16 : check_last(DatumGetInt64(last));
 		state->started = true;
 	}
 	if (!lorawan_full_f_cnt(state->last, f_cnt16, max_gap, &state->last))

@@ -116,6 +116,7 @@ read_row(uint64 n, SetRow *rows)
 	SetRow	   *row = &rows[DatumGetInt64(statement_column(n, COLUMN_N, &isnull)) - 1];
 	const char *application = string_column(n, COLUMN_APPLICATION);
 	const char *device_id = string_column(n, COLUMN_DEVICE_ID);
+	Datum		started_at;
 
 	row->same_device = application != NULL && strcmp(application, row->event->application_id) == 0 &&
 		(row->event->device_id == NULL ||
@@ -124,7 +125,8 @@ read_row(uint64 n, SetRow *rows)
 	row->has_session = row->session_dev_addr != NULL;
 	row->app_s_key = (struct varlena *) bytes_column(n, COLUMN_APP_S_KEY);
 	row->envelope_digest = bytes_column(n, COLUMN_ENVELOPE_DIGEST);
-	row->started_at = DatumGetTimestampTz(statement_column(n, COLUMN_STARTED_AT, &isnull));
+	started_at = statement_column(n, COLUMN_STARTED_AT, &isnull);
+	row->started_at = isnull ? 0 : DatumGetTimestampTz(started_at);
 	row->same_uplink = DatumGetBool(statement_column(n, COLUMN_SAME_UPLINK, &isnull)) && !isnull;
 	row->has_uplink = !isnull;
 	row->label_at_rest = string_column(n, COLUMN_LABEL);
