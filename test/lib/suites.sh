@@ -62,6 +62,7 @@ tap/pg_partman        postgresql-VERSION-partman?
 tap/pg_repack         postgresql-VERSION-repack?
 tap/pglogical         postgresql-VERSION-pglogical?
 tap/pgaudit           postgresql-VERSION-pgaudit?
+tap/pgbackrest        pgbackrest?
 tap/pgbouncer         pgbouncer
 tap/pkcs11            softhsm2 opensc p11-kit-modules python3-cryptography
 tap/root_key_rotate   python3-cryptography
