@@ -1,4 +1,5 @@
-# A storage whose partitions pg_partman manages, by the commands of docs/storage.md.
+# A storage whose partitions pg_partman manages, by the commands of docs/storage.md; and a table of wrapped keys of
+# one's own that it manages, with a rotation of its KEK.
 
 use strict;
 use warnings;
@@ -52,5 +53,47 @@ is($node->safe_psql('postgres', q{SELECT count(DISTINCT tableoid), count(*) FROM
 is($node->psql('postgres', $blocks[1], stderr => \$error), 0, 'retention by pg_partman') or diag $error;
 is($node->safe_psql('postgres', q{SELECT string_agg(f_cnt::text, ' ') FROM fleet.uplink}), '2', 'drops what is older than a year');
 is($node->safe_psql('postgres', q{SET client_min_messages = error; CALL key_vault.create_storage('fleet'); SELECT partitioning FROM fleet.storage_settings}), 'external', 'made again, it is as it was');
+
+# A table of one's own: partitions of today and of 40 days ago, keys in both, and one in the default partition.
+$node->safe_psql('postgres', q{
+    SET client_min_messages = error;
+    SELECT key_vault.kek_create('own');
+    CREATE TABLE joined (at timestamptz NOT NULL, n integer, key key_vault.wrapped_key) PARTITION BY RANGE (at);
+    SELECT partman.create_parent('public.joined', 'at', 'native', 'daily');
+    SELECT partman.create_partition_time('public.joined', ARRAY[date_trunc('day', now()) - interval '40 days']);
+    INSERT INTO joined SELECT date_trunc('day', now()) + days * interval '1 day', n, key_vault.wrap(decode(md5(n::text), 'hex'), 'own')
+      FROM (VALUES (0), (-40), (-80)) d(days), generate_series(1, 100) n;
+});
+my $tables = q{SELECT count(DISTINCT tableoid), count(DISTINCT tableoid) FILTER (WHERE tableoid = 'joined_default'::regclass) FROM joined};
+my $all_open = q{SELECT count(*), bool_and(key_vault.unwrap(key) = decode(md5(n::text), 'hex')) FROM };
+is(look_anew($node, $tables), '3|1', 'keys are in two partitions of pg_partman and in the default one');
+my $warm = open_session($node);
+is(look($warm, "$all_open joined"), '300|t', 'every key opens');
+
+# Rewrapping goes on while pg_partman makes partitions, moves rows out of the default one, and detaches the oldest.
+$node->safe_psql('postgres', q{SELECT key_vault.kek_rotate('own')});
+my $rewrapping = open_session($node);
+$rewrapping->query_until(qr/begins/, "\\echo begins\nCALL key_vault.rewrap_all('own', batch_size => 50, sleep => '500 ms');\n\\echo ends\n");
+$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM key_vault.rewrap_progress WHERE kek_label = 'own'}) or die 'rewrap_all() does not begin';
+is($node->psql('postgres', q{
+    SET client_min_messages = error;
+    CALL partman.partition_data_proc('public.joined', p_interval => '1 day');
+    UPDATE partman.part_config SET retention = '60 days', retention_keep_table = true, infinite_time_partitions = true, premake = 6 WHERE parent_table = 'public.joined';
+    CALL partman.run_maintenance_proc();
+}, stderr => \$error), 0, 'pg_partman works while rewrap_all() runs') or diag $error;
+$rewrapping->query_until(qr/ends/, '');
+$rewrapping->quit;
+my $detached = $node->safe_psql('postgres', q{SELECT 'joined_p' || to_char(date_trunc('day', now()) - interval '80 days', 'YYYY_MM_DD')});
+is(look_anew($node, $tables), '2|0', 'nothing is in the default partition any more');
+is(look_anew($node, "SELECT relispartition, relkind FROM pg_class WHERE relname = '$detached'"), 'f|r', 'and a partition of old rows is detached and kept');
+is(look_anew($node, q{CALL key_vault.rewrap_all('own')}), '', 'rewrap_all() finds what was moved meanwhile');
+is(look_anew($node, q{SELECT kek_version, sum(keys) FROM key_vault.kek_usage('own') WHERE keys > 0 GROUP BY 1}), '2|300', 'all keys, also those of the detached partition, are of the new version');
+is(look_anew($node, q{SELECT key_vault.kek_destroy('own', 1)}), '', 'so the old one can be destroyed');
+is(look($warm, "$all_open joined"), '200|t', 'every key opens in a session that was open');
+is(look_anew($node, "$all_open joined"), '200|t', 'and in a new one');
+is(look_anew($node, "$all_open $detached"), '100|t', 'also in the detached partition');
+is(look_anew($node, q{SELECT key_vault.kek_rotate('own')}, q{DELETE FROM joined}, q{SELECT key_vault.kek_destroy('own', 2)}),
+    'ERROR:  KEK label "own" version 2 still wraps 100 keys', 'whose keys stand in the way of a destruction');
+$warm->quit;
 
 done_testing();
