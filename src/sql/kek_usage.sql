@@ -2,7 +2,14 @@
 
 -- Types that are made of wrapped_key hold wrapped keys, too: domains and, with more than one key
 -- in a value, arrays, composite types and ranges.
-CREATE OR REPLACE VIEW key_vault.wrapped_key_columns AS
+--
+-- The planner takes the number of types that a recursive query finds for thousands. So a query that uses it would be
+-- compiled just in time, which takes a second, and runs for milliseconds.
+CREATE OR REPLACE FUNCTION key_vault_internal.key_types()
+RETURNS TABLE (type oid, nested boolean)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 10
+SET search_path = pg_catalog, pg_temp
+SET jit = off AS $$
 WITH RECURSIVE types (type, nested) AS (
     SELECT 'key_vault.wrapped_key'::regtype::oid, false
     UNION
@@ -20,11 +27,17 @@ WITH RECURSIVE types (type, nested) AS (
            SELECT unnest(ARRAY[r.rngtypid, r.rngmultitypid]), true FROM pg_range r
             WHERE r.rngsubtype = types.type) AS made (type, nested)
 )
+SELECT types.type, types.nested FROM types
+$$;
+COMMENT ON FUNCTION key_vault_internal.key_types() IS
+'the types whose values are or contain wrapped keys; nested: several in one value';
+
+CREATE OR REPLACE VIEW key_vault.wrapped_key_columns AS
 SELECT c.oid::regclass AS relation, a.attname AS "column", types.nested, c.kind AS relkind,
        c.persistence = 't' AND c.namespace <> pg_my_temp_schema() AS other_session
   FROM key_vault_internal.relations() c
   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-  JOIN types ON types.type = a.atttypid;
+  JOIN key_vault_internal.key_types() types ON types.type = a.atttypid;
 GRANT SELECT ON key_vault.wrapped_key_columns TO PUBLIC;
 COMMENT ON VIEW key_vault.wrapped_key_columns IS
 'all columns of this database that hold wrapped keys; nested: in arrays, composite types or ranges; other_session: in a temporary table of another session, which cannot be read';

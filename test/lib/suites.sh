@@ -88,6 +88,9 @@ regress/guard     writes to the extension's tables; makes and rotates a KEK
 regress/audit     makes and rotates KEKs, and reads the audit log
 pgtap/input       input of wrapped keys of no KEK
 pgtap/cayenne_lpp decodes payloads; takes no key
+isolation/destroy_carriers    makes keys, destroys KEKs, and opens no key
+isolation/destroy_envelope    likewise, with key envelopes
+isolation/destroy_steps_back  likewise
 "
 
 # The settings of a mode, for the server's configuration.  "on" is what a user gets, so

@@ -58,6 +58,7 @@ INSERT INTO public.gate VALUES
     ('kek_require_unused_on_nodes(text, integer)', 'works', $$kek_require_unused_on_nodes(LABEL, 1)$$),
     ('kek_require_unused_here(text, integer)', 'asks', $$kek_require_unused_here(LABEL, 1)$$),
     ('relations()', 'works', $$relations()$$),
+    ('key_types()', 'works', $$key_types()$$),
     ('other_nodes()', 'works', $$other_nodes()$$),
     ('notice_other_nodes(text)', 'works', $$notice_other_nodes('')$$),
     ('kek_destroy_due()', 'works', $$kek_destroy_due()$$),
