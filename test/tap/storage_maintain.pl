@@ -37,33 +37,33 @@ sub maintain
 
 # Far more days than partitions that one transaction can lock
 $storage->(q{'lorawan'});
-$node->safe_psql('postgres', q{SELECT add_uplinks('lorawan', 2200, 2)});
-is($node->safe_psql('postgres', 'SELECT count(*) FROM lorawan.uplink_default'), 4400, 'the default partition has 2,200 days');
+$node->safe_psql('postgres', q{SELECT add_uplinks('lorawan', 700, 2)});
+is($node->safe_psql('postgres', 'SELECT count(*) FROM lorawan.uplink_default'), 1400, 'the default partition has 700 days');
 is($node->safe_psql('postgres', 'SHOW max_locks_per_transaction'), 64, 'locks as by default');
 isnt($node->psql('postgres', q{BEGIN; CALL key_vault.maintain_storage('lorawan'); COMMIT}, stderr => \my $error), 0, 'in a transaction of the caller');
 like($error, qr/ERROR:  out of shared memory/, 'that is too much');
-is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT tableoid) FROM lorawan.uplink'), '4400|1', 'and nothing of it is done');
+is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT tableoid) FROM lorawan.uplink'), '1400|1', 'and nothing of it is done');
 my ($status, @said) = maintain(q{'lorawan'});
 is($status, 0, 'by itself it is not');
 my $moved = 0;
 $moved += $_ foreach map { /^moved (\d+) rows? of uplink out of lorawan\.uplink_default into (?:1 partition|1?\d partitions), from \S+ \S+ on$/ } @said;
-is($moved, 4400, 'and says what it moves');
-is(scalar(@said), 138, '16 days a step');
+is($moved, 1400, 'and says what it moves');
+is(scalar(@said), 44, '16 days a step');
 # A query that reads all partitions at once takes more locks than a step that makes some of them.
 $node->append_conf('postgresql.conf', 'max_locks_per_transaction = 2000');
 $node->restart;
-is($node->safe_psql('postgres', q{SELECT count(*), count(DISTINCT tableoid), (SELECT count(*) FROM lorawan.uplink_default) FROM lorawan.uplink}), '4400|2200|0', 'each day has its partition');
+is($node->safe_psql('postgres', q{SELECT count(*), count(DISTINCT tableoid), (SELECT count(*) FROM lorawan.uplink_default) FROM lorawan.uplink}), '1400|700|0', 'each day has its partition');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM lorawan.uplink WHERE tableoid::regclass::text <> 'lorawan.uplink_' || to_char(stored_at AT TIME ZONE 'UTC', 'YYYYMMDD')}), 0, 'which is its own');
 is_deeply([ maintain(q{'lorawan'}) ], [0], 'then there is nothing to do, and it says nothing');
 
 # Maintenance says how many rows it drops.  A day of which a part is younger than "keep" stays.
-my $count = $node->safe_psql('postgres', q{SELECT count(*) FROM lorawan.uplink WHERE stored_at < date_trunc('day', now() - interval '2190 days', 'UTC')});
-($status, @said) = maintain(q{'lorawan', keep => '2190 days'});
+my $count = $node->safe_psql('postgres', q{SELECT count(*) FROM lorawan.uplink WHERE stored_at < date_trunc('day', now() - interval '690 days', 'UTC')});
+($status, @said) = maintain(q{'lorawan', keep => '690 days'});
 is($status, 0, 'keep');
 my ($rows, $partitions) = (0, 0);
 /^dropped partition lorawan\.uplink_\d{8}: (\d+) rows? that (?:was|were) stored before \S+ 00:00:00\+00$/ and $rows += $1, $partitions++ foreach @said;
 is("$rows|$partitions|" . @said, "$count|" . $count / 2 . '|' . $count / 2, 'each partition that is dropped, with its rows');
-is($node->safe_psql('postgres', q{SELECT count(*), min(stored_at) = date_trunc('day', now() - interval '2190 days', 'UTC') + interval '12 hours' FROM lorawan.uplink}), (4400 - $count) . '|t', 'all others stay');
+is($node->safe_psql('postgres', q{SELECT count(*), min(stored_at) = date_trunc('day', now() - interval '690 days', 'UTC') + interval '12 hours' FROM lorawan.uplink}), (1400 - $count) . '|t', 'all others stay');
 
 # After an interruption, the next run goes on where the last one ended.
 $storage->(q{'interrupted', kek_label => 'lorawan'});
