@@ -94,6 +94,19 @@ INSERT INTO parent SELECT ROW(k, NULL)::kv_pair, ARRAY[k, NULL, k] FROM key_vaul
 INSERT INTO child SELECT ROW(k, k)::kv_pair, NULL FROM key_vault.generate_key('net') k;
 SELECT is(usage(), 'child pair 2 2, guarded key 1 3, parent list 2 2, parent pair 2 1', 'each key once');
 
+-- In ranges and multiranges, the bounds are keys; an empty range has none, and NULL is no bound.
+CREATE TYPE kv_range AS RANGE (subtype = key_vault.wrapped_key, multirange_type_name = kv_multirange);
+CREATE TABLE spans (span kv_range, several kv_multirange);
+INSERT INTO spans
+SELECT kv_range(k[1], NULL), kv_multirange(kv_range(k[1], k[2]), kv_range(k[3], k[4]), kv_range(k[5], NULL))
+  FROM (SELECT array_agg(k ORDER BY k) FROM (SELECT key_vault.generate_key('net') FROM generate_series(1, 5)) keys (k)) made (k);
+INSERT INTO spans VALUES ('empty', '{}'), (NULL, NULL);
+SELECT is((SELECT string_agg(format('%s %s', "column", keys), ', ' ORDER BY "column") FROM key_vault.kek_usage('net') WHERE relation = 'spans'::regclass),
+    'several 5, span 1', 'each bound is a key');
+SELECT is((SELECT cardinality(key_vault.kek_ids(several)) FROM spans WHERE NOT isempty(several)), 5, 'for kek_ids, too');
+DROP TABLE spans;
+DROP TYPE kv_range;
+
 -- A version that is destroyed, and one that does not exist, each have an error of their own.
 UPDATE guarded SET key = key_vault.rewrap(key);
 SELECT lives_ok($$SELECT key_vault.kek_destroy('net', 1)$$, 'once all are rewrapped it is destroyed');
