@@ -3,8 +3,8 @@
 -- Types that are made of wrapped_key hold wrapped keys, too: domains and, with more than one key
 -- in a value, arrays, composite types and ranges.
 --
--- The planner takes the number of types that a recursive query finds for thousands. So a query that uses it would be
--- compiled just in time, which takes a second, and runs for milliseconds.
+-- The planner expects a recursive query to find thousands of types. PostgreSQL would then compile each query that uses
+-- them just in time, which takes most of a second, although the query itself runs for milliseconds.
 CREATE OR REPLACE FUNCTION key_vault_internal.key_types()
 RETURNS TABLE (type oid, nested boolean)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 10
@@ -30,7 +30,7 @@ WITH RECURSIVE types (type, nested) AS (
 SELECT types.type, types.nested FROM types
 $$;
 COMMENT ON FUNCTION key_vault_internal.key_types() IS
-'the types whose values are or contain wrapped keys; nested: several in one value';
+'the types whose values are wrapped keys or contain some; nested: true if a value can have several keys in it';
 
 CREATE OR REPLACE VIEW key_vault.wrapped_key_columns AS
 SELECT c.oid::regclass AS relation, a.attname AS "column", types.nested, c.kind AS relkind,

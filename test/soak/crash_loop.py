@@ -1,5 +1,6 @@
-"""Kills every process of the server with SIGKILL, at random moments, while sessions store messages, rotate KEKs,
-rewrap keys, rotate the root key and destroy KEKs.  Then it starts the server again, and looks in new sessions:
+"""Kills every process of the server with SIGKILL, while sessions store messages, rotate KEKs, rewrap keys, rotate the
+root key and destroy KEKs.  The moments are random, but each second one is in a run of rewrap_all().  Then it starts the
+server again, and looks in new sessions:
 all committed rows are there, no key is lost, every payload decrypts, and rewrap_all() goes on
 where it was and finishes.
 

@@ -106,12 +106,9 @@ foreach my $moment (@moments)
 
     mkdir $node->basedir;
     mkdir $node->data_dir, 0700 or die;
-    $ENV{PGBACKREST_PG1_PATH} = $node->data_dir;
-    $ENV{moment} = $time;
+    local @ENV{qw(PGBACKREST_PG1_PATH moment)} = ($node->data_dir, $time);
     ends_well("$name: restored", $restore);
-    delete $ENV{PGBACKREST_PG1_PATH};
     $node->append_conf('postgresql.conf', 'port = ' . $node->port . "\narchive_mode = off\nkey_vault.root_key = 'file:" . ($has eq $old_key ? $new_key : $old_key) . "'\n");
-    local $ENV{PGBACKREST_PG1_PATH} = $node->data_dir;
     $node->start;
     $node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die "$name is not up";
 
