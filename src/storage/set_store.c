@@ -362,7 +362,7 @@ insert_devices(const SetRow *rows, int n)
 	if (lists[0].n == 0)
 		return;
 	value_lists_to_arguments(lists, lengthof(lists), values);
-	(void) statement_run_by_indexes(&insert, values);
+	(void) statement_run_by_indexes(&insert, values, NULL);
 }
 
 static void
@@ -407,6 +407,10 @@ is_to_insert(const SetRow *row)
 	return !row->alone && !row->is_repeated && !row->has_uplink && row->event->kind == EVENT_UPLINK;
 }
 
+#define INSERT_UPLINKS(rows) \
+	"INSERT INTO uplink (stored_at, dev_eui, session_key_id, application_id, received_at, f_cnt, f_port, encrypted," \
+	" dev_addr, frm_payload, message, simulated) " rows " ON CONFLICT DO NOTHING"
+
 static void
 insert_uplinks(const SetRow *rows, int n)
 {
@@ -414,10 +418,14 @@ insert_uplinks(const SetRow *rows, int n)
 		BYTEAARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT2ARRAYOID,
 		BOOLARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, JSONBARRAYOID, BOOLARRAYOID
 	};
+	static const Oid types_of_one[] = {
+		BYTEAOID, BYTEAOID, TEXTOID, TIMESTAMPTZOID, INT8OID, INT2OID, BOOLOID, BYTEAOID, BYTEAOID, JSONBOID, BOOLOID
+	};
 	static const Statement insert = {
-		"INSERT INTO uplink (stored_at, dev_eui, session_key_id, application_id, received_at, f_cnt, f_port, encrypted,"
-		" dev_addr, frm_payload, message, simulated)"
-		" SELECT now(), * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING", 11, types
+		INSERT_UPLINKS("SELECT now(), * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"), 11, types
+	};
+	static const Statement insert_one = {
+		INSERT_UPLINKS("VALUES (now(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"), 11, types_of_one
 	};
 	ValueList	lists[] = {
 		value_list(BYTEAOID, n), value_list(BYTEAOID, n), value_list(TEXTOID, n), value_list(TIMESTAMPTZOID, n),
@@ -444,10 +452,18 @@ insert_uplinks(const SetRow *rows, int n)
 		value_list_add_pointer(&lists[9], rows[i].keep_message ? json_tree_to_jsonb(rows[i].message->tree) : NULL);
 		value_list_add(&lists[10], BoolGetDatum(true), !event->is_simulated);
 	}
-	if (lists[0].n == 0)
-		return;
-	value_lists_to_arguments(lists, lengthof(lists), values);
-	require_all(statement_run(&insert, values, NULL), lists[0].n);
+	if (lists[0].n == 1)
+	{
+		char		nulls[] = "           ";
+
+		value_lists_to_row(lists, lengthof(lists), values, nulls);
+		require_all(statement_run(&insert_one, values, nulls), 1);
+	}
+	else if (lists[0].n > 1)
+	{
+		value_lists_to_arguments(lists, lengthof(lists), values);
+		require_all(statement_run(&insert, values, NULL), lists[0].n);
+	}
 }
 
 typedef struct SetRows

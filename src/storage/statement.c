@@ -94,7 +94,7 @@ statement_run(const Statement *statement, Datum *values, const char *nulls)
  * is turned off, and would compile the statement because of this cost.
  */
 uint64
-statement_run_by_indexes(const Statement *statement, Datum *values)
+statement_run_by_indexes(const Statement *statement, Datum *values, const char *nulls)
 {
 	static const char *const settings[] = {
 		"enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"
@@ -104,7 +104,7 @@ statement_run_by_indexes(const Statement *statement, Datum *values)
 
 	for (int i = 0; i < lengthof(settings); i++)
 		(void) set_config_option(settings[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	n = statement_run(statement, values, NULL);
+	n = statement_run(statement, values, nulls);
 	AtEOXact_GUC(true, nestlevel);
 	return n;
 }
@@ -118,16 +118,19 @@ statement_column(uint64 row, int column, bool *isnull)
 int
 search_path_begin(const char *search_path)
 {
-	int			nestlevel = NewGUCNestLevel();
+	int			nestlevel;
 
-	if (search_path != NULL)
-		(void) set_config_option("search_path", search_path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-								 true, 0, false);
+	if (search_path == NULL)
+		return 0;
+	nestlevel = NewGUCNestLevel();
+	(void) set_config_option("search_path", search_path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
 	return nestlevel;
 }
 
 void
 search_path_end(int nestlevel)
 {
-	AtEOXact_GUC(true, nestlevel);
+	if (nestlevel != 0)
+		AtEOXact_GUC(true, nestlevel);
 }

@@ -26,7 +26,7 @@ typedef struct Statement
 extern uint64 statement_run(const Statement *statement, Datum *values, const char *nulls);
 
 /* Does the same with a plan that uses indexes only, for tables that can be large. */
-extern uint64 statement_run_by_indexes(const Statement *statement, Datum *values);
+extern uint64 statement_run_by_indexes(const Statement *statement, Datum *values, const char *nulls);
 
 /* A column of the result: rows are counted from 0, columns from 1. */
 extern Datum statement_column(uint64 row, int column, bool *isnull);

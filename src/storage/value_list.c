@@ -60,6 +60,16 @@ value_lists_to_arguments(const ValueList *lists, int n, Datum *arguments)
 		arguments[i] = value_list_array(&lists[i]);
 }
 
+void
+value_lists_to_row(const ValueList *lists, int n, Datum *arguments, char *nulls)
+{
+	for (int i = 0; i < n; i++)
+	{
+		arguments[i] = lists[i].values[0];
+		nulls[i] = lists[i].nulls[0] ? 'n' : ' ';
+	}
+}
+
 Datum
 array_of_pointers(Oid type, const List *pointers)
 {
