@@ -13,7 +13,8 @@
  *	  spi		a call of SPI by key_vault, which raises what a damaged disk raises
  *	  system	a call of the operating system by key_vault: memory, files, processes
  *	  disk		a write to a table's file by the server: no space left
- *	  cancel	none: at an allocation, the statement is cancelled
+ *	  cancel	none: at an allocation, the statement is cancelled; the first after each time that the server
+ *				looked whether it is
  *
  * What the server does in critical sections, and before and after a transaction, is not made to fail: it
  * may not fail there, or the server would restart.
@@ -33,11 +34,14 @@
 
 #include "access/xact.h"
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/memnodes.h"
 #include "parser/analyze.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+
+#include "places.h"
 
 PG_MODULE_MAGIC;
 
@@ -60,15 +64,27 @@ static bool counting = false;
 static bool fired = false;
 static int	calls = 0;
 static int	fails_at = 0;
+static int64 place;				/* of the call that has failed */
+static bool noting = false;		/* of the places of all calls */
+
+static bool
+may_fail(void)
+{
+	return counting && IsTransactionState() && CritSectionCount == 0;
+}
 
 static bool
 fails(Kind kind)
 {
-	if (!counting || kind != wanted || !IsTransactionState() || CritSectionCount > 0)
+	if (kind != wanted || !may_fail())
 		return false;
-	if (++calls != fails_at)
+	calls++;
+	if (noting)
+		note_place(place_here(), calls);
+	if (calls != fails_at)
 		return false;
 	fired = true;
+	place = place_here();
 	return true;
 }
 
@@ -93,14 +109,24 @@ static MemoryContextMethods real_methods;
 #define CONTEXT_ARGUMENT in,
 #endif
 
-/* The context for errors has memory set aside, so that there is some for the error that there is none. */
+/*
+ * The context for errors has memory set aside, so that there is some for the error that there is none.
+ *
+ * A cancellation comes when the server next looks for one, and it looks only if InterruptPending is set.  That it
+ * has been reset says that the server has looked since the last allocation.  Until it does so, all allocations
+ * mean the same, and count as one call.
+ */
 static bool
 palloc_fails(MemoryContext context)
 {
 	if (context == ErrorContext)
 		return false;
-	if (fails(CANCEL))
-		InterruptPending = QueryCancelPending = true;
+	if (wanted == CANCEL && !InterruptPending && may_fail())
+	{
+		if (fails(CANCEL))
+			QueryCancelPending = true;
+		InterruptPending = true;
+	}
 	return fails(PALLOC);
 }
 
@@ -271,13 +297,35 @@ is_known(const char *name)
 	return false;
 }
 
+/* Where libcrypto is.  dladdr() knows, too, but looks at all symbols of the server each time. */
+static uintptr_t libcrypto_begin = 0;
+static uintptr_t libcrypto_end = 0;
+
 static bool
 is_of_libcrypto(const char *name)
 {
-	void	   *function = dlsym(RTLD_DEFAULT, name);
-	Dl_info		info;
+	uintptr_t	function = (uintptr_t) dlsym(RTLD_DEFAULT, name);
 
-	return function != NULL && dladdr(function, &info) != 0 && strstr(info.dli_fname, "libcrypto.so") != NULL;
+	return function >= libcrypto_begin && function < libcrypto_end;
+}
+
+static int
+find_libcrypto(struct dl_phdr_info *info, size_t size, void *data)
+{
+	if (strstr(info->dlpi_name, "libcrypto.so") == NULL)
+		return 0;
+	for (int i = 0; i < info->dlpi_phnum; i++)
+	{
+		if (info->dlpi_phdr[i].p_type == PT_LOAD)
+		{
+			uintptr_t	begin = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+
+			if (libcrypto_begin == 0 || begin < libcrypto_begin)
+				libcrypto_begin = begin;
+			libcrypto_end = Max(libcrypto_end, begin + info->dlpi_phdr[i].p_memsz);
+		}
+	}
+	return 1;
 }
 
 static void
@@ -391,6 +439,8 @@ prepare(void)
 	if (prepared)
 		return;
 	load_file("$libdir/key_vault", false);
+	if (dl_iterate_phdr(find_libcrypto, NULL) == 0)
+		elog(ERROR, "libcrypto is not loaded");
 	dl_iterate_phdr(change_object, NULL);
 	real_methods = *methods;
 	make_writable(methods);
@@ -400,25 +450,34 @@ prepare(void)
 	signal(SIGABRT, crashed);
 	next_hook = post_parse_analyze_hook;
 	post_parse_analyze_hook = begin_counting;
+	prepare_places();
 	prepared = true;
+}
+
+static Kind
+kind_named(const char *name)
+{
+	for (int i = 0; i < lengthof(kinds); i++)
+		if (strcmp(kinds[i], name) == 0)
+			return (Kind) i;
+	elog(ERROR, "there is no kind %s", name);
 }
 
 PG_FUNCTION_INFO_V1(fault_at);
 
-/* fault_at(kind, n): in the next statement, and those after it until fault_calls(), the nth call of a kind fails. */
+/*
+ * fault_at(kind, n): in the next statement, and those after it until fault_calls(), the nth call of a kind fails.
+ * None does if n is 0, and if it is -1, when the places of all calls are noted.
+ */
 Datum
 fault_at(PG_FUNCTION_ARGS)
 {
-	char	   *kind = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	int			i = 0;
-
 	prepare();
-	while (i < lengthof(kinds) && strcmp(kinds[i], kind) != 0)
-		i++;
-	if (i == lengthof(kinds))
-		elog(ERROR, "there is no kind %s", kind);
-	wanted = (Kind) i;
+	wanted = kind_named(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	fails_at = PG_GETARG_INT32(1);
+	noting = fails_at < 0;
+	if (noting)
+		forget_places();
 	calls = 0;
 	fired = counting = false;
 	counts_next = true;
@@ -433,6 +492,28 @@ fault_calls(PG_FUNCTION_ARGS)
 {
 	counting = counts_next = false;
 	PG_RETURN_INT32(fired ? -fails_at : calls);
+}
+
+PG_FUNCTION_INFO_V1(fault_place);
+
+/* The place of the call that has failed. */
+Datum
+fault_place(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(place);
+}
+
+PG_FUNCTION_INFO_V1(fault_places);
+
+/* The places of all calls, a line each, with the numbers of the first and the last call there. */
+Datum
+fault_places(PG_FUNCTION_ARGS)
+{
+	StringInfoData buffer;
+
+	initStringInfo(&buffer);
+	print_places(&buffer);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(buffer.data, buffer.len));
 }
 
 PG_FUNCTION_INFO_V1(fault_heap);

@@ -1,18 +1,26 @@
 """Makes the nth call of each kind fail in each statement of a script, n = 1, 2, ... to the last.
 
-    main.py LIBRARY GATE --root-keys LIST [--points N] [--one-of N] [--only PATTERN] [--kinds KIND,...] [--temperatures warm,cold] [--rounds N] [--seed N]
+    main.py LIBRARY GATE --ports PORT,... --root-keys LIST [--points N] [--one-of N] [--every] [--results FILE]
+            [--only PATTERN] [--kinds KIND,...] [--temperatures warm,cold] [--rounds N] [--seed N]
 
-LIBRARY is fault.c's, GATE is test/pgtap/gate.sql, from which the calls of all functions are, LIST is the value of key_vault.root_key
-to change to.  Of each statement and kind, N calls fail (the first, the last and some between), without --points all; with
---one-of N, only one of N functions is called, and one of N statements tried for memory that is lost.  The seed chooses.
+LIBRARY is fault.c's, GATE is test/pgtap/gate.sql, from which the calls of all functions are, PORTS are of servers that have nothing
+else to do, LIST is the value of key_vault.root_key to change them to.
 
 Each statement is tried warm, in a session that has run all of them, and cold, in a new session.  What must be:
 an error of the kind, or the right answer; then the same statement has the right answer in the same session.
-Last, the same calls fail in many rounds, and no memory is lost.  Takes PGHOST and PGPORT of a server that has nothing else to do.
+Last, the same calls fail in many rounds, and no memory is lost.
+
+With --points N, of each statement and kind N calls fail (the first, the last and some between); with --one-of N, only one of
+N functions is called, and one of N statements tried for memory that is lost.  The seed chooses.
+Without --points, each call fails; but of the allocations from one place (places.c says what that is) only the first and the last
+do, unless there is --every.  Each server works off the statements, in parts of some minutes.  What comes of each part is
+appended to FILE as soon as it is known, and what FILE has as "ok" is not done again.
 """
 
 import argparse
 import collections
+import concurrent.futures
+import multiprocessing
 import os
 import random
 import re
@@ -23,6 +31,9 @@ import psycopg2
 from script import ANY, SET_UP, STATEMENTS, Statement, statements_of_gate
 
 DATABASE = "failures"
+
+# Of how many calls a part is: some seconds to some minutes
+POINTS_OF_PART = 1000
 OPTIONS = "-c search_path=key_vault,key_vault_internal,public -c client_min_messages=warning -c jit=off -c synchronous_commit=off"
 
 # What a call that fails may raise
@@ -43,6 +54,7 @@ class Crash(Exception):
 
 class Session:
     def __init__(self):
+        # A server that has crashed takes a moment.
         for _ in range(600):
             try:
                 self.connection = psycopg2.connect(dbname=DATABASE, options=OPTIONS)
@@ -142,38 +154,80 @@ class Trial:
         if kind and is_error(self.answer):
             self.calls = session.run("SELECT fault_calls()")
         if kind and is_error(self.calls):
-            session.must("SELECT fault_calls()")
-            self.calls = 0
+            self.calls = session.must("SELECT fault_calls()")
 
 
-class Report:
-    def __init__(self):
-        self.points = collections.Counter()
+class Result:
+    """What came of a task; it goes from a worker to the main process."""
+
+    def __init__(self, name):
+        self.name = name
+        self.problems = []
+        self.counts = []
+        self.tried = collections.Counter()
         self.outcomes = collections.defaultdict(collections.Counter)
-        self.failures = 0
+        self.grown = collections.Counter()
+        self.begun = time.monotonic()
+        self.seconds = 0
 
-    def line(self, ok, text):
-        print(f"{'ok' if ok else 'not ok'} - {text}", flush=True)
-        self.failures += not ok
-
-    def note(self, text):
-        print(f"# {text}", flush=True)
-
-
-def points_of(total, wanted, dice):
-    if wanted is None or total <= wanted:
-        return range(1, total + 1)
-    return sorted({1, total} | set(dice.sample(range(1, total + 1), max(wanted - 2, 1))))
+    def lines(self):
+        text = ", ".join(self.counts)
+        yield f"{'not ok' if self.problems else 'ok'} - {self.name}{': ' if text else ''}{text}, {self.seconds:.0f} s"
+        for problem in self.problems[:10]:
+            yield f"# {problem}"
 
 
-def try_point(session, statement, kind, n, report):
+class Points:
+    """Which calls are to fail.  A task is a part of a statement's, and takes each parts-th of them."""
+
+    def __init__(self, worker, statement, kind, warm, part=1, parts=1):
+        self.worker, self.statement, self.kind, self.warm = worker, statement, kind, warm
+        self.part, self.parts = part, parts
+        self.arguments = worker.arguments
+        self.by_place = kind == "palloc" and not self.arguments.points and not self.arguments.every
+        self.places, self.covered = {}, set()
+        self.total = 0
+        self.count()
+
+    def count(self):
+        session = self.worker.session if self.warm else Session()
+        self.total = Trial(session, self.statement, self.kind, -1 if self.by_place else 0).calls
+        if self.by_place:
+            lines = session.must("SELECT fault_places()").splitlines()
+            places = {int(place): (int(first), int(last)) for place, first, last in map(str.split, lines)}
+            self.places = {place: calls for place, calls in places.items() if place % self.parts == self.part - 1}
+        if not self.warm:
+            session.close()
+
+    def wanted(self):
+        if self.by_place:
+            missing = [calls for place, calls in self.places.items() if place not in self.covered]
+            return sorted({call for calls in missing for call in calls})
+        if self.arguments.points and self.arguments.points < self.total:
+            dice = self.worker.dice
+            return sorted({1, self.total} | set(dice.sample(range(1, self.total + 1), max(self.arguments.points - 2, 1))))
+        return range(self.part, self.total + 1, self.parts)
+
+    def rounds(self):
+        """The server does not make exactly the same allocations each time, so the nth may be at another place."""
+        yield self.wanted()
+        for _ in range(3 if self.by_place else 0):
+            self.count()
+            if self.wanted():
+                yield self.wanted()
+
+
+def try_point(session, statement, points, n, result):
     """Problems of one point."""
     problems = []
+    kind = points.kind
     trial = Trial(session, statement, kind, n)
-    report.points[kind] += 1
+    result.tried[kind] += 1
     fired = trial.calls < 0
+    if fired and points.by_place:
+        points.covered.add(session.must("SELECT fault_place()"))
     if is_error(trial.answer) and not is_right(trial.answer, statement.answer):
-        report.outcomes[kind][trial.answer[1]] += 1
+        result.outcomes[kind][trial.answer[1]] += 1
         if not fired:
             problems.append(f"an error without a failure: {trial.message}")
         elif trial.answer[1] not in ERRORS[kind]:
@@ -182,7 +236,7 @@ def try_point(session, statement, kind, n, report):
     else:
         right = is_right(trial.answer, statement.answer) and not trial.wrong
         reported = statement.reports and (trial.warned or re.search("out of memory|could not read|canceling|KV10[25]", repr(trial.answer), re.I))
-        report.outcomes[kind]["not reached" if not fired else "right" if right else "reported"] += 1
+        result.outcomes[kind]["not reached" if not fired else "right" if right else "reported"] += 1
         if not right and not reported:
             problems.append(f"answers {clean(trial.answer)!r} {trial.wrong or ''} {trial.warned or ''}")
     again = Trial(session, statement)
@@ -190,41 +244,6 @@ def try_point(session, statement, kind, n, report):
         problems.append(f"then: {again.message or clean(again.answer)!r}")
     problems += [f"then {wrong}" for wrong in again.wrong]
     return problems
-
-
-def try_statement(statement, kinds, warm, arguments, dice, report, session):
-    """Returns the session to go on with."""
-    problems = []
-    name = f"{statement.name}, {'warm' if warm else 'cold'}"
-    counts = []
-    for kind in [kind for kind in kinds if kind not in statement.without]:
-        counting = session if warm else Session()
-        total = Trial(counting, statement, kind, 0).calls
-        if not warm:
-            counting.close()
-        wanted = points_of(total, arguments.points, dice)
-        counts.append(f"{kind} {len(wanted)}/{total}")
-        for n in wanted:
-            trying = session if warm else None
-            try:
-                trying = trying or Session()
-                problems += [f"{kind} {n}: {problem}" for problem in try_point(trying, statement, kind, n, report)]
-            except (Crash, AssertionError) as error:
-                problems.append(f"{kind} {n}: {type(error).__name__}: {error}")
-                if warm:
-                    session.close()
-                    session = warm_session()
-            finally:
-                if not warm and trying:
-                    trying.close()
-            if len(problems) > 10:
-                break
-        if len(problems) > 10:
-            break
-    report.line(not problems, f"{name}: {', '.join(counts)}")
-    for problem in problems[:10]:
-        report.note(problem)
-    return session
 
 
 def warm_session():
@@ -256,88 +275,252 @@ def growth_of(session, statement, kind, n, rounds):
     return collections.Counter({what: after[what] - before.get(what, 0) for what in after})
 
 
-def try_leaks(statements, kinds, rounds, dice, report):
-    """The same call fails again and again in one session.  The server itself keeps something of some statements, also if
-    nothing fails; its caches, in malloc, grow anyway."""
-    session = warm_session()
-    grown = collections.Counter()
-    for statement in statements:
-        problems = []
-        usual = growth_of(session, statement, None, 0, rounds)
-        for kind in [kind for kind in kinds if kind not in statement.without]:
-            total = Trial(session, statement, kind, 0).calls
+def chosen_statements(arguments):
+    functions = statements_of_gate(arguments.gate)
+    statements = STATEMENTS + random.Random(arguments.seed).sample(functions, len(functions) // arguments.one_of)
+    return [s for s in statements if re.search(arguments.only, s.name)]
+
+
+def name_of(statement, task):
+    what, _, temperature, part, parts = task
+    if what in TASKS:
+        return f"{statement.name}: {TASKS[what]}"
+    return f"{statement.name}, {temperature}{f', part {part} of {parts}' if parts > 1 else ''}"
+
+
+class Worker:
+    """A server, and a process that works off tasks with it."""
+
+    def __init__(self, arguments, port):
+        os.environ["PGPORT"] = port
+        self.arguments = arguments
+        self.kinds = arguments.kinds.split(",")
+        self.dice = random.Random(arguments.seed)
+        self.set_up()
+        self.statements = chosen_statements(arguments)
+        self.session = warm_session()
+
+    def set_up(self):
+        connection = psycopg2.connect(dbname="postgres")
+        connection.autocommit = True
+        connection.cursor().execute(f"CREATE DATABASE {DATABASE} TEMPLATE template0")
+        connection.cursor().execute("CREATE ROLE failures_nobody")
+        connection.close()
+        session = Session()
+        for sql in re.split(r";\n(?! )", SET_UP % f"$${self.arguments.root_keys}$$"):
+            if sql:
+                session.must(sql)
+            while "pg_reload_conf" in sql and session.must("SHOW key_vault.root_key") != self.arguments.root_keys:
+                time.sleep(0.01)
+        for function, result in (("fault_at(text, integer)", "void"), ("fault_calls()", "integer"), ("fault_place()", "bigint"),
+                                 ("fault_places()", "text"), ("fault_heap()", "bigint")):
+            session.must(f"CREATE FUNCTION public.{function} RETURNS {result} LANGUAGE C AS '{self.arguments.library}'")
+        session.close()
+
+    def work(self, task):
+        what, number, temperature, part, parts = task
+        statement = self.statements[number]
+        result = Result(name_of(statement, task))
+        try:
+            getattr(self, what)(statement, temperature == "warm", part, parts, result)
+        except (Crash, AssertionError) as error:
+            result.problems.append(f"{type(error).__name__}: {error}")
+            self.renew()
+        result.seconds = time.monotonic() - result.begun
+        return task, result
+
+    def renew(self):
+        self.session.close()
+        self.session = warm_session()
+        for statement in self.statements:
+            Trial(self.session, statement)
+
+    def learn(self, statement, _warm, _part, _parts, result):
+        """The right answer where the script has none: that of two runs without a failure, if they agree."""
+        first, second = Trial(self.session, statement), Trial(self.session, statement)
+        if statement.answer is None:
+            statement.answer = first.answer if clean(first.answer) == clean(second.answer) else ANY
+        if not all(is_right(t.answer, statement.answer) and not t.wrong for t in (first, second)):
+            result.problems.append(f"{first.message} {clean(first.answer)!r} {first.wrong}")
+
+    def measure(self, statement, warm, _part, _parts, result):
+        """How many calls are to fail, and about how long that takes."""
+        for kind in [kind for kind in self.kinds if kind not in statement.without]:
+            points = Points(self, statement, kind, warm)
+            result.tried[kind] = len(points.wanted())
+            result.counts.append(f"{kind} {result.tried[kind]}/{points.total}")
+        begun = time.monotonic()
+        session = self.session if warm else Session()
+        Trial(session, statement, "palloc", 0)
+        Trial(session, statement)
+        if not warm:
+            session.close()
+        result.estimate = sum(result.tried.values()) * (time.monotonic() - begun)
+
+    def fail(self, statement, warm, part, parts, result):
+        for kind in [kind for kind in self.kinds if kind not in statement.without]:
+            points = Points(self, statement, kind, warm, part, parts)
+            for wanted in points.rounds():
+                for n in wanted:
+                    self.fail_at(n, points, result)
+                    if len(result.problems) > 10:
+                        return
+            missed = len(set(points.places) - points.covered)
+            result.counts.append(f"{kind} {result.tried[kind]}/{points.total}" +
+                                 (f" from {len(points.covered)} places" if points.by_place else "") +
+                                 (f" ({missed} missed)" if missed else ""))
+
+    def fail_at(self, n, points, result):
+        session = self.session if points.warm else None
+        try:
+            session = session or Session()
+            result.problems += [f"{points.kind} {n}: {problem}" for problem in try_point(session, points.statement, points, n, result)]
+        except (Crash, AssertionError) as error:
+            result.problems.append(f"{points.kind} {n}: {type(error).__name__}: {error}")
+            if points.warm:
+                self.renew()
+        finally:
+            if not points.warm and session:
+                session.close()
+
+    def leak(self, statement, _warm, _part, _parts, result):
+        """The same call fails again and again in one session.  The server itself keeps something of some statements, also if
+        nothing fails; its caches, in malloc, grow anyway."""
+        rounds = self.arguments.rounds
+        usual = growth_of(self.session, statement, None, 0, rounds)
+        for kind in [kind for kind in self.kinds if kind not in statement.without]:
+            total = Trial(self.session, statement, kind, 0).calls
             if not total:
                 continue
-            n = dice.randint(1, total)
-            for what, growth in growth_of(session, statement, kind, n, rounds).items():
+            n = self.dice.randint(1, total)
+            for what, growth in growth_of(self.session, statement, kind, n, rounds).items():
                 if growth - max(usual[what], 0) >= rounds and what not in ("malloc", "files"):
-                    problems.append(f"{kind} {n}: {what} grows by {growth / rounds:.0f} with each failure")
-                grown[what] += growth
-        report.line(not problems, f"{statement.name}: nothing grows with failures")
-        for problem in problems:
-            report.note(problem)
-    report.note(", ".join(f"{what}: {growth}" for what, growth in grown.items()))
-    session.close()
+                    result.problems.append(f"{kind} {n}: {what} grows by {growth / rounds:.0f} with each failure")
+                result.grown[what] += growth
+
+
+# What is said of a statement that is not tried with a failure, warm or cold
+TASKS = {"learn": "right without a failure", "leak": "nothing grows with failures"}
+worker = None
+
+
+def start_worker(arguments, ports):
+    global worker
+    worker = Worker(arguments, ports.get())
+    # Each worker learns the answers, and its warm session has run all statements then.
+    worker.learned = [worker.work(("learn", number, None, 1, 1)) for number in range(len(worker.statements))]
+
+
+def work(task):
+    return worker.work(task)
+
+
+def learned():
+    return worker.learned
+
+
+class Report:
+    """Prints results, and adds to the file of them."""
+
+    def __init__(self, path):
+        self.file = None
+        self.done = {}
+        self.tried = collections.Counter()
+        self.outcomes = collections.defaultdict(collections.Counter)
+        self.grown = collections.Counter()
+        if path:
+            self.file = open(path, "a+", encoding="utf-8")
+            self.file.seek(0)
+            self.done = {match.group(1): match.group(0) for match in re.finditer(r"^ok - (.*?(, warm|, cold)(, part \d+ of \d+)?): .*$", self.file.read(), re.M)}
+
+    def note(self, text):
+        print(f"# {text}", flush=True)
+        if self.file:
+            print(f"# {time.strftime('%H:%M:%S')} {text}", file=self.file, flush=True)
+
+    def add(self, result):
+        for line in result.lines():
+            print(line, flush=True)
+            if self.file:
+                print(line, file=self.file, flush=True)
+        self.tried.update(result.tried)
+        self.grown.update(result.grown)
+        for kind, outcomes in result.outcomes.items():
+            self.outcomes[kind].update(outcomes)
+
+
+def as_done(pool, tasks):
+    for future in concurrent.futures.as_completed([pool.submit(work, task) for task in tasks]):
+        yield future.result()
+
+
+def plan(pool, statements, arguments, report):
+    """The parts of all statements, with the estimated seconds of each."""
+    tasks = [("fail", number, temperature, 1, 1) for temperature in arguments.temperatures.split(",") for number in statements]
+    if arguments.points:
+        return dict.fromkeys(tasks, 0)
+    parts = {}
+    calls = 0
+    for task, result in pool.map(work, [("measure", *task[1:]) for task in tasks]):
+        number_of_parts = 1 + sum(result.tried.values()) // POINTS_OF_PART
+        calls += sum(result.tried.values())
+        estimate = getattr(result, "estimate", 0)
+        report.note(f"to do: {result.name}: {', '.join(result.counts)}, about {estimate / 60:.1f} minutes")
+        for part in range(1, number_of_parts + 1):
+            parts["fail", *task[1:3], part, number_of_parts] = estimate / number_of_parts
+    report.note(f"{calls} calls are to fail, which takes one server about {sum(parts.values()) / 3600:.1f} hours")
+    return parts
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("library")
     parser.add_argument("gate")
+    parser.add_argument("--ports", required=True)
     parser.add_argument("--root-keys", required=True)
     parser.add_argument("--points", type=int)
-    parser.add_argument("--only")
+    parser.add_argument("--every", action="store_true")
+    parser.add_argument("--results")
+    parser.add_argument("--only", default="")
     parser.add_argument("--kinds", default=",".join(ERRORS))
     parser.add_argument("--temperatures", default="warm,cold")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--one-of", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    dice = random.Random(arguments.seed)
-    kinds = arguments.kinds.split(",")
-    report = Report()
+    report = Report(arguments.results)
+    chosen = chosen_statements(arguments)
 
-    connection = psycopg2.connect(dbname="postgres")
-    connection.autocommit = True
-    connection.cursor().execute(f"CREATE DATABASE {DATABASE} TEMPLATE template0")
-    connection.cursor().execute("CREATE ROLE failures_nobody")
-    connection.close()
-    session = Session()
-    for sql in re.split(r";\n(?! )", SET_UP % f"$${arguments.root_keys}$$"):
-        if sql:
-            session.must(sql)
-        while "pg_reload_conf" in sql and session.must("SHOW key_vault.root_key") != arguments.root_keys:
-            time.sleep(0.01)
-    session.must(f"CREATE FUNCTION public.fault_at(text, integer) RETURNS void LANGUAGE C AS '{arguments.library}'")
-    session.must(f"CREATE FUNCTION public.fault_calls() RETURNS integer LANGUAGE C AS '{arguments.library}'")
-    session.must(f"CREATE FUNCTION public.fault_heap() RETURNS bigint LANGUAGE C AS '{arguments.library}'")
-    session.close()
+    ports = multiprocessing.Queue()
+    for port in arguments.ports.split(","):
+        ports.put(port)
+    with concurrent.futures.ProcessPoolExecutor(arguments.ports.count(",") + 1, multiprocessing.get_context("fork"), start_worker, (arguments, ports)) as pool:
+        statements = []
+        for task, result in pool.submit(learned).result():
+            if result.problems:
+                report.add(result)
+            else:
+                statements.append(task[1])
+        report.note(f"{len(statements)} statements")
 
-    session = warm_session()
-    functions = statements_of_gate(arguments.gate)
-    statements = STATEMENTS + dice.sample(functions, len(functions) // arguments.one_of)
-    if arguments.only:
-        statements = [s for s in statements if re.search(arguments.only, s.name)]
-    for statement in statements:
-        # The right answer where the script has none: that of two runs without a failure, if they agree.
-        first, second = Trial(session, statement), Trial(session, statement)
-        if statement.answer is None:
-            statement.answer = first.answer if clean(first.answer) == clean(second.answer) else ANY
-        ok = all(is_right(t.answer, statement.answer) and not t.wrong for t in (first, second))
-        if not ok:
-            report.line(False, f"{statement.name}: right without a failure")
-            report.note(f"{first.message} {clean(first.answer)!r} {first.wrong}")
-            statements = [s for s in statements if s is not statement]
-    report.note(f"{len(statements)} statements")
-
-    for temperature in arguments.temperatures.split(","):
-        for statement in statements:
-            session = try_statement(statement, kinds, temperature == "warm", arguments, dice, report, session)
-    session.close()
-    if arguments.rounds:
-        try_leaks(dice.sample(statements, len(statements) // arguments.one_of), kinds, arguments.rounds, dice, report)
-    for kind in kinds:
-        report.note(f"{kind}: {report.points[kind]} calls failed: " +
+        parts = plan(pool, statements, arguments, report)
+        names = {task: name_of(chosen[task[1]], task) for task in parts}
+        left = sum(parts.values())
+        for task in [task for task in parts if names[task] in report.done]:
+            print(report.done[names[task]], flush=True)
+            left -= parts.pop(task)
+        for task, result in as_done(pool, parts):
+            report.add(result)
+            left -= parts[task]
+            if report.file:
+                report.note(f"about {left / 3600:.1f} hours of one server are left")
+        if arguments.rounds:
+            dice = random.Random(arguments.seed)
+            for _, result in as_done(pool, [("leak", number, None, 1, 1) for number in dice.sample(statements, len(statements) // arguments.one_of)]):
+                report.add(result)
+            report.note(", ".join(f"{what}: {growth}" for what, growth in report.grown.items()))
+    for kind in arguments.kinds.split(","):
+        report.note(f"{kind}: {report.tried[kind]} calls failed: " +
                     ", ".join(f"{number} {outcome}" for outcome, number in report.outcomes[kind].most_common()))
 
 
