@@ -455,7 +455,7 @@ def as_done(pool, tasks):
 
 
 def plan(pool, statements, arguments, report):
-    """The parts of all statements, with the estimated seconds of each."""
+    """The parts of all statements, with the estimated seconds of each; quick ones first."""
     tasks = [("fail", number, temperature, 1, 1) for temperature in arguments.temperatures.split(",") for number in statements]
     if arguments.points:
         return dict.fromkeys(tasks, 0)
@@ -469,7 +469,7 @@ def plan(pool, statements, arguments, report):
         for part in range(1, number_of_parts + 1):
             parts["fail", *task[1:3], part, number_of_parts] = estimate / number_of_parts
     report.note(f"{calls} calls are to fail, which takes one server about {sum(parts.values()) / 3600:.1f} hours")
-    return parts
+    return dict(sorted(parts.items(), key=lambda part: part[1]))
 
 
 def main():
