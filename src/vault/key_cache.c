@@ -39,6 +39,7 @@
 #include "cipher_pool.h"
 #include "kek.h"
 #include "key_cache.h"
+#include "keys_ahead.h"
 
 /* Expired keys are wiped at most cache_max_age / SWEEPS_PER_AGE seconds late. */
 #define SWEEPS_PER_AGE 20
@@ -436,25 +437,53 @@ wipe_expired(void)
 		age_timer_start((next_sweep - now) / 1000000 + 1);
 }
 
+/* Where the search for a key with these wrapped bytes begins. */
+static inline const CacheBucket *
+first_bucket(const uint8 *wrapped)
+{
+	return &table->data[hash_wrapped_bytes(wrapped) & table->sizemask];
+}
+
+/*
+ * The entry is mostly in the first or second bucket for its hash.  Which one is found without a
+ * branch, which the processor would predict wrongly half of the time.
+ */
+static inline const char *
+probable_entry(const uint8 *wrapped)
+{
+	uint32		hash = hash_wrapped_bytes(wrapped);
+	const CacheBucket *bucket = first_bucket(wrapped);
+
+	bucket = &table->data[(hash + (bucket->hash != hash)) & table->sizemask];
+	return (const char *) bucket->entry;
+}
+
+/* A macro: gcc 12 leaves out calls of a function that only prefetches. */
+#define PREFETCH_ENTRY(entry) \
+	(__builtin_prefetch(entry), __builtin_prefetch((entry) + SECURE_MEMORY_LINE))
+
 void
 key_cache_prefetch(const WrappedKey *wrapped_key)
 {
-	const CacheBucket *bucket;
-	uint32		hash;
+	static AheadPlace place;
+	static const uint8 *loaded = NULL;
+	KeysAhead	ahead;
 
 	if (table == NULL || table->members <= FEW_ENTRIES)
 		return;
 
 	/*
-	 * The key is mostly in the first or second bucket for its hash.  Which
-	 * one is found without a branch, which the processor would predict
-	 * wrongly half of the time.
+	 * A row's bucket is loaded two rows before, and its entry, which the
+	 * bucket says the place of, one row before.
 	 */
-	hash = hash_wrapped_bytes(wrapped_key->wrapped);
-	bucket = &table->data[hash & table->sizemask];
-	bucket = &table->data[(hash + (bucket->hash != hash)) & table->sizemask];
-	__builtin_prefetch(bucket->entry);
-	__builtin_prefetch((const char *) bucket->entry + SECURE_MEMORY_LINE);
+	ahead = keys_ahead(wrapped_key, &place);
+	if (ahead.second != NULL)
+		__builtin_prefetch(first_bucket(ahead.second));
+	if (wrapped_key->wrapped != loaded)
+		PREFETCH_ENTRY(probable_entry(wrapped_key->wrapped));
+	if (ahead.next != NULL)
+		PREFETCH_ENTRY(probable_entry(ahead.next));
+	loaded = ahead.next;
 }
 
 CacheEntry *
