@@ -21,8 +21,8 @@
  * index entries of the device.
  *
  * The conditions on stored_at exclude most partitions: stored_at is at most a day before
- * received_at (a CHECK in tables.sql), and before set_latest_time() ($11).  By the parameters,
- * which are for the whole set, partitions are excluded before their scans are begun; $12 is
+ * received_at (a CHECK in tables.sql), and before set_latest_time() ($1).  By the parameters,
+ * which are for the whole set, partitions are excluded before their scans are begun; $2 is
  * set_earliest_time().
  */
 #define STORED_UPLINK \
@@ -31,37 +31,23 @@
 	" FROM uplink x WHERE x.dev_eui = i.dev_eui AND x.received_at = t.received_at" \
 	" AND (x.received_at = i.received_at OR x.received_at = x.stored_at)" \
 	" AND x.session_key_id IS NOT DISTINCT FROM i.session_key_id" \
-	" AND x.stored_at > t.received_at - interval '1 day' AND x.stored_at > $12 AND x.stored_at < $11"
+	" AND x.stored_at > t.received_at - interval '1 day' AND x.stored_at > $2 AND x.stored_at < $1"
 
-/*
- * What is looked up.  $1 to $10 are what messages has: arrays for many messages, or the values
- * for one message, for which the executor begins and ends faster.
- */
-#define LOOK(messages) \
-	"SELECT i.n, d.application_id, d.device_id, s.dev_addr, s.app_s_key, s.envelope_digest, s.started_at, u.same," \
-	" coalesce(a.kek_label, ss.kek_label), ss.keep_messages" \
-	" FROM " messages \
-	" i (dev_eui, session_key_id, application_id, received_at, f_cnt, f_port, encrypted, dev_addr, frm_payload, time_of_1_0, n)" \
-	" CROSS JOIN storage_settings ss" \
-	" LEFT JOIN application a ON a.application_id = i.application_id" \
-	" LEFT JOIN device d ON d.dev_eui = i.dev_eui" \
-	" LEFT JOIN session s ON s.dev_eui = i.dev_eui AND s.session_key_id = i.session_key_id" \
-	" LEFT JOIN LATERAL (SELECT same FROM (VALUES (i.received_at)," \
-	" (CASE WHEN i.time_of_1_0 <= ss.rows_of_1_0_until THEN i.time_of_1_0 END)) t (received_at)," \
-	" LATERAL (" STORED_UPLINK " AND x.f_cnt = i.f_cnt UNION ALL " STORED_UPLINK " AND x.f_cnt IS NULL) x LIMIT 1) u ON true"
-static const Oid look_types[] = {
-	BYTEAARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT2ARRAYOID,
-	BOOLARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID
-};
+static const Oid look_types[] = {TIMESTAMPTZOID, TIMESTAMPTZOID};
 static const Statement look = {
-	LOOK("unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) WITH ORDINALITY"), 12, look_types
-};
-static const Oid look_at_one_types[] = {
-	BYTEAOID, BYTEAOID, TEXTOID, TIMESTAMPTZOID, INT8OID, INT2OID,
-	BOOLOID, BYTEAOID, BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID
-};
-static const Statement look_at_one = {
-	LOOK("(VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1::bigint))"), 12, look_at_one_types
+	.sql = "SELECT i.n, d.application_id, d.device_id, s.dev_addr, s.app_s_key, s.envelope_digest, s.started_at, u.same,"
+	" coalesce(a.kek_label, ss.kek_label), ss.keep_messages FROM ",
+	.after_rows = " i (dev_eui, session_key_id, application_id, received_at, f_cnt, f_port, encrypted, dev_addr, frm_payload, time_of_1_0, n)"
+	" CROSS JOIN storage_settings ss"
+	" LEFT JOIN application a ON a.application_id = i.application_id"
+	" LEFT JOIN device d ON d.dev_eui = i.dev_eui"
+	" LEFT JOIN session s ON s.dev_eui = i.dev_eui AND s.session_key_id = i.session_key_id"
+	" LEFT JOIN LATERAL (SELECT same FROM (VALUES (i.received_at),"
+	" (CASE WHEN i.time_of_1_0 <= ss.rows_of_1_0_until THEN i.time_of_1_0 END)) t (received_at),"
+	" LATERAL (" STORED_UPLINK " AND x.f_cnt = i.f_cnt UNION ALL " STORED_UPLINK " AND x.f_cnt IS NULL) x LIMIT 1) u ON true",
+	.nargs = lengthof(look_types),
+	.types = look_types,
+	.by_indexes = true
 };
 
 enum LookColumn
@@ -154,7 +140,7 @@ set_look(SetRow *rows, int n)
 		value_list(INT8OID, n), value_list(INT2OID, n), value_list(BOOLOID, n), value_list(BYTEAOID, n),
 		value_list(BYTEAOID, n), value_list(TIMESTAMPTZOID, n)
 	};
-	Datum		values[lengthof(lists) + 2];
+	Datum		values[] = {TimestampTzGetDatum(set_latest_time()), TimestampTzGetDatum(set_earliest_time(rows, n))};
 	uint64		found;
 
 	for (int i = 0; i < n; i++)
@@ -174,20 +160,7 @@ set_look(SetRow *rows, int n)
 		value_list_add_pointer(&lists[8], event->frm_payload);
 		value_list_add(&lists[9], TimestampTzGetDatum(event->time_of_1_0), !event->has_time_of_1_0);
 	}
-	values[lengthof(lists)] = TimestampTzGetDatum(set_latest_time());
-	values[lengthof(lists) + 1] = TimestampTzGetDatum(set_earliest_time(rows, n));
-	if (n == 1)
-	{
-		char		nulls[] = "            ";
-
-		value_lists_to_row(lists, lengthof(lists), values, nulls);
-		found = statement_run_by_indexes(&look_at_one, values, nulls);
-	}
-	else
-	{
-		value_lists_to_arguments(lists, lengthof(lists), values);
-		found = statement_run_by_indexes(&look, values, NULL);
-	}
+	found = statement_run_on_rows(&look, values, lists, lengthof(lists));
 	if (found != n)
 		elog(ERROR, "storage has " UINT64_FORMAT " answers for %d messages", found, n);
 	for (uint64 i = 0; i < found; i++)

@@ -321,22 +321,21 @@ require_all(uint64 written, int given)
 static void
 insert_devices(const SetRow *rows, int n)
 {
-	static const Oid types[] = {BYTEAARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID};
 	static const Statement insert = {
-		"INSERT INTO device AS old (dev_eui, application_id, device_id, seen_at)"
-		" SELECT i.dev_eui, i.application_id, i.device_id, least(i.seen_at, now())"
-		" FROM unnest($1, $2, $3, $4) i (dev_eui, application_id, device_id, seen_at)"
+		.sql = "INSERT INTO device AS old (dev_eui, application_id, device_id, seen_at)"
+		" SELECT i.dev_eui, i.application_id, i.device_id, least(i.seen_at, now()) FROM ",
+		.after_rows = " i (dev_eui, application_id, device_id, seen_at, n)"
 		" ON CONFLICT (dev_eui) DO UPDATE"
 		" SET application_id = excluded.application_id, device_id = coalesce(excluded.device_id, old.device_id),"
 		" seen_at = excluded.seen_at"
 		" WHERE old.seen_at <= excluded.seen_at"
 		" AND NOT EXISTS (SELECT FROM uplink u WHERE u.dev_eui = excluded.dev_eui"
-		" AND u.received_at > excluded.seen_at AND u.stored_at > excluded.seen_at)", 4, types
+		" AND u.received_at > excluded.seen_at AND u.stored_at > excluded.seen_at)",
+		.by_indexes = true
 	};
 	ValueList	lists[] = {
 		value_list(BYTEAOID, n), value_list(TEXTOID, n), value_list(TEXTOID, n), value_list(TIMESTAMPTZOID, n)
 	};
-	Datum		values[lengthof(lists)];
 	const SetRow *latest = NULL;
 
 	for (int i = 0; i < n; i++)
@@ -359,32 +358,23 @@ insert_devices(const SetRow *rows, int n)
 		}
 		latest = NULL;
 	}
-	if (lists[0].n == 0)
-		return;
-	value_lists_to_arguments(lists, lengthof(lists), values);
-	(void) statement_run_by_indexes(&insert, values, NULL);
+	(void) statement_run_on_rows(&insert, NULL, lists, lengthof(lists));
 }
 
 static void
 insert_sessions(const NewSession *sessions, int n)
 {
-	static Oid	types[] = {
-		BYTEAARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, BYTEAARRAYOID, InvalidOid, TIMESTAMPTZARRAYOID, BYTEAARRAYOID
-	};
 	static const Statement insert = {
-		"INSERT INTO session (dev_eui, session_key_id, application_id, dev_addr, app_s_key, started_at, envelope_digest)"
-		" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING", 7, types
+		.sql = "INSERT INTO session (dev_eui, session_key_id, application_id, dev_addr, app_s_key, started_at, envelope_digest)"
+		" SELECT i.dev_eui, i.session_key_id, i.application_id, i.dev_addr, i.app_s_key, i.started_at, i.envelope_digest FROM ",
+		.after_rows = " i (dev_eui, session_key_id, application_id, dev_addr, app_s_key, started_at, envelope_digest, n)"
+		" ON CONFLICT DO NOTHING"
 	};
-	Oid			key_type = wrapped_key_type();
 	ValueList	lists[] = {
 		value_list(BYTEAOID, n), value_list(BYTEAOID, n), value_list(TEXTOID, n), value_list(BYTEAOID, n),
-		value_list(key_type, n), value_list(TIMESTAMPTZOID, n), value_list(BYTEAOID, n)
+		value_list(wrapped_key_type(), n), value_list(TIMESTAMPTZOID, n), value_list(BYTEAOID, n)
 	};
-	Datum		values[lengthof(lists)];
 
-	if (n == 0)
-		return;
-	types[4] = get_array_type(key_type);
 	for (int i = 0; i < n; i++)
 	{
 		const MessageEvent *event = sessions[i].first->event;
@@ -397,8 +387,7 @@ insert_sessions(const NewSession *sessions, int n)
 		value_list_add(&lists[5], TimestampTzGetDatum(sessions[i].started_at), false);
 		value_list_add_pointer(&lists[6], sessions[i].digest);
 	}
-	value_lists_to_arguments(lists, lengthof(lists), values);
-	require_all(statement_run(&insert, values, NULL), n);
+	require_all(statement_run_on_rows(&insert, NULL, lists, lengthof(lists)), n);
 }
 
 static bool
@@ -407,32 +396,23 @@ is_to_insert(const SetRow *row)
 	return !row->alone && !row->is_repeated && !row->has_uplink && row->event->kind == EVENT_UPLINK;
 }
 
-#define INSERT_UPLINKS(rows) \
-	"INSERT INTO uplink (stored_at, dev_eui, session_key_id, application_id, received_at, f_cnt, f_port, encrypted," \
-	" dev_addr, frm_payload, message, simulated) " rows " ON CONFLICT DO NOTHING"
-
 static void
 insert_uplinks(const SetRow *rows, int n)
 {
-	static const Oid types[] = {
-		BYTEAARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT2ARRAYOID,
-		BOOLARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID, JSONBARRAYOID, BOOLARRAYOID
-	};
-	static const Oid types_of_one[] = {
-		BYTEAOID, BYTEAOID, TEXTOID, TIMESTAMPTZOID, INT8OID, INT2OID, BOOLOID, BYTEAOID, BYTEAOID, JSONBOID, BOOLOID
-	};
 	static const Statement insert = {
-		INSERT_UPLINKS("SELECT now(), * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"), 11, types
-	};
-	static const Statement insert_one = {
-		INSERT_UPLINKS("VALUES (now(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"), 11, types_of_one
+		.sql = "INSERT INTO uplink (stored_at, dev_eui, session_key_id, application_id, received_at, f_cnt, f_port, encrypted,"
+		" dev_addr, frm_payload, message, simulated)"
+		" SELECT now(), i.dev_eui, i.session_key_id, i.application_id, i.received_at, i.f_cnt, i.f_port, i.encrypted,"
+		" i.dev_addr, i.frm_payload, i.message, i.simulated FROM ",
+		.after_rows = " i (dev_eui, session_key_id, application_id, received_at, f_cnt, f_port, encrypted,"
+		" dev_addr, frm_payload, message, simulated, n)"
+		" ON CONFLICT DO NOTHING"
 	};
 	ValueList	lists[] = {
 		value_list(BYTEAOID, n), value_list(BYTEAOID, n), value_list(TEXTOID, n), value_list(TIMESTAMPTZOID, n),
 		value_list(INT8OID, n), value_list(INT2OID, n), value_list(BOOLOID, n), value_list(BYTEAOID, n),
 		value_list(BYTEAOID, n), value_list(JSONBOID, n), value_list(BOOLOID, n)
 	};
-	Datum		values[lengthof(lists)];
 
 	for (int i = 0; i < n; i++)
 	{
@@ -452,18 +432,7 @@ insert_uplinks(const SetRow *rows, int n)
 		value_list_add_pointer(&lists[9], rows[i].keep_message ? json_tree_to_jsonb(rows[i].message->tree) : NULL);
 		value_list_add(&lists[10], BoolGetDatum(true), !event->is_simulated);
 	}
-	if (lists[0].n == 1)
-	{
-		char		nulls[] = "           ";
-
-		value_lists_to_row(lists, lengthof(lists), values, nulls);
-		require_all(statement_run(&insert_one, values, nulls), 1);
-	}
-	else if (lists[0].n > 1)
-	{
-		value_lists_to_arguments(lists, lengthof(lists), values);
-		require_all(statement_run(&insert, values, NULL), lists[0].n);
-	}
+	require_all(statement_run_on_rows(&insert, NULL, lists, lengthof(lists)), lists[0].n);
 }
 
 typedef struct SetRows

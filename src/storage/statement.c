@@ -9,16 +9,34 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
+#include "lib/stringinfo.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 
 #include "statement.h"
 
+/*
+ * How a statement takes rows.  The executor begins and ends faster if there is one row, which
+ * comes as values, than if there are arrays, which are the arguments of a function.
+ */
+typedef enum RowsForm
+{
+	NO_ROWS,
+	ONE_ROW,
+	ARRAYS
+} RowsForm;
+
 typedef struct PlanKey
 {
-	Oid			schema;
 	const Statement *statement;
+	Oid			schema;
+	RowsForm	form;
 } PlanKey;
+
+StaticAssertDecl(sizeof(PlanKey) == sizeof(Statement *) + sizeof(Oid) + sizeof(RowsForm),
+				 "a key that is hashed as bytes has no padding");
 
 typedef struct PlanEntry
 {
@@ -39,26 +57,49 @@ first_schema(void)
 	return path == NIL ? InvalidOid : linitial_oid(path);
 }
 
-static SPIPlanPtr
-prepare(const Statement *statement)
+/* Writes the rows of the statement, whose columns are the arguments from $first on. */
+static void
+write_rows(StringInfo sql, RowsForm form, int first, int columns)
 {
+	appendStringInfoString(sql, form == ONE_ROW ? "(VALUES (" : "unnest(");
+	for (int i = 0; i < columns; i++)
+		appendStringInfo(sql, "%s$%d", i > 0 ? ", " : "", first + i);
+	appendStringInfoString(sql, form == ONE_ROW ? ", 1::bigint))" : ") WITH ORDINALITY");
+}
+
+static SPIPlanPtr
+prepare(const Statement *statement, RowsForm form, const ValueList *lists, int nlists)
+{
+	Oid		   *types = palloc((statement->nargs + nlists) * sizeof(Oid));
+	StringInfoData sql;
+	SPIPlanPtr	plan;
+
+	if (statement->nargs > 0)
+		memcpy(types, statement->types, statement->nargs * sizeof(Oid));
+	for (int i = 0; i < nlists; i++)
+		types[statement->nargs + i] = form == ONE_ROW ? lists[i].type : get_array_type(lists[i].type);
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, statement->sql);
+	if (form != NO_ROWS)
+	{
+		write_rows(&sql, form, statement->nargs + 1, nlists);
+		appendStringInfoString(&sql, statement->after_rows);
+	}
+
 	/*
 	 * A generic plan: it is good for any set of messages, and planning takes
 	 * longer than storing a message.
 	 */
-	SPIPlanPtr	plan = SPI_prepare_cursor(statement->sql, statement->nargs,
-										  unconstify(Oid *, statement->types),
-										  CURSOR_OPT_GENERIC_PLAN);
-
+	plan = SPI_prepare_cursor(sql.data, statement->nargs + nlists, types, CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL || SPI_keepplan(plan) != 0)
 		elog(ERROR, "statement of a storage could not be prepared");
 	return plan;
 }
 
 static SPIPlanPtr
-find_plan(const Statement *statement)
+find_plan(const Statement *statement, RowsForm form, const ValueList *lists, int nlists)
 {
-	PlanKey		key = {.schema = first_schema(),.statement = statement};
+	PlanKey		key = {.statement = statement,.schema = first_schema(),.form = form};
 	PlanEntry  *entry;
 	SPIPlanPtr	plan;
 
@@ -71,16 +112,16 @@ find_plan(const Statement *statement)
 	entry = hash_search(plans, &key, HASH_FIND, NULL);
 	if (entry != NULL)
 		return entry->plan;
-	plan = prepare(statement);
+	plan = prepare(statement, form, lists, nlists);
 	entry = hash_search(plans, &key, HASH_ENTER, NULL);
 	entry->plan = plan;
 	return plan;
 }
 
-uint64
-statement_run(const Statement *statement, Datum *values, const char *nulls)
+static uint64
+run(SPIPlanPtr plan, Datum *values, const char *nulls)
 {
-	int			result = SPI_execute_plan(find_plan(statement), values, nulls, false, 0);
+	int			result = SPI_execute_plan(plan, values, nulls, false, 0);
 
 	if (result < 0)
 		elog(ERROR, "statement of a storage failed: %s", SPI_result_code_string(result));
@@ -93,8 +134,8 @@ statement_run(const Statement *statement, Datum *values, const char *nulls)
  * indexes are turned off.  jit is off since the planner adds a high cost for each scan that
  * is turned off, and would compile the statement because of this cost.
  */
-uint64
-statement_run_by_indexes(const Statement *statement, Datum *values, const char *nulls)
+static uint64
+run_by_indexes(SPIPlanPtr plan, Datum *values, const char *nulls)
 {
 	static const char *const settings[] = {
 		"enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"
@@ -104,9 +145,39 @@ statement_run_by_indexes(const Statement *statement, Datum *values, const char *
 
 	for (int i = 0; i < lengthof(settings); i++)
 		(void) set_config_option(settings[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	n = statement_run(statement, values, nulls);
+	n = run(plan, values, nulls);
 	AtEOXact_GUC(true, nestlevel);
 	return n;
+}
+
+uint64
+statement_run(const Statement *statement, Datum *values, const char *nulls)
+{
+	return run(find_plan(statement, NO_ROWS, NULL, 0), values, nulls);
+}
+
+uint64
+statement_run_on_rows(const Statement *statement, const Datum *values, const ValueList *lists, int nlists)
+{
+	int			nargs = statement->nargs;
+	RowsForm	form = lists[0].n == 1 ? ONE_ROW : ARRAYS;
+	Datum	   *all = palloc((nargs + nlists) * sizeof(Datum));
+	char	   *nulls = palloc(nargs + nlists);
+	SPIPlanPtr	plan;
+
+	if (lists[0].n == 0)
+		return 0;
+	if (nargs > 0)
+		memcpy(all, values, nargs * sizeof(Datum));
+	memset(nulls, ' ', nargs + nlists);
+	for (int i = 0; i < nlists; i++)
+	{
+		all[nargs + i] = form == ONE_ROW ? lists[i].values[0] : value_list_array(&lists[i]);
+		if (form == ONE_ROW && lists[i].nulls[0])
+			nulls[nargs + i] = 'n';
+	}
+	plan = find_plan(statement, form, lists, nlists);
+	return (statement->by_indexes ? run_by_indexes : run) (plan, all, nulls);
 }
 
 Datum

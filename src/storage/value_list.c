@@ -1,6 +1,6 @@
 /*
  * value_list.c
- *	  Collects values, one for each row, that a statement takes as an array.
+ *	  Collects values, one for each row, that a statement takes, and makes an array of them.
  */
 #include "postgres.h"
 
@@ -51,23 +51,6 @@ value_list_array(const ValueList *list)
 	get_typlenbyvalalign(list->type, &size, &by_value, &align);
 	return PointerGetDatum(construct_md_array(list->values, list->nulls, 1, dims, lower_bounds,
 											  list->type, size, by_value, align));
-}
-
-void
-value_lists_to_arguments(const ValueList *lists, int n, Datum *arguments)
-{
-	for (int i = 0; i < n; i++)
-		arguments[i] = value_list_array(&lists[i]);
-}
-
-void
-value_lists_to_row(const ValueList *lists, int n, Datum *arguments, char *nulls)
-{
-	for (int i = 0; i < n; i++)
-	{
-		arguments[i] = lists[i].values[0];
-		nulls[i] = lists[i].nulls[0] ? 'n' : ' ';
-	}
 }
 
 Datum

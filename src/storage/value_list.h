@@ -1,6 +1,6 @@
 /*
  * value_list.h
- *	  Collects values, one for each row, that a statement takes as an array.
+ *	  Collects values, one for each row, that a statement takes, and makes an array of them.
  */
 #ifndef VALUE_LIST_H
 #define VALUE_LIST_H
@@ -31,12 +31,6 @@ extern void value_list_add_string(ValueList *list, const char *string);
 
 /* Makes an array of type TYPE[] from the values. */
 extern Datum value_list_array(const ValueList *list);
-
-/* Makes the arguments of a statement from n lists: an array from each. */
-extern void value_lists_to_arguments(const ValueList *lists, int n, Datum *arguments);
-
-/* Makes them from n lists of one value each, for a statement that takes the values themselves. */
-extern void value_lists_to_row(const ValueList *lists, int n, Datum *arguments, char *nulls);
 
 /* Makes an array from a List of pointers to values of a type. */
 extern Datum array_of_pointers(Oid type, const List *pointers);

@@ -169,6 +169,7 @@ class Result:
         self.grown = collections.Counter()
         self.begun = time.monotonic()
         self.seconds = 0
+        self.estimate = 0  # seconds that trying all these calls takes, as measured
 
     def lines(self):
         text = ", ".join(self.counts)
@@ -464,10 +465,9 @@ def plan(pool, statements, arguments, report):
     for task, result in pool.map(work, [("measure", *task[1:]) for task in tasks]):
         number_of_parts = 1 + sum(result.tried.values()) // POINTS_OF_PART
         calls += sum(result.tried.values())
-        estimate = getattr(result, "estimate", 0)
-        report.note(f"to do: {result.name}: {', '.join(result.counts)}, about {estimate / 60:.1f} minutes")
+        report.note(f"to do: {result.name}: {', '.join(result.counts)}, about {result.estimate / 60:.1f} minutes")
         for part in range(1, number_of_parts + 1):
-            parts["fail", *task[1:3], part, number_of_parts] = estimate / number_of_parts
+            parts["fail", *task[1:3], part, number_of_parts] = result.estimate / number_of_parts
     report.note(f"{calls} calls are to fail, which takes one server about {sum(parts.values()) / 3600:.1f} hours")
     return dict(sorted(parts.items(), key=lambda part: part[1]))
 
