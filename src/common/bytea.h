@@ -11,14 +11,15 @@
 #include "varatt.h"
 #endif
 
-/* Makes a bytea with a copy of these bytes. */
+/* Makes a bytea with a copy of these bytes, which may be NULL if there are none. */
 static inline bytea *
 bytea_from_bytes(const uint8 *bytes, size_t size)
 {
 	bytea	   *value = palloc(VARHDRSZ + size);
 
 	SET_VARSIZE(value, VARHDRSZ + size);
-	memcpy(VARDATA(value), bytes, size);
+	if (size > 0)
+		memcpy(VARDATA(value), bytes, size);
 	return value;
 }
 
