@@ -52,6 +52,7 @@ oracle                python3-psycopg2 python3-cryptography nodejs? npm?
 vectors               python3-psycopg2 python3-cryptography-vectors?
 pgtap                 postgresql-VERSION-pgtap libtap-parser-sourcehandler-pgtap-perl openssl
 tap                   libipc-run-perl openssl
+tap/bench             python3
 tap/clients           python3-psycopg? python3-psycopg2? python3-asyncpg? python3-sqlalchemy? libdbd-pg-perl? php-cli? php-pgsql? ruby? ruby-pg? nodejs? npm? libpostgresql-jdbc-java? default-jdk-headless?? golang-go?? golang-github-lib-pq-dev??
 tap/monitoring        prometheus-postgres-exporter? prometheus?
 tap/failures          python3-psycopg2 python3-cryptography
