@@ -56,6 +56,13 @@ start_sides() # ["NAME = VALUE"...]
     done
 }
 
+# With the settings that take effect only when a server starts.
+restart_side() # SIDE
+{
+    on "$1"
+    as_server "$bindir/pg_ctl" restart -s -w -m fast -D "$work/$1.server/data" -l "$work/$1.server/server.log" >/dev/null
+}
+
 stop_sides()
 {
     local side

@@ -90,6 +90,7 @@ check "bench/run: no number" refuses 'not a number from 1 on: many' bench/run --
 check "bench/run: an option without its value" refuses '--rounds needs a value' bench/run --rounds
 check "bench/run: an option that does not exist" refuses 'there is no option --fast' bench/run --fast
 check "bench/run: a chart without its figures" refuses '--chart draws the figures of decrypt' bench/run --only mic --chart chart.svg
+check "bench/run: a revision that does not exist" refuses 'there is no revision nowhere' bench/run --before nowhere
 
 echo "1..$count"
 exit $failed
