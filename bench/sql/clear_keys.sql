@@ -1,6 +1,5 @@
 -- What the table of decryption compares with: tables clear_NAME with the first :sample rows of frames_NAME, the keys in
 -- the clear, and the right payloads; and views pgcrypto_NAME that decrypt them with pgcrypto's AES, both blocks of each.
-SET client_min_messages = warning;
 CREATE EXTENSION pgcrypto;
 SELECT format('CREATE UNLOGGED TABLE clear_%1$s AS
     SELECT key_vault.unwrap(key) AS key, dev_addr, f_cnt, frm_payload, key_vault.lorawan_decrypt_uplink(key, dev_addr, f_cnt, frm_payload) AS payload

@@ -1,5 +1,4 @@
 -- The extension, and the functions of bench/floor; :floor is its library.
-SET client_min_messages = warning;
 CREATE EXTENSION key_vault;
 CREATE FUNCTION floor_copy(key_vault.wrapped_key, bytea, bigint, bytea) RETURNS bytea
     AS :'floor', 'floor_copy' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10;

@@ -1,7 +1,6 @@
 -- The tables frames_KEYS: :rows uplinks with payloads of 20 bytes, in the form in which a storage
 -- integration keeps them, spread at random over that many session keys.  frames_in_order has the rows
 -- of frames_1000000 in the order of their devices, so that the rows of a key are beside one another.
-SET client_min_messages = warning;
 SELECT key_vault.kek_create('bench') \g /dev/null
 SELECT setseed(0.5) \g /dev/null
 CREATE UNLOGGED TABLE picked AS

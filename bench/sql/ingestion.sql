@@ -1,6 +1,5 @@
 -- The data of the table of ingestion: a storage with 1,000 sessions of each network server, tables that are like its own, and a
 -- function that makes messages.
-SET client_min_messages = warning;
 SELECT key_vault.kek_create('bench'), key_vault.kek_import('app1-kek', '\x000102030405060708090a0b0c0d0e0f');
 CALL key_vault.create_storage('bench', partitioning => 'none');
 

@@ -1,5 +1,4 @@
 -- The table joins: :joins join-requests and join-accepts of LoRaWAN 1.0, of 1,000 devices.
-SET client_min_messages = warning;
 SELECT key_vault.kek_create('bench') \g /dev/null
 CREATE UNLOGGED TABLE device AS
     SELECT i, key_vault.generate_key('bench') AS app_key FROM generate_series(0, 999) i;

@@ -1,5 +1,4 @@
 -- The KEKs of the table of labels: :labels of them, and a key under each.
-SET client_min_messages = error;
 CREATE TABLE device (n integer, label text, key key_vault.wrapped_key);
 INSERT INTO device SELECT n, 'label ' || n FROM generate_series(1, :labels) n;
 SELECT key_vault.kek_create(label) FROM device \g /dev/null

@@ -1,5 +1,4 @@
 -- The tables mic_KEYS: whole frames with the payloads of frames_KEYS, and with MICs.
-SET client_min_messages = warning;
 SELECT format('CREATE UNLOGGED TABLE mic_%1$s AS
     SELECT received_at, dev_eui, key, f_cnt, message || key_vault.lorawan_uplink_mic(key, f_cnt, message) AS phy_payload
       FROM (SELECT *, key_vault.lorawan_build_uplink(dev_addr, f_cnt, 1, frm_payload) AS message FROM frames_%1$s) f', name)

@@ -1,6 +1,5 @@
 -- pgsodium has none of LoRaWAN's ciphers.  So these tables sodium_NAME have the payloads of clear_NAME sealed by
 -- crypto_secretbox(), each with the hash of its session key.
-SET client_min_messages = warning;
 CREATE EXTENSION pgsodium;
 SELECT format('CREATE UNLOGGED TABLE sodium_%1$s AS
     SELECT key, nonce, pgsodium.crypto_secretbox(payload, nonce, key) AS sealed, payload

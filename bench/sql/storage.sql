@@ -1,5 +1,4 @@
 -- The data of the table of storage: a storage with :sessions sessions and :rows uplinks of this month.
-SET client_min_messages = warning;
 CREATE EXTENSION pgcrypto;
 SELECT key_vault.kek_create('bench'), key_vault.kek_import('app1-kek', '\x000102030405060708090a0b0c0d0e0f');
 CALL key_vault.create_storage('bench', partition_interval => 'month');

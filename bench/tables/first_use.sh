@@ -6,10 +6,11 @@
 # ticks, hundredths of a second on most machines.
 ended_processes()
 {
-    local pid
+    local pid fields
     pid=$(as_server head -n 1 "$PGHOST/data/postmaster.pid")
     # After the program's name, which is in parentheses, the 14th and 15th field are those of waited-for children.
-    sed 's/.*) //' "/proc/$pid/stat" | awk -v ticks="$(getconf CLK_TCK)" '{ printf "%d", ($14 + $15) * 1e9 / ticks }'
+    read -r -a fields < <(sed 's/.*) //' "/proc/$pid/stat")
+    echo $(((fields[13] + fields[14]) * 1000000000 / $(getconf CLK_TCK)))
 }
 
 # Adds the time of some connections, one after another, each of which runs a statement.

@@ -93,7 +93,7 @@ measure_table()
     ms=$(rewrap_beside read_on read_on)
     left=$(sql -c "SELECT count(*) FROM session WHERE key_vault.kek_id(key) <> (SELECT kek_id FROM key_vault.keks WHERE label = 'bench' AND state = 'active')")
     read -r queries payloads wrong < <(awk '{ payloads += $1; wrong += $2 + ($3 == "error") } END { print NR, payloads + 0, wrong + 0 }' "$work"/beside.*)
-    note "Beside two readers, $(awk -v rows="$rows" -v ms="$ms" 'BEGIN { printf "%d", ms * 1e6 / rows }') ns a row. They decrypted $(with_commas "$payloads") payloads in $queries queries; $wrong were wrong or errors. $left keys are left under the old KEK."
+    note "Beside two readers, $(with_commas "$(awk -v rows="$rows" -v ms="$ms" 'BEGIN { printf "%.0f", ms * 1e6 / rows }')") ns a row. They decrypted $(with_commas "$payloads") payloads in $queries queries; $wrong were wrong or errors. $left keys are left under the old KEK."
 
     print_table 'rewrap' 'Nanoseconds a row, on one core. The floor is an UPDATE that changes a column of the same size in the same batches.' ns
     [ $((wrong + left)) = 0 ]

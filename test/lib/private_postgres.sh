@@ -1,6 +1,6 @@
 # A shell function for private copies of PostgreSQL, into which the extension can be
-# installed without touching the system's.  For test/run and test/mutants/run.
-# Sourced, not run.
+# installed without touching the system's.  For test/run, test/mutants/run and
+# bench/run.  Sourced, not run.
 # shellcheck shell=bash
 
 # Copies PostgreSQL into a directory, without key_vault, and sets bindir to the copy's
