@@ -58,7 +58,10 @@ floor_verify(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(VARSIZE_ANY_EXHDR(key) > 0 && VARSIZE_ANY_EXHDR(frame) > 12 && f_cnt >= 0);
 }
 
-/* The result is false if OpenSSL fails.  The third argument is not used: it makes each call of a query a new one. */
+/*
+ * The result is false if OpenSSL fails.  The third argument is not used; without an
+ * argument that differs from row to row, the planner might see a constant.
+ */
 Datum
 floor_aes(PG_FUNCTION_ARGS)
 {
