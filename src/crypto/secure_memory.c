@@ -19,7 +19,8 @@
  *
  * Invariants:
  *	 - A chunk is locked, as far as the limits allow, and left out of core dumps
- *	   before a byte of it is handed out.
+ *	   before a byte of it is handed out.  Its pages are in memory, and locked there,
+ *	   from their first use on.
  *	 - A piece that is not in use is zero, but for the link to the next free piece
  *	   in its first bytes.
  *	 - A class keeps one empty chunk at most, so that freeing and allocating in
@@ -29,6 +30,9 @@
  * It must not be used by several threads, nor by a process and its forked child:
  * a child does not inherit the locks, so its copies would not be locked.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE				/* for mlock2() */
+#endif
 #include "secure_memory.h"
 
 #include <limits.h>
@@ -145,6 +149,23 @@ remove_partial(Chunk *chunk)
 		chunk->next->previous = chunk->previous;
 }
 
+/*
+ * Locks a chunk; false if the limits do not allow it.  With MLOCK_ONFAULT a page is
+ * locked when it is first used, and is no memory before: a session that uses one key
+ * needs one page of a chunk's sixteen, and clearing all of them takes longer than
+ * everything else here.
+ */
+static bool
+lock_chunk(void *start)
+{
+#ifdef MLOCK_ONFAULT
+	if (mlock2(start, CHUNK_SIZE, MLOCK_ONFAULT) == 0)
+		return true;
+	/* An old kernel or a filter of system calls may know mlock() only. */
+#endif
+	return mlock(start, CHUNK_SIZE) == 0;
+}
+
 /* Maps a chunk, empty and in no list; NULL if the system has no memory. */
 static Chunk *
 map_chunk(uint32_t class)
@@ -170,7 +191,7 @@ map_chunk(uint32_t class)
 	 * is no reason for a query to fail.  secure_memory_is_locked() tells
 	 * callers, which warn.
 	 */
-	if (mlock(start, CHUNK_SIZE) != 0)
+	if (!lock_chunk(start))
 		all_locked = false;
 	if (madvise(start, CHUNK_SIZE, MADV_DONTDUMP) != 0)
 		all_locked = false;

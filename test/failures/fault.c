@@ -231,6 +231,7 @@ is_table(int fd)
 	CALL("key_vault.so", SPI_prepare_cursor, fails(SPI), raise_error(ERRCODE_IO_ERROR, "could not read block", "md.c")) \
 	CALL("key_vault.so", SPI_register_relation, fails(SPI), raise_error(ERRCODE_IO_ERROR, "could not read block", "md.c")) \
 	CALL("key_vault.so", mmap, fails(SYSTEM), with_errno(ENOMEM, -1)) \
+	CALL("key_vault.so", mlock2, fails(SYSTEM), with_errno(ENOMEM, -1)) \
 	CALL("key_vault.so", mlock, fails(SYSTEM), with_errno(ENOMEM, -1)) \
 	CALL("key_vault.so", madvise, fails(SYSTEM), with_errno(EINVAL, -1)) \
 	CALL("key_vault.so", open, fails(SYSTEM), with_errno(EMFILE, -1)) \

@@ -274,6 +274,27 @@ locked_and_not_dumped(void)
 	secure_free(piece);
 }
 
+/* Of a new chunk, only the pages that are used take memory. */
+static void
+pages_as_used(void)
+{
+	void	   *pieces[4];
+	char	   *chunk;
+	unsigned char pages[CHUNK / 4096];
+	int			used = 0;
+
+	/* Three fit into a chunk, and one empty chunk may be left from before. */
+	for (size_t i = 0; i < LENGTH(pieces); i++)
+		pieces[i] = secure_alloc(16384);
+	chunk = chunk_of(pieces[3]);
+	CHECK(mincore(chunk, CHUNK, pages) == 0);
+	for (size_t i = 0; i < LENGTH(pages); i++)
+		used += pages[i] & 1;
+	CHECK(used == 1 || !secure_memory_is_locked() || !MLOCK_IS_REAL);
+	for (size_t i = 0; i < LENGTH(pieces); i++)
+		secure_free(pieces[i]);
+}
+
 /* In a process that may lock nothing: false where something is not as it should be. */
 static bool
 works_without_locks(void)
@@ -412,6 +433,7 @@ test_secure_memory(void)
 	RUN(chunks_given_back);
 	RUN(random_model);
 	RUN(locked_and_not_dumped);
+	RUN(pages_as_used);
 	RUN_NATIVE(without_locks);
 	RUN_NATIVE(without_memory);
 	RUN(equal_and_wipe);
