@@ -96,12 +96,7 @@ access_held(const char *label)
 	ScanKeyInit(&key, Anum_kek_privilege_label, BTEqualStrategyNumber, F_TEXTEQ,
 				CStringGetTextDatum(label));
 
-	/*
-	 * Without a snapshot, the scan takes a new one: the transaction's may be
-	 * older than a message that was accepted.
-	 */
-	scan = systable_beginscan(table, vault_tables_index_oid("kek_privilege_pkey"), true,
-							  NULL, 1, &key);
+	scan = vault_tables_begin_scan(table, "kek_privilege_pkey", 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		bool		isnull;

@@ -135,7 +135,7 @@ kek_row_by_id(const pg_uuid_t *kek_id, KekRow *row)
 
 	ScanKeyInit(&key, Anum_kek_kek_id, BTEqualStrategyNumber, F_UUID_EQ,
 				UUIDPGetDatum(kek_id));
-	scan = systable_beginscan(table, vault_tables_index_oid("kek_pkey"), true, NULL, 1, &key);
+	scan = vault_tables_begin_scan(table, "kek_pkey", 1, &key);
 	tuple = systable_getnext(scan);
 	found = HeapTupleIsValid(tuple);
 	if (found)
@@ -233,8 +233,7 @@ scan_label_index(int nkeys, ScanKeyData *keys)
 	HeapTuple	tuple;
 	List	   *rows = NIL;
 
-	scan = systable_beginscan(table, vault_tables_index_oid("kek_label_version_key"), true,
-							  NULL, nkeys, keys);
+	scan = vault_tables_begin_scan(table, "kek_label_version_key", nkeys, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		KekRow	   *row = palloc(sizeof(KekRow));

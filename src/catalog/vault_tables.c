@@ -9,6 +9,7 @@
 
 #include "access/table.h"
 #include "catalog/namespace.h"
+#include "storage/bufmgr.h"
 #include "utils/lsyscache.h"
 
 #include "invalidation.h"
@@ -52,4 +53,13 @@ Oid
 vault_tables_index_oid(const char *name)
 {
 	return relation_oid(name);
+}
+
+SysScanDesc
+vault_tables_begin_scan(Relation table, const char *index, int n_keys, ScanKey keys)
+{
+	bool		by_index = RelationGetNumberOfBlocks(table) > 1;
+
+	return systable_beginscan(table, by_index ? relation_oid(index) : InvalidOid, by_index,
+							  NULL, n_keys, keys);
 }

@@ -55,9 +55,12 @@ is_in_base_backup(const char *path)
 	tablespaces = AllocateDir("pg_tblspc");
 	while (!found && (tablespace = ReadDir(tablespaces, "pg_tblspc")) != NULL)
 	{
-		char	   *directory = psprintf("pg_tblspc/%s/%s", tablespace->d_name,
-										 TABLESPACE_VERSION_DIRECTORY);
+		char	   *directory;
 
+		if (tablespace->d_name[0] == '.')
+			continue;
+		directory = psprintf("pg_tblspc/%s/%s", tablespace->d_name,
+							 TABLESPACE_VERSION_DIRECTORY);
 		found = is_below(real_path, directory);
 		pfree(directory);
 	}
