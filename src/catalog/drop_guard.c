@@ -27,6 +27,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "../common/new_setting.h"
 #include "audit_log.h"
 #include "drop_guard.h"
 #include "kek_row.h"
@@ -104,12 +105,17 @@ guard(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *ar
 }
 
 void
-drop_guard_init(void)
+drop_guard_define_setting(void)
 {
-	DefineCustomBoolVariable("key_vault.allow_drop",
+	DefineCustomBoolVariable(new_setting_name("key_vault.allow_drop"),
 							 "Lets a command drop the extension's tables although there are KEKs.",
 							 "Every key that these KEKs wrap is lost then.",
 							 &allow_drop, false, PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
+void
+drop_guard_init(void)
+{
 	next_hook = object_access_hook;
 	object_access_hook = guard;
 }
