@@ -3,20 +3,23 @@
  *	  What happens when the library is loaded: settings are defined and callbacks
  *	  registered.
  *
- * Invariant: nothing here reads a table or a root key, since the postmaster may load the
- * library.
+ * Invariant: nothing here reads a table or a root key, or takes memory for keys, since the
+ * postmaster may load the library.
  */
 #include "postgres.h"
 
 #include <limits.h>
 
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/guc.h"
 
 #include "catalog/drop_guard.h"
 #include "catalog/invalidation.h"
 #include "common/new_setting.h"
 #include "common/secret_command.h"
+#include "crypto/aead.h"
+#include "crypto/aes.h"
 #include "vault/plaintext_key.h"
 #include "root_key/root_key.h"
 #include "root_key/root_key_list.h"
@@ -118,4 +121,11 @@ _PG_init(void)
 	invalidation_init();
 	key_cache_init();
 	cache_stats_init();
+
+	/* Then OpenSSL's search for them is not made in each session. */
+	if (process_shared_preload_libraries_in_progress)
+	{
+		aes_fetch();
+		aead_fetch();
+	}
 }

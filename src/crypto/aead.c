@@ -10,22 +10,36 @@
 #include "aead.h"
 
 #include <limits.h>
+#include <stdbool.h>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
-/* Fetched once and kept for the life of the process. */
+/* Fetched once and kept for the life of the process and of those that it forks. */
 static EVP_CIPHER *gcm_cipher;
+
+static bool
+fetch_cipher(void)
+{
+	if (gcm_cipher == NULL)
+		gcm_cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+	return gcm_cipher != NULL;
+}
+
+void
+aead_fetch(void)
+{
+	if (!fetch_cipher())
+		(void) crypto_library_failure();
+}
 
 /* Makes a context that is ready to encrypt or decrypt with this key and nonce. */
 static CryptoStatus
 gcm_begin(const uint8_t *key, const uint8_t *nonce, int encrypt,
 		  EVP_CIPHER_CTX **context)
 {
-	if (gcm_cipher == NULL)
-		gcm_cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-	if (gcm_cipher == NULL)
+	if (!fetch_cipher())
 		return crypto_library_failure();
 
 	*context = EVP_CIPHER_CTX_new();

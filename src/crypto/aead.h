@@ -15,6 +15,9 @@
 #define AEAD_NONCE_SIZE 12
 #define AEAD_TAG_SIZE 16
 
+/* As aes_fetch(). */
+extern void aead_fetch(void);
+
 /*
  * Encrypts.  The function draws the nonce and returns it; ciphertext has room for
  * plaintext_len bytes.

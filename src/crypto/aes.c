@@ -52,7 +52,7 @@ struct AesCipher
 
 /*
  * One for each key length, in the order of implementation_index(); fetched once,
- * and kept for the life of the process.
+ * and kept for the life of the process and of those that it forks.
  */
 static AesImplementation implementations[3];
 
@@ -166,6 +166,14 @@ unkey(AesCipher *cipher)
 		cipher->implementation->free_context(cipher->context);
 	cipher->implementation = NULL;
 	cipher->context = NULL;
+}
+
+void
+aes_fetch(void)
+{
+	for (int i = 0; i < 3; i++)
+		if (get_implementation(i) == NULL)
+			(void) crypto_library_failure();
 }
 
 AesCipher *

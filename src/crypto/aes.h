@@ -26,6 +26,12 @@ typedef enum AesDirection
 	AES_ENCRYPT = 1
 } AesDirection;
 
+/*
+ * Lets OpenSSL find its implementations now, so that processes that are forked later
+ * need not do it.  If it has none, that is an error when a key is first used.
+ */
+extern void aes_fetch(void);
+
 /* Makes a context without a key; NULL if there is no memory. */
 extern AesCipher *aes_cipher_new(void);
 
