@@ -34,48 +34,80 @@ static const uint8_t kwp_initial_value[SEMIBLOCK / 2] = {
 	0xa6, 0x59, 0x59, 0xa6
 };
 
+/* A block as two words of 64 bits. */
+typedef uint64_t BlockWords __attribute__((vector_size(AES_BLOCK_SIZE)));
+
+/* A word whose bytes in memory are those of the number, big-endian. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define BIG_ENDIAN_WORD(number) __builtin_bswap64(number)
+#else
+#define BIG_ENDIAN_WORD(number) (number)
+#endif
+
+static inline uint64_t
+load_word(const uint8_t *bytes)
+{
+	uint64_t	word;
+
+	memcpy(&word, bytes, sizeof(word));
+	return word;
+}
+
 /*
  * XORs the step number t, big-endian, into the first half of the block, which the
  * RFC calls A.
  */
-static void
+static inline void
 xor_step(uint8_t *block, uint64_t t)
 {
-	uint64_t	a;
+	uint64_t	a = load_word(block) ^ BIG_ENDIAN_WORD(t);
 
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	t = __builtin_bswap64(t);
-#endif
-	memcpy(&a, block, sizeof(a));
-	a ^= t;
 	memcpy(block, &a, sizeof(a));
 }
 
+/* Writes a block of A, into which the step number t is XORed, and a register. */
+static inline void
+put_block(uint8_t *block, uint64_t t, const uint8_t *in)
+{
+	BlockWords	words = {load_word(block) ^ BIG_ENDIAN_WORD(t), load_word(in)};
+
+	memcpy(block, &words, AES_BLOCK_SIZE);
+}
+
 /*
- * The wrapping function W of SP 800-38F, section 6.1, for n >= 2 semiblocks, which
- * are changed in place.  The first half of block is A, before and after.
+ * The wrapping function W of SP 800-38F, section 6.1, for n_keys keys of n >= 2 semiblocks
+ * each, which are changed in place: the registers follow the first semiblock of wrapped.  The
+ * first half of a key's block is its A, before and after.  The keys go side by side, since
+ * AES of several blocks in one call takes little longer than of one, and the steps of one key
+ * must wait for each other.
+ *
+ * A block is written with one store, since the cipher reads it with one load: a processor
+ * makes a load wait if it needs the bytes of two stores before it.
  */
 static CryptoStatus
-wrap_registers(AesCipher *kek, uint8_t *block, uint8_t *registers, size_t n)
+wrap_registers(AesCipher *kek, uint8_t *blocks, uint8_t *const *wrapped, size_t n_keys, size_t n)
 {
 	uint64_t	t = 0;
 
 	for (int round = 0; round < ROUNDS; round++)
 	{
-		uint8_t    *r = registers;
-
-		for (size_t i = 0; i < n; i++, r += SEMIBLOCK)
+		for (size_t r = 1; r <= n; r++)
 		{
 			CryptoStatus status;
 
-			memcpy(block + SEMIBLOCK, r, SEMIBLOCK);
-			status = aes_cipher_run(kek, block, block, AES_BLOCK_SIZE);
+			for (size_t key = 0; key < n_keys; key++)
+				put_block(blocks + key * AES_BLOCK_SIZE, t, wrapped[key] + r * SEMIBLOCK);
+			status = aes_cipher_run(kek, blocks, blocks, n_keys * AES_BLOCK_SIZE);
 			if (status != CRYPTO_OK)
 				return status;
-			memcpy(r, block + SEMIBLOCK, SEMIBLOCK);
-			xor_step(block, ++t);
+			for (size_t key = 0; key < n_keys; key++)
+				memcpy(wrapped[key] + r * SEMIBLOCK,
+					   blocks + key * AES_BLOCK_SIZE + SEMIBLOCK, SEMIBLOCK);
+			t++;
 		}
 	}
+	for (size_t key = 0; key < n_keys; key++)
+		xor_step(blocks + key * AES_BLOCK_SIZE, t);
 	return CRYPTO_OK;
 }
 
@@ -119,26 +151,42 @@ integrity_answer(const void *actual, const void *expected, size_t len)
 }
 
 CryptoStatus
-key_wrap(AesCipher *kek, const uint8_t *key, size_t key_len, uint8_t *wrapped)
+key_wrap_set(AesCipher *kek, const uint8_t *prefix, size_t prefix_len,
+			 const uint8_t *const *keys, size_t n_keys, size_t key_len,
+			 uint8_t *const *wrapped)
 {
-	uint8_t		block[AES_BLOCK_SIZE];
+	uint8_t		blocks[KEY_WRAP_MAX_SET * AES_BLOCK_SIZE];
+	size_t		len = prefix_len + key_len;
 	CryptoStatus status;
 
-	if (key_len < 2 * SEMIBLOCK || key_len > KEY_WRAP_MAX_KEY ||
-		key_len % SEMIBLOCK != 0)
+	if (n_keys < 1 || n_keys > KEY_WRAP_MAX_SET || len < 2 * SEMIBLOCK || len > KEY_WRAP_MAX_KEY ||
+		len % SEMIBLOCK != 0)
 		return CRYPTO_BAD_LENGTH;
 
-	memcpy(block, kw_initial_value, SEMIBLOCK);
-	memcpy(wrapped + SEMIBLOCK, key, key_len);
-	status = wrap_registers(kek, block, wrapped + SEMIBLOCK,
-							key_len / SEMIBLOCK);
-	if (status == CRYPTO_OK)
-		memcpy(wrapped, block, SEMIBLOCK);
-	else
-		OPENSSL_cleanse(wrapped, key_len + KEY_WRAP_OVERHEAD);
+	for (size_t i = 0; i < n_keys; i++)
+	{
+		memcpy(blocks + i * AES_BLOCK_SIZE, kw_initial_value, SEMIBLOCK);
+		if (prefix_len > 0)
+			memcpy(wrapped[i] + SEMIBLOCK, prefix, prefix_len);
+		memcpy(wrapped[i] + SEMIBLOCK + prefix_len, keys[i], key_len);
+	}
+	status = wrap_registers(kek, blocks, wrapped, n_keys, len / SEMIBLOCK);
+	for (size_t i = 0; i < n_keys; i++)
+	{
+		if (status == CRYPTO_OK)
+			memcpy(wrapped[i], blocks + i * AES_BLOCK_SIZE, SEMIBLOCK);
+		else
+			OPENSSL_cleanse(wrapped[i], len + KEY_WRAP_OVERHEAD);
+	}
 
-	OPENSSL_cleanse(block, sizeof(block));
+	OPENSSL_cleanse(blocks, n_keys * AES_BLOCK_SIZE);
 	return status;
+}
+
+CryptoStatus
+key_wrap(AesCipher *kek, const uint8_t *key, size_t key_len, uint8_t *wrapped)
+{
+	return key_wrap_set(kek, NULL, 0, &key, 1, key_len, &wrapped);
 }
 
 CryptoStatus
@@ -192,7 +240,7 @@ key_wrap_pad(AesCipher *kek, const uint8_t *key, size_t key_len,
 	{
 		memcpy(wrapped + SEMIBLOCK, key, key_len);
 		memset(wrapped + SEMIBLOCK + key_len, 0, n * SEMIBLOCK - key_len);
-		status = wrap_registers(kek, block, wrapped + SEMIBLOCK, n);
+		status = wrap_registers(kek, block, &wrapped, 1, n);
 		if (status == CRYPTO_OK)
 			memcpy(wrapped, block, SEMIBLOCK);
 		else

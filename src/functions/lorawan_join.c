@@ -16,6 +16,7 @@
 #include "../vault/derivation.h"
 #include "arguments.h"
 #include "mic_frames.h"
+#include "result_row.h"
 
 PG_FUNCTION_INFO_V1(key_vault_lorawan_join_1_0);
 PG_FUNCTION_INFO_V1(key_vault_lorawan_join_1_1);
@@ -44,12 +45,9 @@ join_result(FunctionCallInfo fcinfo, const VaultJoin *join,
 			const LorawanDerivation *keys, int n_keys)
 {
 	const LorawanJoinAccept *accept = &join->accept;
-	TupleDesc	desc;
 	Datum		values[ACCEPT_COLUMNS + LORAWAN_NWK_S_ENC_KEY];
 	bool		nulls[ACCEPT_COLUMNS + LORAWAN_NWK_S_ENC_KEY] = {false};
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 	values[0] = Int32GetDatum(accept->join_nonce);
 	values[1] = PointerGetDatum(bytea_from_bytes(accept->net_id, LORAWAN_NET_ID_SIZE));
 	values[2] = PointerGetDatum(bytea_from_bytes(accept->dev_addr, LORAWAN_DEV_ADDR_SIZE));
@@ -61,7 +59,7 @@ join_result(FunctionCallInfo fcinfo, const VaultJoin *join,
 		values[6] = PointerGetDatum(bytea_from_bytes(accept->cf_list, LORAWAN_CF_LIST_SIZE));
 	for (int i = 0; i < n_keys; i++)
 		values[ACCEPT_COLUMNS + i] = PointerGetDatum(join->keys[keys[i]]);
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+	return HeapTupleGetDatum(heap_form_tuple(result_row_desc(fcinfo), values, nulls));
 }
 
 Datum

@@ -19,6 +19,7 @@
 #include "../vault/wrapping.h"
 #include "arguments.h"
 #include "payload_arguments.h"
+#include "result_row.h"
 #include "row_look.h"
 
 PG_FUNCTION_INFO_V1(key_vault_lorawan_decrypt_uplink_status);
@@ -81,24 +82,6 @@ pack_arguments(FunctionCallInfo fcinfo, int first, char kind, size_t *size)
 	return packed;
 }
 
-static TupleDesc
-result_desc(FunctionCallInfo fcinfo)
-{
-	TupleDesc	desc = fcinfo->flinfo->fn_extra;
-
-	if (desc == NULL)
-	{
-		MemoryContext previous = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "return type must be a row type");
-		desc = BlessTupleDesc(desc);
-		MemoryContextSwitchTo(previous);
-		fcinfo->flinfo->fn_extra = desc;
-	}
-	return desc;
-}
-
 /* Makes the result, a row of payload, which may be NULL, and status. */
 static Datum
 make_result(FunctionCallInfo fcinfo, bytea *payload, const char *status)
@@ -106,7 +89,7 @@ make_result(FunctionCallInfo fcinfo, bytea *payload, const char *status)
 	Datum		values[2] = {PointerGetDatum(payload), CStringGetTextDatum(status)};
 	bool		nulls[2] = {payload == NULL, false};
 
-	return HeapTupleGetDatum(heap_form_tuple(result_desc(fcinfo), values, nulls));
+	return HeapTupleGetDatum(heap_form_tuple(result_row_desc(fcinfo), values, nulls));
 }
 
 /* The arguments from first on are dev_addr, f_cnt and frm_payload. */

@@ -20,17 +20,8 @@ lorawan_derivation_block(LorawanDerivation derivation, const uint8_t *identifier
 }
 
 CryptoStatus
-lorawan_derive(const uint8_t parent[LORAWAN_KEY_SIZE],
-			   const uint8_t block[AES_BLOCK_SIZE], uint8_t key[LORAWAN_KEY_SIZE])
+lorawan_derive(AesCipher *parent, const uint8_t block[AES_BLOCK_SIZE],
+			   uint8_t key[LORAWAN_KEY_SIZE])
 {
-	AesCipher  *cipher = aes_cipher_new();
-	CryptoStatus status;
-
-	if (cipher == NULL)
-		return CRYPTO_NO_MEMORY;
-	status = aes_cipher_set_key(cipher, parent, LORAWAN_KEY_SIZE, AES_ENCRYPT);
-	if (status == CRYPTO_OK)
-		status = aes_cipher_run(cipher, block, key, AES_BLOCK_SIZE);
-	aes_cipher_free(cipher);
-	return status;
+	return aes_cipher_run(parent, block, key, AES_BLOCK_SIZE);
 }

@@ -50,8 +50,11 @@ extern void lorawan_derivation_block(LorawanDerivation derivation,
 									 const uint8_t *identifier, size_t len,
 									 uint8_t block[AES_BLOCK_SIZE]);
 
-/* Derives the key that belongs to this parent key and block. */
-extern CryptoStatus lorawan_derive(const uint8_t parent[LORAWAN_KEY_SIZE],
+/*
+ * Derives the key that belongs to this block and the parent key, with which the context is
+ * keyed for AES_ENCRYPT.
+ */
+extern CryptoStatus lorawan_derive(AesCipher *parent,
 								   const uint8_t block[AES_BLOCK_SIZE],
 								   uint8_t key[LORAWAN_KEY_SIZE]);
 

@@ -107,15 +107,6 @@ derive_session_key(AesCipher *root_key, LorawanJoin *join, LorawanDerivation der
 	return aes_cipher_run(root_key, join->block, join->keys[derivation], AES_BLOCK_SIZE);
 }
 
-/* Keys a context that aes_cipher_new() returned, which may be NULL. */
-static CryptoStatus
-set_key(AesCipher *cipher, const uint8_t key[LORAWAN_KEY_SIZE])
-{
-	if (cipher == NULL)
-		return CRYPTO_NO_MEMORY;
-	return aes_cipher_set_key(cipher, key, LORAWAN_KEY_SIZE, AES_ENCRYPT);
-}
-
 static CryptoStatus
 join_1_0(AesCipher *app_key, LorawanFrame request, const LorawanFrameFields *asked,
 		 LorawanFrame accept, LorawanOpenedAccept *opened, LorawanJoin *join)
@@ -148,10 +139,9 @@ join_1_0(AesCipher *app_key, LorawanFrame request, const LorawanFrameFields *ask
 }
 
 CryptoStatus
-lorawan_join_1_0(const uint8_t app_key[LORAWAN_KEY_SIZE], LorawanFrame request,
-				 LorawanFrame accept, LorawanJoin *join)
+lorawan_join_1_0(AesCipher *app_key, LorawanFrame request, LorawanFrame accept,
+				 LorawanJoin *join)
 {
-	AesCipher  *root;
 	LorawanFrameFields asked;
 	LorawanOpenedAccept opened;
 	CryptoStatus status;
@@ -160,11 +150,7 @@ lorawan_join_1_0(const uint8_t app_key[LORAWAN_KEY_SIZE], LorawanFrame request,
 		!is_join_accept(accept))
 		return CRYPTO_BAD_LENGTH;
 
-	root = aes_cipher_new();
-	status = set_key(root, app_key);
-	if (status == CRYPTO_OK)
-		status = join_1_0(root, request, &asked, accept, &opened, join);
-	aes_cipher_free(root);
+	status = join_1_0(app_key, request, &asked, accept, &opened, join);
 	OPENSSL_cleanse(&opened, sizeof(opened));
 	return status;
 }
@@ -180,7 +166,7 @@ set_js_key(AesCipher *nwk_key, LorawanDerivation derivation,
 	lorawan_derivation_block(derivation, asked->dev_eui, LORAWAN_EUI_SIZE, block);
 	status = aes_cipher_run(nwk_key, block, join->js_key, AES_BLOCK_SIZE);
 	if (status == CRYPTO_OK)
-		status = set_key(js_key, join->js_key);
+		status = aes_cipher_set_key(js_key, join->js_key, LORAWAN_KEY_SIZE, AES_ENCRYPT);
 	return status;
 }
 
@@ -240,10 +226,9 @@ join_1_1(AesCipher *nwk_key, AesCipher *js_key, LorawanFrame request,
 }
 
 CryptoStatus
-lorawan_join_1_1(const uint8_t nwk_key[LORAWAN_KEY_SIZE], LorawanFrame request,
-				 const uint8_t *join_eui, LorawanFrame accept, LorawanJoin *join)
+lorawan_join_1_1(AesCipher *nwk_key, LorawanFrame request, const uint8_t *join_eui,
+				 LorawanFrame accept, LorawanJoin *join)
 {
-	AesCipher  *root;
 	AesCipher  *js_key;
 	LorawanFrameFields asked;
 	LorawanOpenedAccept opened;
@@ -254,21 +239,18 @@ lorawan_join_1_1(const uint8_t nwk_key[LORAWAN_KEY_SIZE], LorawanFrame request,
 		!is_join_accept(accept))
 		return CRYPTO_BAD_LENGTH;
 
-	root = aes_cipher_new();
 	js_key = aes_cipher_new();
-	status = js_key == NULL ? CRYPTO_NO_MEMORY : set_key(root, nwk_key);
-	if (status == CRYPTO_OK)
-		status = join_1_1(root, js_key, request, &asked,
-						  join_eui == NULL ? asked.join_eui : join_eui, accept, &opened, join);
-	aes_cipher_free(root);
+	if (js_key == NULL)
+		return CRYPTO_NO_MEMORY;
+	status = join_1_1(nwk_key, js_key, request, &asked,
+					  join_eui == NULL ? asked.join_eui : join_eui, accept, &opened, join);
 	aes_cipher_free(js_key);
 	OPENSSL_cleanse(&opened, sizeof(opened));
 	return status;
 }
 
 CryptoStatus
-lorawan_join_app_s_key(const uint8_t app_key[LORAWAN_KEY_SIZE], LorawanJoin *join)
+lorawan_join_app_s_key(AesCipher *app_key, LorawanJoin *join)
 {
-	join->block[0] = LORAWAN_APP_S_KEY;
-	return lorawan_derive(app_key, join->block, join->keys[LORAWAN_APP_S_KEY]);
+	return derive_session_key(app_key, join, LORAWAN_APP_S_KEY);
 }

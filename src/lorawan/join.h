@@ -7,6 +7,8 @@
  * join-accept and see what it opens to, he could get session keys.  Therefore
  * nothing of it is returned unless its MIC is right, and everything that is wrong gives
  * the same status, CRYPTO_INTEGRITY.
+ *
+ * Root keys are given as contexts that are keyed with them for AES_ENCRYPT.
  */
 #ifndef LORAWAN_JOIN_H
 #define LORAWAN_JOIN_H
@@ -82,9 +84,8 @@ extern void lorawan_join_accept_read(const uint8_t *frame, size_t len,
  * Whether the join-accept answers this join-request or another one of the same device
  * cannot be known, since its MIC does not cover the DevNonce.
  */
-extern CryptoStatus lorawan_join_1_0(const uint8_t app_key[LORAWAN_KEY_SIZE],
-									 LorawanFrame request, LorawanFrame accept,
-									 LorawanJoin *join);
+extern CryptoStatus lorawan_join_1_0(AesCipher *app_key, LorawanFrame request,
+									 LorawanFrame accept, LorawanJoin *join);
 
 /*
  * A join of LoRaWAN 1.1 (L2 1.1, sections 6.2.2 to 6.2.4): derives FNwkSIntKey,
@@ -94,12 +95,11 @@ extern CryptoStatus lorawan_join_1_0(const uint8_t app_key[LORAWAN_KEY_SIZE],
  * be right for this request.  The request's own MIC must be right, too, except in
  * rejoin-requests of types 0 and 2, whose MIC is made with another key.
  */
-extern CryptoStatus lorawan_join_1_1(const uint8_t nwk_key[LORAWAN_KEY_SIZE],
-									 LorawanFrame request, const uint8_t *join_eui,
-									 LorawanFrame accept, LorawanJoin *join);
+extern CryptoStatus lorawan_join_1_1(AesCipher *nwk_key, LorawanFrame request,
+									 const uint8_t *join_eui, LorawanFrame accept,
+									 LorawanJoin *join);
 
 /* Derives the AppSKey of a join of LoRaWAN 1.1 from the AppKey. */
-extern CryptoStatus lorawan_join_app_s_key(const uint8_t app_key[LORAWAN_KEY_SIZE],
-										   LorawanJoin *join);
+extern CryptoStatus lorawan_join_app_s_key(AesCipher *app_key, LorawanJoin *join);
 
 #endif							/* LORAWAN_JOIN_H */

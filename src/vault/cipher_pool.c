@@ -41,6 +41,7 @@ static uint32 hand = 0;
 static uint32 uses_without_cipher = 0;
 
 static AesCipher *shared_cipher = NULL;
+static bool shared_has_key = false;
 
 static void
 give_cipher(CipherSlot slot, CipherSlot *owner)
@@ -120,14 +121,28 @@ cipher_pool_get(CipherSlot *owner, bool may_own, const uint8 *key, size_t key_si
 
 	if (shared_cipher == NULL)
 		shared_cipher = check_allocated(aes_cipher_new());
+	shared_has_key = true;
 	require_crypto_ok(aes_cipher_set_key(shared_cipher, key, key_size, AES_ENCRYPT),
 					  "key a cipher");
 	return shared_cipher;
 }
 
 void
+cipher_pool_unkey_shared(void)
+{
+	static const uint8 no_key[16];
+
+	if (!shared_has_key)
+		return;
+	shared_has_key = false;
+	/* If this fails, the context has no key either. */
+	(void) aes_cipher_set_key(shared_cipher, no_key, sizeof(no_key), AES_ENCRYPT);
+}
+
+void
 cipher_pool_wipe_shared(void)
 {
+	shared_has_key = false;
 	aes_cipher_free(shared_cipher);
 	shared_cipher = NULL;
 }

@@ -40,6 +40,13 @@
 static HTAB *keks = NULL;
 static HTAB *labels = NULL;
 
+/*
+ * The KEKs that were found last, by kek_id and as the active one of a label.  Most rows of a
+ * query have the same, and to compare takes less time than to compute a hash.
+ */
+static Kek *last_found = NULL;
+static Kek *last_active = NULL;
+
 static void (*before_closing) (void) = NULL;
 
 uint64		kek_verified_generation = 0;
@@ -178,6 +185,8 @@ replace_row(Kek *kek, const KekRow *row)
 static void
 close_kek(Kek *kek)
 {
+	last_found = NULL;
+	last_active = NULL;
 	secure_free(kek->material);
 	aes_cipher_free(kek->wrap_cipher);
 	aes_cipher_free(kek->unwrap_cipher);
@@ -318,13 +327,19 @@ kek_verify_open(void)
 Kek *
 kek_find(const pg_uuid_t *kek_id)
 {
-	Kek		   *kek = hash_search(keks, kek_id, HASH_FIND, NULL);
+	Kek		   *kek;
 	KekRow		row;
 	MemoryContext context;
 	OpenLabel  *label;
 
+	if (last_found != NULL && memcmp(&last_found->kek_id, kek_id, sizeof(*kek_id)) == 0)
+		return last_found;
+	kek = hash_search(keks, kek_id, HASH_FIND, NULL);
 	if (kek != NULL)
+	{
+		last_found = kek;
 		return kek;
+	}
 	if (!kek_row_by_id(kek_id, &row))
 		return NULL;
 
@@ -347,9 +362,12 @@ kek_find(const pg_uuid_t *kek_id)
 Kek *
 kek_find_active(const char *name)
 {
-	OpenLabel  *label = hash_search(labels, &name, HASH_FIND, NULL);
+	OpenLabel  *label;
 	ListCell   *cell;
 
+	if (last_active != NULL && strcmp(last_active->row.label, name) == 0)
+		return last_active;
+	label = hash_search(labels, &name, HASH_FIND, NULL);
 	if (label != NULL)
 	{
 		dlist_iter	iter;
@@ -359,7 +377,10 @@ kek_find_active(const char *name)
 			Kek		   *kek = dlist_container(Kek, label_link, iter.cur);
 
 			if (kek->row.state == KEK_ACTIVE)
+			{
+				last_active = kek;
 				return kek;
+			}
 		}
 	}
 
@@ -451,6 +472,45 @@ kek_wrap(Kek *kek, const uint8 *key, size_t key_size, uint8 *wrapped)
 		return key_wrap(wrap_cipher(kek), key, key_size, wrapped);
 	return check_token(token_key_wrap(token_key(kek), key, key_size, wrapped, &error), kek,
 					   &error);
+}
+
+/* Wraps in a token, which takes one key at a time, and in one piece. */
+static CryptoStatus
+token_wrap_set(Kek *kek, const uint8 *prefix, size_t prefix_size, const uint8 *const *keys,
+			   size_t n_keys, size_t key_size, uint8 *const *wrapped)
+{
+	size_t		plain_size = prefix_size + key_size;
+	uint8		plain[KEY_WRAP_MAX_KEY];
+	DeferredError error;
+	CryptoStatus status = CRYPTO_OK;
+
+	PG_TRY();
+	{
+		TokenKey   *key = token_key(kek);
+
+		memcpy(plain, prefix, prefix_size);
+		for (size_t i = 0; i < n_keys && status == CRYPTO_OK; i++)
+		{
+			memcpy(plain + prefix_size, keys[i], key_size);
+			status = token_key_wrap(key, plain, plain_size, wrapped[i], &error);
+		}
+	}
+	PG_FINALLY();
+	{
+		secure_wipe(plain, plain_size);
+	}
+	PG_END_TRY();
+	return check_token(status, kek, &error);
+}
+
+CryptoStatus
+kek_wrap_set(Kek *kek, const uint8 *prefix, size_t prefix_size, const uint8 *const *keys,
+			 size_t n_keys, size_t key_size, uint8 *const *wrapped)
+{
+	if (kek->row.provider == NULL)
+		return key_wrap_set(wrap_cipher(kek), prefix, prefix_size, keys, n_keys, key_size,
+							wrapped);
+	return token_wrap_set(kek, prefix, prefix_size, keys, n_keys, key_size, wrapped);
 }
 
 CryptoStatus

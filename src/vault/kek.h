@@ -87,6 +87,9 @@ extern bool kek_can_unwrap(const Kek *kek);
  * fails, if the token fails, or if it cannot wrap a key of this length.
  */
 extern CryptoStatus kek_wrap(Kek *kek, const uint8 *key, size_t key_size, uint8 *wrapped);
+extern CryptoStatus kek_wrap_set(Kek *kek, const uint8 *prefix, size_t prefix_size,
+								 const uint8 *const *keys, size_t n_keys, size_t key_size,
+								 uint8 *const *wrapped);
 extern CryptoStatus kek_wrap_pad(Kek *kek, const uint8 *key, size_t key_size,
 								 uint8 *wrapped);
 extern CryptoStatus kek_unwrap(Kek *kek, const uint8 *wrapped, size_t wrapped_size,

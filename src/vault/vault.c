@@ -280,7 +280,20 @@ borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill,
 	key->dev_addr = entry->is_bound ? key_cache_dev_addr(entry) : NULL;
 	key->kek_label = entry->kek->row.label;
 	key->kek_version = entry->kek->row.version;
+	key->entry = entry;
 	return true;
+}
+
+AesCipher *
+vault_key_cipher(const VaultKey *key)
+{
+	return key_cache_cipher(key->entry);
+}
+
+void
+vault_wipe_key_cipher(void)
+{
+	cipher_pool_unkey_shared();
 }
 
 VaultKey

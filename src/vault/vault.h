@@ -34,6 +34,7 @@ typedef struct VaultKey
 	const uint8 *dev_addr;		/* to which it is bound; NULL if it is not */
 	const char *kek_label;
 	int32		kek_version;
+	struct CacheEntry *entry;	/* for the files of the vault */
 } VaultKey;
 
 /* The label and version of a KEK; the label is allocated. */
@@ -73,6 +74,15 @@ extern AesCipher *vault_borrow_cipher(const WrappedKey *wrapped_key,
 /* Borrows the key itself, without caching it: for keys that are used once. */
 extern VaultKey vault_borrow_key(const WrappedKey *wrapped_key,
 								 KekPrivileges any_of);
+
+/* Of a key that is borrowed: an AES context that is keyed with it for AES_ENCRYPT. */
+extern AesCipher *vault_key_cipher(const VaultKey *key);
+
+/*
+ * Wipes that context, unless it is kept for a cached key.  Otherwise the key would stay in it
+ * until the end of the transaction.
+ */
+extern void vault_wipe_key_cipher(void);
 
 /* Borrows the key itself, and caches it: for keys that are used again. */
 extern VaultKey vault_borrow_cached_key(const WrappedKey *wrapped_key,

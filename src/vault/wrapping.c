@@ -61,7 +61,34 @@ check_wrap_status(CryptoStatus status)
 	require_crypto_ok(status, "wrap a key");
 }
 
-/* Wraps a key.  key may point into the cache, which is not called here. */
+/*
+ * Wraps keys of one length, and binds them to a DevAddr.  The keys may point into the cache,
+ * which is not called here.
+ */
+static void
+wrap_bound_with(Kek *kek, const uint8 *const *keys, size_t n_keys, size_t key_size,
+				const uint8 *dev_addr, struct varlena **values)
+{
+	uint8		context[KEY_CONTEXT_SIZE];
+	uint8	   *wrapped[KEY_WRAP_MAX_SET];
+
+	if (!fits_aes_kw(key_size) || KEY_CONTEXT_SIZE + key_size > KEY_WRAP_MAX_KEY)
+		ereport(ERROR,
+				(errcode(ERRCODE_KEY_LENGTH),
+				 errmsg_plural("a key of %zu byte cannot be bound to a DevAddr",
+							   "a key of %zu bytes cannot be bound to a DevAddr",
+							   key_size, key_size),
+				 errdetail("A bound key has a length of a multiple of 8 bytes, 16 at least.")));
+	for (size_t i = 0; i < n_keys; i++)
+		values[i] = wrapped_key_make(WRAP_AES_KW_BOUND, &kek->kek_id,
+									 KEY_CONTEXT_SIZE + key_size + KEY_WRAP_OVERHEAD,
+									 &wrapped[i]);
+	key_context_from_dev_addr(dev_addr, context);
+	check_wrap_status(kek_wrap_set(kek, context, KEY_CONTEXT_SIZE, keys, n_keys, key_size,
+								   wrapped));
+}
+
+/* Wraps a key, which may point into the cache. */
 static struct varlena *
 wrap_with(Kek *kek, const uint8 *key, size_t key_size, const uint8 *dev_addr)
 {
@@ -71,31 +98,10 @@ wrap_with(Kek *kek, const uint8 *key, size_t key_size, const uint8 *dev_addr)
 
 	if (dev_addr != NULL)
 	{
-		uint8		plain[KEY_WRAP_MAX_KEY];
-		size_t		plain_size = KEY_CONTEXT_SIZE + key_size;
-
-		if (!fits_aes_kw(key_size) || plain_size > KEY_WRAP_MAX_KEY)
-			ereport(ERROR,
-					(errcode(ERRCODE_KEY_LENGTH),
-					 errmsg_plural("a key of %zu byte cannot be bound to a DevAddr",
-								   "a key of %zu bytes cannot be bound to a DevAddr",
-								   key_size, key_size),
-					 errdetail("A bound key has a length of a multiple of 8 bytes, 16 at least.")));
-		value = wrapped_key_make(WRAP_AES_KW_BOUND, &kek->kek_id,
-								 plain_size + KEY_WRAP_OVERHEAD, &wrapped);
-		PG_TRY();
-		{
-			key_context_from_dev_addr(dev_addr, plain);
-			memcpy(plain + KEY_CONTEXT_SIZE, key, key_size);
-			status = kek_wrap(kek, plain, plain_size, wrapped);
-		}
-		PG_FINALLY();
-		{
-			secure_wipe(plain, plain_size);
-		}
-		PG_END_TRY();
+		wrap_bound_with(kek, &key, 1, key_size, dev_addr, &value);
+		return value;
 	}
-	else if (fits_aes_kw(key_size))
+	if (fits_aes_kw(key_size))
 	{
 		value = wrapped_key_make(WRAP_AES_KW, &kek->kek_id,
 								 key_size + KEY_WRAP_OVERHEAD, &wrapped);
@@ -118,6 +124,19 @@ vault_wrap(const char *label, const uint8 *key, size_t key_size,
 	check_key_size(key_size);
 	kek_accept_changes();
 	return wrap_with(wrapping_kek(label, KEK_WRAP), key, key_size, dev_addr);
+}
+
+void
+vault_wrap_derived(const char *label, const uint8 *const *keys, size_t n_keys, size_t key_size,
+				   const uint8 *dev_addr, struct varlena **values)
+{
+	Kek		   *kek = wrapping_kek(label, KEK_WRAP);
+
+	if (dev_addr != NULL)
+		wrap_bound_with(kek, keys, n_keys, key_size, dev_addr, values);
+	else
+		for (size_t i = 0; i < n_keys; i++)
+			values[i] = wrap_with(kek, keys[i], key_size, NULL);
 }
 
 void

@@ -96,6 +96,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	LorawanFrameFields answered;
 	bool		is_valid;
 	bool		opt_neg = false;
+	AesCipher  *root;
 	LorawanJoin join;
 	LorawanJoin before;
 	CryptoStatus status;
@@ -127,12 +128,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	memset(&join, 0xa5, sizeof(join));
 	before = join;
+	root = cipher_of(root_key, AES_ENCRYPT);
 	if ((options & OPTION_1_1) != 0)
-		status = lorawan_join_1_1(root_key, (LorawanFrame) {request, request_len},
+		status = lorawan_join_1_1(root, (LorawanFrame) {request, request_len},
 								  is_rejoin ? session_eui : NULL,
 								  (LorawanFrame) {accept, accept_len}, &join);
 	else
-		status = lorawan_join_1_0(root_key, (LorawanFrame) {request, request_len},
+		status = lorawan_join_1_0(root, (LorawanFrame) {request, request_len},
 								  (LorawanFrame) {accept, accept_len}, &join);
 
 	if (!is_valid)
@@ -147,7 +149,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(memcmp(&join.accept, &before.accept, sizeof(join.accept)) == 0 &&
 			 memcmp(join.keys, before.keys, sizeof(join.keys)) == 0);
 	else if ((options & OPTION_1_1) != 0)
-		MUST(lorawan_join_app_s_key(root_key, &join) == CRYPTO_OK);
+		MUST(lorawan_join_app_s_key(root, &join) == CRYPTO_OK);
+	aes_cipher_free(root);
 	free(request);
 	free(accept);
 	return 0;

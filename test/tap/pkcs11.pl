@@ -263,6 +263,15 @@ foreach (16, 24, 32, 64, 4096)
 }
 is((split /:/, anew(q{SELECT key_vault.bind(key_vault.wrap('\x000102030405060708090a0b0c0d0e0f', 'known'), '\x26011bda')}))[3],
     python("print(aes_key_wrap(bytes.fromhex('$key{known}'), bytes.fromhex('0100000026011bda000102030405060708090a0b0c0d0e0f')).hex())"), 'a bound key as well');
+
+# The keys of a join are wrapped in one call: those in the token are the same as those under a KEK outside it.
+is(anew(q{WITH device AS (SELECT key_vault.wrap('\x000102030405060708090a0b0c0d0e0f', 'net') AS root, key_vault.lorawan_build_join_request('\x0000000000000001', '\x0000000000000002', 7) AS request),
+                frames AS (SELECT root, request || key_vault.lorawan_join_request_mic(root, request) AS request,
+                                  key_vault.lorawan_encrypt_join_accept(root, key_vault.lorawan_build_join_accept(5, '\x000013', '\x26011bda')) AS accept FROM device)
+          SELECT key_vault.unwrap(h.nwk_s_key) = key_vault.unwrap(l.nwk_s_key), key_vault.unwrap(h.app_s_key) = key_vault.unwrap(l.app_s_key),
+                 key_vault.algorithm(h.nwk_s_key), key_vault.kek_label(h.app_s_key), key_vault.lorawan_derive_mc_ke_key(root, 'hsm') = key_vault.rewrap(key_vault.lorawan_derive_mc_ke_key(root, 'net'), 'hsm')
+            FROM frames, key_vault.lorawan_join_1_0(root, request, accept, 'hsm') h, key_vault.lorawan_join_1_0(root, request, accept, 'net') l}),
+    't|t|aes-kw-bound|hsm|t', 'the keys of a join, and a derived key');
 my $envelope = python("print(aes_key_wrap(bytes.fromhex('$key{known}'), bytes.fromhex('000102030405060708090a0b0c0d0e0f')).hex())");
 is(anew(uplink(anew("SELECT key_vault.import_envelope('known', '\\x$envelope', 'hsm')"))), $ok, 'an envelope, from one KEK in the token to another');
 is(anew("SELECT encrypted_key FROM key_vault.export_envelope('$hsm_key', 'known')"), "\\x$envelope", 'and back');

@@ -128,6 +128,59 @@ kwp_expected_values(void)
 	}
 }
 
+/* Sets of each size, with a prefix and without: the same as one by one. */
+static void
+kw_sets(void)
+{
+	static const size_t prefix_lens[] = {0, 8, 16};
+	static const size_t key_lens[] = {0, 8, 16, 24, 32, KEY_WRAP_MAX_KEY};
+	static uint8_t keys[KEY_WRAP_MAX_SET][KEY_WRAP_MAX_KEY];
+	static uint8_t out[KEY_WRAP_MAX_SET][ROOM];
+	static uint8_t plain[ROOM];
+	static uint8_t expected[ROOM];
+	const uint8_t kek[32] = {9};
+	AesCipher  *wrapping = keyed_cipher(kek, sizeof(kek), AES_ENCRYPT);
+	const uint8_t *keys_of_set[KEY_WRAP_MAX_SET + 1];
+	uint8_t    *out_of_set[KEY_WRAP_MAX_SET + 1];
+	uint8_t		prefix[16];
+
+	for (size_t i = 0; i < sizeof(prefix); i++)
+		prefix[i] = (uint8_t) next_random();
+	for (size_t i = 0; i <= KEY_WRAP_MAX_SET; i++)
+	{
+		keys_of_set[i] = keys[i % KEY_WRAP_MAX_SET];
+		out_of_set[i] = out[i % KEY_WRAP_MAX_SET];
+	}
+	for (size_t i = 0; i < sizeof(keys); i++)
+		((uint8_t *) keys)[i] = (uint8_t) next_random();
+
+	for (size_t p = 0; p < LENGTH(prefix_lens); p++)
+		for (size_t k = 0; k < LENGTH(key_lens); k++)
+			for (size_t n = 0; n <= KEY_WRAP_MAX_SET + 1; n++)
+			{
+				size_t		prefix_len = prefix_lens[p];
+				size_t		len = prefix_len + key_lens[k];
+				bool		good = n >= 1 && n <= KEY_WRAP_MAX_SET && len >= 16 &&
+				len <= KEY_WRAP_MAX_KEY;
+
+				memset(out, 0xaa, sizeof(out));
+				CHECK(key_wrap_set(wrapping, prefix, prefix_len, keys_of_set, n, key_lens[k],
+								   out_of_set) == (good ? CRYPTO_OK : CRYPTO_BAD_LENGTH));
+				for (size_t i = 0; i < KEY_WRAP_MAX_SET; i++)
+				{
+					size_t		written = good && i < n ? len + 8 : 0;
+
+					memcpy(plain, prefix, prefix_len);
+					memcpy(plain + prefix_len, keys[i], key_lens[k]);
+					if (written > 0)
+						CHECK(key_wrap(wrapping, plain, len, expected) == CRYPTO_OK);
+					CHECK(memcmp(out[i], expected, written) == 0);
+					CHECK(all_bytes_are(out[i] + written, 0xaa, ROOM - written));
+				}
+			}
+	aes_cipher_free(wrapping);
+}
+
 /* Every length up to beyond the limit, for all four functions. */
 static void
 all_lengths(void)
@@ -389,6 +442,9 @@ failing_cipher(void)
 	memset(out, 0xaa, sizeof(out));
 	CHECK(key_wrap(cipher, in, 32, out) == CRYPTO_LIBRARY);
 	CHECK(memchr(out, 0x55, sizeof(out)) == NULL);
+	CHECK(key_wrap_set(cipher, NULL, 0, (const uint8_t *[]) {in, in}, 2, 16,
+					   (uint8_t *[]) {out, out + 24}) == CRYPTO_LIBRARY);
+	CHECK(memchr(out, 0x55, sizeof(out)) == NULL);
 	CHECK(key_unwrap(cipher, in, 32, out) == CRYPTO_LIBRARY);
 	CHECK(memchr(out, 0x55, sizeof(out)) == NULL);
 	CHECK(key_wrap_pad(cipher, in, 31, out) == CRYPTO_LIBRARY);
@@ -421,6 +477,17 @@ wiped_wrap(void *argument)
 	WipedCall  *call = argument;
 
 	call->status = key_wrap(call->wrapping, call->key, 16, call->out);
+}
+
+static void
+wiped_wrap_set(void *argument)
+{
+	WipedCall  *call = argument;
+	static uint8_t other_out[24];
+
+	call->status = key_wrap_set(call->wrapping, NULL, 0,
+								(const uint8_t *[]) {call->padded_short, call->key}, 2, 16,
+								(uint8_t *[]) {other_out, call->out});
 }
 
 static void
@@ -474,6 +541,7 @@ stack_wiped(void)
 		const uint8_t *left;
 	}			calls[] = {
 		{wiped_wrap, call.wrapped + 16},
+		{wiped_wrap_set, call.wrapped + 16},
 		{wiped_unwrap, call.key},
 		{wiped_wrap_pad, call.padded + 16},
 		{wiped_unwrap_pad, call.key},
@@ -501,6 +569,7 @@ test_key_wrap(void)
 {
 	RUN(kw_expected_values);
 	RUN(kwp_expected_values);
+	RUN(kw_sets);
 	RUN(all_lengths);
 	RUN(kw_tampered_with);
 	RUN(kwp_tampered_with);

@@ -55,6 +55,7 @@ unwrap_variants(AesCipher *wrapping, AesCipher *unwrapping, size_t key_len)
 {
 	uint8_t		key[64];
 	uint8_t		wrapped[72];
+	uint8_t		out_of_set[72];
 	uint8_t		out[64];
 	size_t		len = KEY_WRAP_PAD_SIZE(key_len);
 	size_t		found_len;
@@ -71,6 +72,8 @@ unwrap_variants(AesCipher *wrapping, AesCipher *unwrapping, size_t key_len)
 
 	if (key_len % 8 == 0 && key_len >= 16)
 	{
+		surprises += key_wrap_set(wrapping, key, 8, (const uint8_t *[]) {key + 8, key + 8}, 2,
+								  key_len - 8, (uint8_t *[]) {out_of_set, wrapped}) != CRYPTO_OK;
 		surprises += key_wrap(wrapping, key, key_len, wrapped) != CRYPTO_OK;
 		(void) VALGRIND_MAKE_MEM_DEFINED(wrapped, sizeof(wrapped));
 		surprises += key_unwrap(unwrapping, wrapped, key_len + 8, out) != CRYPTO_OK;
