@@ -28,7 +28,7 @@ count_reports()
 {
 	local reports=
 	[ ! -e "$dir/server.log" ] || reports=$(as_server grep -E -A 30 'runtime error: |ERROR: AddressSanitizer' "$dir/server.log") || true
-	[ -z "$reports" ] || sed 's/^/# /' <<<"$reports"
+	[ -z "$reports" ] || printf '%s\n' "$reports" | sed 's/^/# /'
 	echo "$([ -z "$reports" ] || echo 'not ')ok 1 - sanitizers have nothing to report"
 	[ -z "$reports" ]
 }
