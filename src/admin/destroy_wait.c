@@ -326,7 +326,7 @@ find_new_relations(List *locked)
 static LockWait *
 hold_relations(LockPatience *patience, int64 limit_us, List **locked)
 {
-	LockWait	kek_table = {.relation = vault_tables_index_oid("kek"),.mode = RowExclusiveLock};
+	LockWait	kek_table = {.relation = vault_tables_oid("kek"),.mode = RowExclusiveLock};
 	TimestampTz until = GetCurrentTimestamp() + limit_us;
 	LockWait   *wait;
 	List	   *relations;

@@ -50,7 +50,7 @@ kek_lock_label(const char *label, LabelLock kind)
 	 */
 	access_require(label, KEK_ADMIN);
 	is_new = label_lock(label, kind);
-	LockRelationOid(vault_tables_index_oid("kek"), RowExclusiveLock);
+	LockRelationOid(vault_tables_oid("kek"), RowExclusiveLock);
 	access_require(label, KEK_ADMIN);
 	return is_new;
 }

@@ -224,9 +224,9 @@ newest_first(const ListCell *a, const ListCell *b)
 	return (version_a < version_b) - (version_a > version_b);
 }
 
-/* Returns the rows that a scan of the index on label and version finds. */
+/* Returns the rows with these keys, which are about label and version, in any order. */
 static List *
-scan_label_index(int nkeys, ScanKeyData *keys)
+scan_rows(int nkeys, ScanKeyData *keys)
 {
 	Relation	table = vault_tables_open_kek();
 	SysScanDesc scan;
@@ -254,7 +254,7 @@ kek_rows_by_label(const char *label)
 
 	ScanKeyInit(&key, Anum_kek_label, BTEqualStrategyNumber, F_TEXTEQ,
 				CStringGetTextDatum(label));
-	rows = scan_label_index(1, &key);
+	rows = scan_rows(1, &key);
 	list_sort(rows, newest_first);
 	return rows;
 }
@@ -313,7 +313,7 @@ by_label_and_version(const ListCell *a, const ListCell *b)
 List *
 kek_rows_all(void)
 {
-	List	   *rows = scan_label_index(0, NULL);
+	List	   *rows = scan_rows(0, NULL);
 
 	list_sort(rows, by_label_and_version);
 	return rows;

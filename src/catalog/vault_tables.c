@@ -15,8 +15,8 @@
 #include "invalidation.h"
 #include "vault_tables.h"
 
-static Oid
-relation_oid(const char *name)
+Oid
+vault_tables_oid(const char *name)
 {
 	Oid			schema = get_namespace_oid("key_vault", true);
 	Oid			relation = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
@@ -33,7 +33,7 @@ relation_oid(const char *name)
 static Relation
 open_table(const char *name, Oid *oid)
 {
-	*oid = relation_oid(name);
+	*oid = vault_tables_oid(name);
 	return table_open(*oid, AccessShareLock);
 }
 
@@ -49,17 +49,11 @@ vault_tables_open_kek_privilege(void)
 	return open_table("kek_privilege", &invalidation_kek_privilege_table);
 }
 
-Oid
-vault_tables_index_oid(const char *name)
-{
-	return relation_oid(name);
-}
-
 SysScanDesc
 vault_tables_begin_scan(Relation table, const char *index, int n_keys, ScanKey keys)
 {
 	bool		by_index = RelationGetNumberOfBlocks(table) > 1;
 
-	return systable_beginscan(table, by_index ? relation_oid(index) : InvalidOid, by_index,
+	return systable_beginscan(table, by_index ? vault_tables_oid(index) : InvalidOid, by_index,
 							  NULL, n_keys, keys);
 }

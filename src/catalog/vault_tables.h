@@ -14,8 +14,8 @@
 extern Relation vault_tables_open_kek(void);
 extern Relation vault_tables_open_kek_privilege(void);
 
-/* The oid of an index in the schema key_vault; an error if there is none. */
-extern Oid	vault_tables_index_oid(const char *name);
+/* The oid of a table or an index in the schema key_vault; an error if there is none. */
+extern Oid	vault_tables_oid(const char *name);
 
 /*
  * Begins a scan of the table for the rows with these keys, by the index of this name.  It
