@@ -17,6 +17,7 @@
 #include "../vault/vault.h"
 #include "../vault/wrapping.h"
 #include "arguments.h"
+#include "result_row.h"
 #include "../vault/plaintext_key.h"
 
 PG_FUNCTION_INFO_V1(key_vault_generate_key);
@@ -153,14 +154,11 @@ Datum
 key_vault_export_envelope(PG_FUNCTION_ARGS)
 {
 	WrappedKey	wrapped_key;
-	TupleDesc	desc;
 	Datum		values[2];
 	bool		nulls[2] = {false, false};
 
 	wrapped_key_argument(fcinfo, 0, &wrapped_key);
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 	values[0] = PG_GETARG_DATUM(1);
 	values[1] = PointerGetDatum(vault_export(&wrapped_key, label_argument(fcinfo, 1)));
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(result_row_desc(fcinfo, lengthof(values)), values, nulls)));
 }

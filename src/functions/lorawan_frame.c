@@ -19,6 +19,7 @@
 #include "../lorawan/frame.h"
 #include "../lorawan/mac_command.h"
 #include "arguments.h"
+#include "result_row.h"
 
 PG_FUNCTION_INFO_V1(key_vault_lorawan_parse);
 PG_FUNCTION_INFO_V1(key_vault_lorawan_mac_commands);
@@ -130,24 +131,6 @@ set_request_columns(FrameRow *row, const LorawanFrameFields *fields)
 			   Int32GetDatum(fields->dev_nonce));
 }
 
-/* The row type of the result, which is looked up at the first call of a query. */
-static TupleDesc
-frame_row_type(FunctionCallInfo fcinfo)
-{
-	if (fcinfo->flinfo->fn_extra == NULL)
-	{
-		MemoryContext caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-		TupleDesc	desc;
-
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
-			desc->natts != N_FRAME_COLUMNS)
-			elog(ERROR, "return type must be key_vault.lorawan_frame");
-		fcinfo->flinfo->fn_extra = BlessTupleDesc(CreateTupleDescCopy(desc));
-		MemoryContextSwitchTo(caller);
-	}
-	return fcinfo->flinfo->fn_extra;
-}
-
 Datum
 key_vault_lorawan_parse(PG_FUNCTION_ARGS)
 {
@@ -175,7 +158,7 @@ key_vault_lorawan_parse(PG_FUNCTION_ARGS)
 		set_request_columns(&row, &fields);
 	if (fields.mic != NULL)
 		set_bytes(&row, COL_MIC, fields.mic, LORAWAN_MIC_SIZE);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(frame_row_type(fcinfo),
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(result_row_desc(fcinfo, N_FRAME_COLUMNS),
 													  row.values, row.nulls)));
 }
 

@@ -59,7 +59,7 @@ join_result(FunctionCallInfo fcinfo, const VaultJoin *join,
 		values[6] = PointerGetDatum(bytea_from_bytes(accept->cf_list, LORAWAN_CF_LIST_SIZE));
 	for (int i = 0; i < n_keys; i++)
 		values[ACCEPT_COLUMNS + i] = PointerGetDatum(join->keys[keys[i]]);
-	return HeapTupleGetDatum(heap_form_tuple(result_row_desc(fcinfo), values, nulls));
+	return HeapTupleGetDatum(heap_form_tuple(result_row_desc(fcinfo, ACCEPT_COLUMNS + n_keys), values, nulls));
 }
 
 Datum

@@ -89,7 +89,7 @@ make_result(FunctionCallInfo fcinfo, bytea *payload, const char *status)
 	Datum		values[2] = {PointerGetDatum(payload), CStringGetTextDatum(status)};
 	bool		nulls[2] = {payload == NULL, false};
 
-	return HeapTupleGetDatum(heap_form_tuple(result_row_desc(fcinfo), values, nulls));
+	return HeapTupleGetDatum(heap_form_tuple(result_row_desc(fcinfo, lengthof(values)), values, nulls));
 }
 
 /* The arguments from first on are dev_addr, f_cnt and frm_payload. */

@@ -11,7 +11,7 @@
 #include "result_row.h"
 
 TupleDesc
-result_row_desc(FunctionCallInfo fcinfo)
+result_row_desc(FunctionCallInfo fcinfo, int columns)
 {
 	TupleDesc	desc = fcinfo->flinfo->fn_extra;
 
@@ -19,8 +19,8 @@ result_row_desc(FunctionCallInfo fcinfo)
 	{
 		MemoryContext previous = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "return type must be a row type");
+		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != columns)
+			elog(ERROR, "return type must be a row of %d columns", columns);
 		desc = BlessTupleDesc(desc);
 		MemoryContextSwitchTo(previous);
 		fcinfo->flinfo->fn_extra = desc;

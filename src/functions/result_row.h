@@ -11,9 +11,9 @@
 #include "fmgr.h"
 
 /*
- * The descriptor of the rows that an SQL function returns.  To make it takes longer than a
+ * The descriptor of the rows of so many columns that an SQL function returns.  To make it takes longer than a
  * join, so it is made at the first call of a query, and kept in fn_extra.
  */
-extern TupleDesc result_row_desc(FunctionCallInfo fcinfo);
+extern TupleDesc result_row_desc(FunctionCallInfo fcinfo, int columns);
 
 #endif							/* RESULT_ROW_H */

@@ -161,12 +161,14 @@ statement_run_on_rows(const Statement *statement, const Datum *values, const Val
 {
 	int			nargs = statement->nargs;
 	RowsForm	form = lists[0].n == 1 ? ONE_ROW : ARRAYS;
-	Datum	   *all = palloc((nargs + nlists) * sizeof(Datum));
-	char	   *nulls = palloc(nargs + nlists);
+	Datum	   *all;
+	char	   *nulls;
 	SPIPlanPtr	plan;
 
 	if (lists[0].n == 0)
 		return 0;
+	all = palloc((nargs + nlists) * sizeof(Datum));
+	nulls = palloc(nargs + nlists);
 	if (nargs > 0)
 		memcpy(all, values, nargs * sizeof(Datum));
 	memset(nulls, ' ', nargs + nlists);
