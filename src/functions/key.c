@@ -143,7 +143,7 @@ key_vault_try_envelope_key(PG_FUNCTION_ARGS)
 	const bytea *encrypted_key = PG_GETARG_BYTEA_PP(1);
 	struct varlena *value = vault_try_envelope_key(label_argument(fcinfo, 0),
 												   (const uint8 *) VARDATA_ANY(encrypted_key),
-												   VARSIZE_ANY_EXHDR(encrypted_key));
+												   VARSIZE_ANY_EXHDR(encrypted_key), false);
 
 	if (value == NULL)
 		PG_RETURN_NULL();

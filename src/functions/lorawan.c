@@ -24,7 +24,8 @@ PG_FUNCTION_INFO_V1(key_vault_key_status);
 
 bytea *
 crypt_payload_arguments(const WrappedKey *wrapped_key, FunctionCallInfo fcinfo, int first,
-						LorawanDirection direction, VaultFailure *failure)
+						LorawanDirection direction, bool denial_is_failure,
+						VaultFailure *failure)
 {
 	const uint8 *dev_addr;
 	uint32		f_cnt;
@@ -47,7 +48,9 @@ crypt_payload_arguments(const WrappedKey *wrapped_key, FunctionCallInfo fcinfo, 
 
 	result = palloc(VARHDRSZ + size);
 	SET_VARSIZE(result, VARHDRSZ + size);
-	session_key = vault_borrow_cipher(wrapped_key, KEK_DECRYPT, dev_addr, failure);
+	session_key = denial_is_failure ?
+		vault_borrow_cipher_if_permitted(wrapped_key, KEK_DECRYPT, dev_addr, failure) :
+		vault_borrow_cipher(wrapped_key, KEK_DECRYPT, dev_addr, failure);
 	if (session_key == NULL)
 		return NULL;
 	status = lorawan_payload_crypt(session_key, direction, dev_addr, f_cnt,
@@ -65,7 +68,7 @@ crypt_payload(FunctionCallInfo fcinfo, LorawanDirection direction, VaultFailure 
 	WrappedKey	wrapped_key;
 
 	wrapped_key_argument(fcinfo, 0, &wrapped_key);
-	return crypt_payload_arguments(&wrapped_key, fcinfo, 1, direction, failure);
+	return crypt_payload_arguments(&wrapped_key, fcinfo, 1, direction, false, failure);
 }
 
 static Datum

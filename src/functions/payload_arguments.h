@@ -15,10 +15,11 @@
 /*
  * Encrypts or decrypts, which is the same operation.  The arguments from first on are
  * dev_addr, f_cnt and frm_payload.  If the key cannot be used, sets *failure and returns
- * NULL; if failure is NULL, that is an error.
+ * NULL; if failure is NULL, that is an error.  That the current role lacks the privilege
+ * decrypt is an error unless denial_is_failure.
  */
 extern bytea *crypt_payload_arguments(const WrappedKey *wrapped_key, FunctionCallInfo fcinfo,
 									  int first, LorawanDirection direction,
-									  VaultFailure *failure);
+									  bool denial_is_failure, VaultFailure *failure);
 
 #endif							/* PAYLOAD_ARGUMENTS_H */

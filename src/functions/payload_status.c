@@ -14,7 +14,6 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 
-#include "../catalog/access.h"
 #include "../catalog/kek_row.h"
 #include "../vault/wrapping.h"
 #include "arguments.h"
@@ -92,13 +91,17 @@ make_result(FunctionCallInfo fcinfo, bytea *payload, const char *status)
 	return HeapTupleGetDatum(heap_form_tuple(result_row_desc(fcinfo, lengthof(values)), values, nulls));
 }
 
-/* The arguments from first on are dev_addr, f_cnt and frm_payload. */
+/*
+ * The arguments from first on are dev_addr, f_cnt and frm_payload.  That the role may not use the
+ * key is an error unless denial_is_failure.
+ */
 static Datum
 decrypt_with(const WrappedKey *wrapped_key, FunctionCallInfo fcinfo, int first,
-			 LorawanDirection direction)
+			 LorawanDirection direction, bool denial_is_failure)
 {
 	VaultFailure failure;
-	bytea	   *payload = crypt_payload_arguments(wrapped_key, fcinfo, first, direction, &failure);
+	bytea	   *payload = crypt_payload_arguments(wrapped_key, fcinfo, first, direction,
+												  denial_is_failure, &failure);
 
 	return make_result(fcinfo, payload,
 					   payload == NULL ? vault_failure_name(failure) : "decrypted");
@@ -116,7 +119,7 @@ decrypt_with_status(FunctionCallInfo fcinfo, LorawanDirection direction)
 	if (row_look_find(fcinfo->flinfo, arguments, size, &result))
 		return result;
 	wrapped_key_argument(fcinfo, 0, &wrapped_key);
-	result = decrypt_with(&wrapped_key, fcinfo, 1, direction);
+	result = decrypt_with(&wrapped_key, fcinfo, 1, direction, false);
 	row_look_keep(fcinfo->flinfo, arguments, size, result);
 	return result;
 }
@@ -152,14 +155,18 @@ enum UplinkArgument
  * over many sessions does not fail.
  */
 static Datum
+decrypt_or_say_why(const WrappedKey *wrapped_key, FunctionCallInfo fcinfo)
+{
+	return decrypt_with(wrapped_key, fcinfo, ARGUMENT_DEV_ADDR, LORAWAN_UPLINK, true);
+}
+
+static Datum
 decrypt_with_key(FunctionCallInfo fcinfo)
 {
 	WrappedKey	wrapped_key;
 
 	wrapped_key_argument(fcinfo, ARGUMENT_KEY, &wrapped_key);
-	if (!vault_permits(&wrapped_key, KEK_DECRYPT))
-		return make_result(fcinfo, NULL, "not permitted");
-	return decrypt_with(&wrapped_key, fcinfo, ARGUMENT_DEV_ADDR, LORAWAN_UPLINK);
+	return decrypt_or_say_why(&wrapped_key, fcinfo);
 }
 
 /* If the role may not open the envelope, the status does not say whether it would open. */
@@ -168,18 +175,17 @@ decrypt_with_envelope(FunctionCallInfo fcinfo)
 {
 	const char *kek_label = label_argument(fcinfo, ARGUMENT_KEK_LABEL);
 	const bytea *encrypted_key = PG_GETARG_BYTEA_PP(ARGUMENT_ENCRYPTED_KEY);
-	struct varlena *key = NULL;
+	struct varlena *key;
 	WrappedKey	wrapped_key;
 
 	if (kek_rows_by_label(kek_label) == NIL)
 		return make_result(fcinfo, NULL, vault_failure_name(VAULT_KEK_UNKNOWN));
-	if (access_held(kek_label) & KEK_DECRYPT)
-		key = vault_try_envelope_key(kek_label, (const uint8 *) VARDATA_ANY(encrypted_key),
-									 VARSIZE_ANY_EXHDR(encrypted_key));
+	key = vault_try_envelope_key(kek_label, (const uint8 *) VARDATA_ANY(encrypted_key),
+								 VARSIZE_ANY_EXHDR(encrypted_key), true);
 	if (key == NULL)
 		return make_result(fcinfo, NULL, "envelope not opened");
 	wrapped_key_from_varlena(key, &wrapped_key);
-	return decrypt_with(&wrapped_key, fcinfo, ARGUMENT_DEV_ADDR, LORAWAN_UPLINK);
+	return decrypt_or_say_why(&wrapped_key, fcinfo);
 }
 
 /* The result for an uplink that can be decrypted if its key can be used. */

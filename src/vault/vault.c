@@ -93,6 +93,8 @@ fail(VaultFailure reason, const WrappedKey *wrapped_key, const Kek *kek,
 					 errdetail("A session key has %d bytes.  The key is wrapped with KEK label \"%s\" version %d.",
 							   LORAWAN_KEY_SIZE, label, version)));
 			break;
+		case VAULT_NOT_PERMITTED:
+			break;				/* access_require_memo() raises the error */
 	}
 }
 
@@ -107,6 +109,7 @@ vault_failure_name(VaultFailure failure)
 		[VAULT_INTEGRITY] = "integrity failure",
 		[VAULT_CONTEXT] = "other DevAddr",
 		[VAULT_KEY_LENGTH] = "not a session key",
+		[VAULT_NOT_PERMITTED] = "not permitted",
 	};
 
 	return names[failure];
@@ -180,9 +183,27 @@ verify(const WrappedKey *wrapped_key, CacheEntry *entry)
 			 errhint("Report this as a bug of key_vault.  Set key_vault.cache = off until it is mended.")));
 }
 
+/*
+ * Whether the current role has one of the privileges any_of.  That it has none is an error or,
+ * if denial_is_failure, sets *failure.
+ */
+static inline bool
+is_permitted(const WrappedKey *wrapped_key, Kek *kek, KekPrivileges any_of,
+			 bool denial_is_failure, VaultFailure *failure)
+{
+	if (!denial_is_failure)
+		access_require_memo(&kek->access, kek->row.label, any_of);
+	else if ((access_held_memo(&kek->access, kek->row.label) & any_of) == 0)
+	{
+		fail(VAULT_NOT_PERMITTED, wrapped_key, kek, failure);
+		return false;
+	}
+	return true;
+}
+
 /* All keys are found by this function.  Returns NULL if it has set *failure. */
 static CacheEntry *
-look_up(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill,
+look_up(const WrappedKey *wrapped_key, KekPrivileges any_of, bool denial_is_failure, bool fill,
 		VaultFailure *failure)
 {
 	CacheEntry *entry = NULL;
@@ -195,7 +216,8 @@ look_up(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill,
 		entry = key_cache_find(wrapped_key);
 	if (entry != NULL)
 	{
-		access_require_memo(&entry->kek->access, entry->kek->row.label, any_of);
+		if (!is_permitted(wrapped_key, entry->kek, any_of, denial_is_failure, failure))
+			return NULL;
 		if (unlikely(key_cache_mode == KEY_CACHE_VERIFY))
 			verify(wrapped_key, entry);
 		return entry;
@@ -207,7 +229,8 @@ look_up(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill,
 		fail(VAULT_KEK_UNKNOWN, wrapped_key, NULL, failure);
 		return NULL;
 	}
-	access_require_memo(&kek->access, kek->row.label, any_of);
+	if (!is_permitted(wrapped_key, kek, any_of, denial_is_failure, failure))
+		return NULL;
 	if (!kek_can_unwrap(kek))
 	{
 		fail(kek->row.state == KEK_SUSPENDED ? VAULT_KEK_SUSPENDED : VAULT_KEK_DESTROYED,
@@ -225,28 +248,18 @@ look_up(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill,
 	return entry;
 }
 
-bool
-vault_permits(const WrappedKey *wrapped_key, KekPrivileges any_of)
-{
-	Kek		   *kek;
-
-	kek_accept_changes();
-	kek = kek_find(wrapped_key->kek_id);
-	return kek == NULL || (access_held_memo(&kek->access, kek->row.label) & any_of) != 0;
-}
-
 void
 vault_prefetch(const WrappedKey *wrapped_key)
 {
 	key_cache_prefetch(wrapped_key);
 }
 
-AesCipher *
-vault_borrow_cipher(const WrappedKey *wrapped_key, KekPrivileges any_of,
-					const uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE],
-					VaultFailure *failure)
+/* Returns NULL if it has set *failure. */
+static inline AesCipher *
+borrow_cipher(const WrappedKey *wrapped_key, KekPrivileges any_of, bool denial_is_failure,
+			  const uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE], VaultFailure *failure)
 {
-	CacheEntry *entry = look_up(wrapped_key, any_of, true, failure);
+	CacheEntry *entry = look_up(wrapped_key, any_of, denial_is_failure, true, failure);
 
 	if (entry == NULL)
 		return NULL;
@@ -266,12 +279,28 @@ vault_borrow_cipher(const WrappedKey *wrapped_key, KekPrivileges any_of,
 	return key_cache_cipher(entry);
 }
 
+AesCipher *
+vault_borrow_cipher(const WrappedKey *wrapped_key, KekPrivileges any_of,
+					const uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE],
+					VaultFailure *failure)
+{
+	return borrow_cipher(wrapped_key, any_of, false, dev_addr, failure);
+}
+
+AesCipher *
+vault_borrow_cipher_if_permitted(const WrappedKey *wrapped_key, KekPrivileges any_of,
+								 const uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE],
+								 VaultFailure *failure)
+{
+	return borrow_cipher(wrapped_key, any_of, true, dev_addr, failure);
+}
+
 /* Returns false if it has set *failure. */
 static bool
 borrow_key(const WrappedKey *wrapped_key, KekPrivileges any_of, bool fill,
 		   VaultKey *key, VaultFailure *failure)
 {
-	CacheEntry *entry = look_up(wrapped_key, any_of, fill, failure);
+	CacheEntry *entry = look_up(wrapped_key, any_of, false, fill, failure);
 
 	if (entry == NULL)
 		return false;

@@ -15,7 +15,7 @@
 #include "../catalog/wrapped_key.h"
 #include "../crypto/aes.h"
 
-/* Why a wrapped key cannot be used, if the reason is in the key or its KEK. */
+/* Why a wrapped key cannot be used: most reasons are in the key or its KEK. */
 typedef enum VaultFailure
 {
 	VAULT_OK,
@@ -24,7 +24,9 @@ typedef enum VaultFailure
 	VAULT_KEK_DESTROYED,
 	VAULT_INTEGRITY,			/* wrapped by another KEK, or damaged */
 	VAULT_CONTEXT,				/* bound to another DevAddr */
-	VAULT_KEY_LENGTH			/* not a LoRaWAN session key */
+	VAULT_KEY_LENGTH,			/* not a LoRaWAN session key */
+	VAULT_NOT_PERMITTED			/* only if permission is asked for, too: see
+								 * vault_borrow_cipher_if_permitted() */
 } VaultFailure;
 
 typedef struct VaultKey
@@ -50,12 +52,6 @@ typedef struct VaultKekName
  */
 extern bool vault_kek_name(const WrappedKey *wrapped_key, VaultKekName *name);
 
-/*
- * Whether the current role holds one of the privileges any_of on the label of a wrapped key's
- * KEK.  Also true if this database does not have the KEK: a look-up fails for that reason.
- */
-extern bool vault_permits(const WrappedKey *wrapped_key, KekPrivileges any_of);
-
 /* Says that the key will be borrowed soon, which makes that faster. */
 extern void vault_prefetch(const WrappedKey *wrapped_key);
 
@@ -70,6 +66,16 @@ extern AesCipher *vault_borrow_cipher(const WrappedKey *wrapped_key,
 									  KekPrivileges any_of,
 									  const uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE],
 									  VaultFailure *failure);
+
+/*
+ * Does the same, but that the current role lacks the privilege is one of the reasons, too, and no
+ * error.  One look-up decides about all reasons, so a privilege that is revoked meanwhile
+ * cannot raise the error after all.
+ */
+extern AesCipher *vault_borrow_cipher_if_permitted(const WrappedKey *wrapped_key,
+												   KekPrivileges any_of,
+												   const uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE],
+												   VaultFailure *failure);
 
 /* Borrows the key itself, without caching it: for keys that are used once. */
 extern VaultKey vault_borrow_key(const WrappedKey *wrapped_key,

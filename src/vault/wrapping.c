@@ -353,7 +353,7 @@ vault_open_envelope(const char *kek_label, const uint8 *encrypted_key,
 
 struct varlena *
 vault_try_envelope_key(const char *kek_label, const uint8 *encrypted_key,
-					   size_t encrypted_size)
+					   size_t encrypted_size, bool denial_is_failure)
 {
 	uint8		key[KEY_WRAP_MAX_KEY];
 	Kek		   *kek;
@@ -361,7 +361,10 @@ vault_try_envelope_key(const char *kek_label, const uint8 *encrypted_key,
 	uint8	   *wrapped;
 
 	kek_accept_changes();
-	access_require(kek_label, KEK_DECRYPT);
+	if (!denial_is_failure)
+		access_require(kek_label, KEK_DECRYPT);
+	else if ((access_held(kek_label) & KEK_DECRYPT) == 0)
+		return NULL;
 	if (!is_envelope_size(encrypted_size))
 		return NULL;
 

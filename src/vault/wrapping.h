@@ -69,10 +69,11 @@ extern struct varlena *vault_import(const char *kek_label, const uint8 *encrypte
 
 /*
  * Makes a wrapped key of a key envelope, with the same wrapped bytes and KEK; NULL if no
- * version of the label opens it.  Needs decrypt.
+ * version of the label opens it.  Needs decrypt: without it, raises an error or, if
+ * denial_is_failure, returns NULL.
  */
 extern struct varlena *vault_try_envelope_key(const char *kek_label, const uint8 *encrypted_key,
-											  size_t encrypted_size);
+											  size_t encrypted_size, bool denial_is_failure);
 
 /*
  * Opens a key envelope; key has room for encrypted_size - 8 bytes.  Raises an error if no
