@@ -11,14 +11,18 @@
 #define AES_CMAC_SIZE 16
 #define KEY_CHECK_VALUE_SIZE 5
 
-/* The CMAC of a message, with a context that is keyed for AES_ENCRYPT. */
-extern CryptoStatus aes_cmac_keyed(AesCipher *key, const uint8_t *message,
-								   size_t message_len, uint8_t mac[AES_CMAC_SIZE]);
+/*
+ * The first mac_len bytes of the CMAC of a message, with a context that is keyed for
+ * AES_ENCRYPT.  Unless first is NULL, it is a block that is put before the message.
+ */
+extern CryptoStatus aes_cmac_keyed(AesCipher *key, const uint8_t *first,
+								   const uint8_t *message, size_t message_len,
+								   uint8_t *mac, size_t mac_len);
 
-/* The CMAC of one message; key_len is 16, 24 or 32 bytes. */
+/* The same of one message; key_len is 16, 24 or 32 bytes. */
 extern CryptoStatus aes_cmac(const uint8_t *key, size_t key_len,
 							 const uint8_t *message, size_t message_len,
-							 uint8_t mac[AES_CMAC_SIZE]);
+							 uint8_t *mac, size_t mac_len);
 
 /*
  * A key check value is the first 5 bytes of the AES-CMAC of this ASCII string (25

@@ -2,9 +2,6 @@
  * mic.c
  *	  Message integrity codes of LoRaWAN frames.
  *
- * aes_cmac_keyed() takes all its input in one piece, so a block or a prefix and the
- * message are first copied into one buffer.
- *
  * Invariants: messages that are too long for a PHYPayload are refused; of a CMAC only
  * the 4 bytes of the MIC are left behind.
  */
@@ -37,40 +34,25 @@ put_le(uint8_t *out, uint32_t value, size_t len)
 		out[i] = (uint8_t) (value >> (8 * i));
 }
 
-/* The MIC is the first 4 bytes of the CMAC. */
-static CryptoStatus
-truncated_cmac(AesCipher *key, const uint8_t *message, size_t message_len,
-			   uint8_t mic[LORAWAN_MIC_SIZE])
-{
-	uint8_t		mac[AES_CMAC_SIZE];
-	CryptoStatus status = aes_cmac_keyed(key, message, message_len, mac);
-
-	if (status == CRYPTO_OK)
-		memcpy(mic, mac, LORAWAN_MIC_SIZE);
-	OPENSSL_cleanse(mac, sizeof(mac));
-	return status;
-}
-
 CryptoStatus
 lorawan_data_mic(AesCipher *key, const LorawanMicBlock *block, const uint8_t *message,
 				 size_t message_len, uint8_t mic[LORAWAN_MIC_SIZE])
 {
-	uint8_t		buffer[AES_BLOCK_SIZE + MAX_MESSAGE];
+	uint8_t		first[AES_BLOCK_SIZE];
 
 	if (message_len > MAX_MESSAGE)
 		return CRYPTO_BAD_LENGTH;
 
-	buffer[0] = 0x49;
-	put_le(buffer + 1, block->conf_f_cnt, 2);
-	buffer[3] = block->tx_dr;
-	buffer[4] = block->tx_ch;
-	buffer[5] = (uint8_t) block->direction;
-	put_reversed(buffer + 6, block->dev_addr, LORAWAN_DEV_ADDR_SIZE);
-	put_le(buffer + 10, block->f_cnt, 4);
-	buffer[14] = 0;
-	buffer[15] = (uint8_t) message_len;
-	memcpy(buffer + AES_BLOCK_SIZE, message, message_len);
-	return truncated_cmac(key, buffer, AES_BLOCK_SIZE + message_len, mic);
+	first[0] = 0x49;
+	put_le(first + 1, block->conf_f_cnt, 2);
+	first[3] = block->tx_dr;
+	first[4] = block->tx_ch;
+	first[5] = (uint8_t) block->direction;
+	put_reversed(first + 6, block->dev_addr, LORAWAN_DEV_ADDR_SIZE);
+	put_le(first + 10, block->f_cnt, 4);
+	first[14] = 0;
+	first[15] = (uint8_t) message_len;
+	return aes_cmac_keyed(key, first, message, message_len, mic, LORAWAN_MIC_SIZE);
 }
 
 CryptoStatus
@@ -79,7 +61,7 @@ lorawan_message_mic(AesCipher *key, const uint8_t *message, size_t message_len,
 {
 	if (message_len > MAX_MESSAGE)
 		return CRYPTO_BAD_LENGTH;
-	return truncated_cmac(key, message, message_len, mic);
+	return aes_cmac_keyed(key, NULL, message, message_len, mic, LORAWAN_MIC_SIZE);
 }
 
 CryptoStatus
@@ -98,7 +80,8 @@ lorawan_join_accept_mic(AesCipher *js_int_key, uint8_t join_req_type,
 	put_reversed(buffer + 1, join_eui, LORAWAN_EUI_SIZE);
 	put_le(buffer + 1 + LORAWAN_EUI_SIZE, dev_nonce, 2);
 	memcpy(buffer + JOIN_ACCEPT_PREFIX_SIZE, message, message_len);
-	status = truncated_cmac(js_int_key, buffer, JOIN_ACCEPT_PREFIX_SIZE + message_len, mic);
+	status = aes_cmac_keyed(js_int_key, NULL, buffer, JOIN_ACCEPT_PREFIX_SIZE + message_len,
+							mic, LORAWAN_MIC_SIZE);
 
 	/*
 	 * Nothing of an opened join-accept must be left behind if its MIC is

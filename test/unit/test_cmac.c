@@ -2,7 +2,9 @@
  * test_cmac.c
  *	  Tests of cmac.c.
  */
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 
 #include "check.h"
 #include "crypto/cmac.h"
@@ -19,7 +21,7 @@ cmac_expected_values(void)
 		Bytes		mac = from_hex(v->mac);
 		uint8_t		out[AES_CMAC_SIZE];
 
-		CHECK(aes_cmac(key.data, key.len, message.data, message.len, out) == CRYPTO_OK);
+		CHECK(aes_cmac(key.data, key.len, message.data, message.len, out, sizeof(out)) == CRYPTO_OK);
 		CHECK_FOR(v->source, memcmp(out, mac.data, sizeof(out)) == 0);
 	}
 }
@@ -41,12 +43,85 @@ cmac_keyed_expected_values(void)
 			uint8_t		out[AES_CMAC_SIZE];
 			bool		same_key = strcmp(v->key, cmac_vectors[j].key) == 0;
 
-			CHECK(aes_cmac_keyed(cipher, message.data, message.len, out) == CRYPTO_OK);
+			CHECK(aes_cmac_keyed(cipher, NULL, message.data, message.len, out,
+								 sizeof(out)) == CRYPTO_OK);
 			CHECK_FOR(cmac_vectors[j].source,
 					  (memcmp(out, mac.data, sizeof(out)) == 0) == same_key);
 		}
 		aes_cipher_free(cipher);
 	}
+}
+
+/* The CMAC by OpenSSL's own implementation. */
+static void
+openssl_cmac(const uint8_t *key, size_t key_len, const uint8_t *message, size_t len,
+			 uint8_t mac[AES_CMAC_SIZE])
+{
+	char	   *names[] = {"AES-128-CBC", "AES-192-CBC", "AES-256-CBC"};
+	OSSL_PARAM	cipher[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_CIPHER, names[key_len / 8 - 2], 0),
+		OSSL_PARAM_construct_end()
+	};
+	EVP_MAC    *cmac = EVP_MAC_fetch(NULL, "CMAC", NULL);
+	EVP_MAC_CTX *context = EVP_MAC_CTX_new(cmac);
+	size_t		mac_len;
+
+	CHECK(EVP_MAC_init(context, key, key_len, cipher) == 1);
+	CHECK(EVP_MAC_update(context, message, len) == 1);
+	CHECK(EVP_MAC_final(context, mac, &mac_len, AES_CMAC_SIZE) == 1);
+	EVP_MAC_CTX_free(context);
+	EVP_MAC_free(cmac);
+}
+
+/*
+ * All lengths of frames and more, compared with OpenSSL: in one piece, and with the first
+ * block apart.  Two contexts are used in turn, and one of them gets another key each time:
+ * nothing of one message or key may be in the next CMAC.
+ */
+static void
+cmac_of_all_lengths(void)
+{
+	uint8_t		kept_key[32];
+	uint8_t		key[32];
+	uint8_t		message[300];
+	AesCipher  *kept;
+	AesCipher  *changing = aes_cipher_new();
+
+	for (size_t i = 0; i < sizeof(kept_key); i++)
+		kept_key[i] = (uint8_t) next_random();
+	kept = keyed_cipher(kept_key, 16, AES_ENCRYPT);
+
+	for (size_t len = 0; len <= sizeof(message); len++)
+	{
+		size_t		key_len = 16 + 8 * (len % 3);
+		size_t		mac_len = len % AES_CMAC_SIZE + 1;
+		uint8_t		expected[AES_CMAC_SIZE];
+		uint8_t		out[AES_CMAC_SIZE];
+
+		for (size_t i = 0; i < sizeof(key); i++)
+			key[i] = (uint8_t) next_random();
+		for (size_t i = 0; i < len; i++)
+			message[i] = (uint8_t) next_random();
+		CHECK(aes_cipher_set_key(changing, key, key_len, AES_ENCRYPT) == CRYPTO_OK);
+
+		openssl_cmac(key, key_len, message, len, expected);
+		CHECK(aes_cmac_keyed(changing, NULL, message, len, out, sizeof(out)) == CRYPTO_OK);
+		CHECK(memcmp(out, expected, sizeof(out)) == 0);
+
+		openssl_cmac(kept_key, 16, message, len, expected);
+		CHECK(aes_cmac_keyed(kept, NULL, message, len, out, sizeof(out)) == CRYPTO_OK);
+		CHECK(memcmp(out, expected, sizeof(out)) == 0);
+
+		memset(out, 0xaa, sizeof(out));
+		if (len < AES_BLOCK_SIZE)
+			continue;
+		CHECK(aes_cmac_keyed(kept, message, message + AES_BLOCK_SIZE, len - AES_BLOCK_SIZE,
+							 out, mac_len) == CRYPTO_OK);
+		CHECK(memcmp(out, expected, mac_len) == 0);
+		CHECK(all_bytes_are(out + mac_len, 0xaa, sizeof(out) - mac_len));
+	}
+	aes_cipher_free(kept);
+	aes_cipher_free(changing);
 }
 
 /* A context without a key gives an error, and no byte. */
@@ -58,7 +133,12 @@ cmac_keyed_refused(void)
 
 	memset(out, 0xaa, sizeof(out));
 	for (size_t len = 0; len <= 48; len += 16)
-		CHECK(aes_cmac_keyed(unkeyed, (const uint8_t[48]) {0}, len, out) == CRYPTO_LIBRARY);
+	{
+		const uint8_t zeros[48] = {0};
+
+		CHECK(aes_cmac_keyed(unkeyed, NULL, zeros, len, out, sizeof(out)) == CRYPTO_LIBRARY);
+		CHECK(aes_cmac_keyed(unkeyed, zeros, zeros, len, out, sizeof(out)) == CRYPTO_LIBRARY);
+	}
 	CHECK(all_bytes_are(out, 0xaa, sizeof(out)));
 	ERR_clear_error();
 	aes_cipher_free(unkeyed);
@@ -91,14 +171,14 @@ cmac_lengths(void)
 		uint8_t		out[AES_CMAC_SIZE];
 
 		memset(out, 0xaa, sizeof(out));
-		CHECK(aes_cmac(key, key_len, key, 3, out) == expected);
+		CHECK(aes_cmac(key, key_len, key, 3, out, sizeof(out)) == expected);
 		CHECK(all_bytes_are(out, 0xaa, sizeof(out)) == !good);
 		memset(out, 0xaa, sizeof(out));
 		CHECK(key_check_value(key, key_len, out) == expected);
 		CHECK(all_bytes_are(out, 0xaa, sizeof(out)) == !good);
 	}
 	/* No message at all. */
-	CHECK(aes_cmac(key, 16, NULL, 0, key) == CRYPTO_OK);
+	CHECK(aes_cmac(key, 16, NULL, 0, key, AES_CMAC_SIZE) == CRYPTO_OK);
 }
 
 static void
@@ -109,7 +189,7 @@ cmac_freed_wiped(void)
 
 	memset(key, 0xd7, sizeof(key));
 	heap_watch(key, sizeof(key));
-	CHECK(aes_cmac(key, sizeof(key), out, 0, out) == CRYPTO_OK);
+	CHECK(aes_cmac(key, sizeof(key), out, 0, out, sizeof(out)) == CRYPTO_OK);
 	CHECK(heap_unwatch() == 0);
 }
 
@@ -131,7 +211,7 @@ cmac_stack_wiped(void)
 	uint8_t		mac[AES_CMAC_SIZE];
 
 	CHECK(aes_cmac(wiped_key, sizeof(wiped_key),
-				   (const uint8_t *) "key_vault key check value", 25, mac) == CRYPTO_OK);
+				   (const uint8_t *) "key_vault key check value", 25, mac, sizeof(mac)) == CRYPTO_OK);
 	CHECK(!stack_holds(check_value, NULL, mac + 8, 8));
 	CHECK(wiped_status == CRYPTO_OK);
 	CHECK(memcmp(mac, wiped_kcv, sizeof(wiped_kcv)) == 0);
@@ -142,6 +222,7 @@ test_cmac(void)
 {
 	RUN(cmac_expected_values);
 	RUN(cmac_keyed_expected_values);
+	RUN(cmac_of_all_lengths);
 	RUN(cmac_keyed_refused);
 	RUN(kcv_expected_values);
 	RUN(cmac_lengths);

@@ -137,7 +137,7 @@ mic_stack_wiped(void)
 	uint8_t		subkey[AES_BLOCK_SIZE] = {0};
 
 	stack_cipher = keyed_cipher(key, sizeof(key), AES_ENCRYPT);
-	CHECK(aes_cmac(key, sizeof(key), stack_message, sizeof(stack_message), mac) == CRYPTO_OK);
+	CHECK(aes_cmac(key, sizeof(key), stack_message, sizeof(stack_message), mac, sizeof(mac)) == CRYPTO_OK);
 	CHECK(aes_cipher_run(stack_cipher, subkey, subkey, sizeof(subkey)) == CRYPTO_OK);
 	for (int times = 0; times < 2; times++)
 	{

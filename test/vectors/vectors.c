@@ -63,7 +63,7 @@ run(const char *operation, const Bytes *key, const Bytes *in, Bytes *out)
 	if (strcmp(operation, "cmac") == 0)
 	{
 		out->len = AES_CMAC_SIZE;
-		return aes_cmac(key->data, key->len, in->data, in->len, out->data);
+		return aes_cmac(key->data, key->len, in->data, in->len, out->data, AES_CMAC_SIZE);
 	}
 	cipher = aes_cipher_new();
 	if (cipher == NULL)
