@@ -123,7 +123,7 @@ size_of_class(uint32_t class)
 static uint32_t
 pieces_of_class(uint32_t class)
 {
-	return (uint32_t) ((CHUNK_SIZE - sizeof(Chunk)) / size_of_class(class));
+	return (uint32_t) (CHUNK_SIZE - sizeof(Chunk)) / size_of_class(class);
 }
 
 static void
@@ -284,7 +284,7 @@ secure_footprint(size_t size)
 {
 	if (size > SECURE_MEMORY_MAX_SIZE)
 		return 0;
-	return CHUNK_SIZE / pieces_of_class(class_of_size(size > 0 ? size : 1));
+	return (uint32_t) CHUNK_SIZE / pieces_of_class(class_of_size(size > 0 ? size : 1));
 }
 
 bool

@@ -11,7 +11,8 @@
  * entries that are used most have an AES context that stays keyed, see cipher_pool.c.
  *
  * Which entry to evict is found by the clock algorithm: a hand goes round all entries and
- * evicts the first that was not used since the hand was there before.
+ * evicts the first that was not used since the hand was there before.  In a full cache with
+ * many entries, a new key gets the place of another one only if it came before, see ghosts.h.
  *
  * Invariants:
  * - An entry is in the table and in the clock, or it is the new one that is not inserted.
@@ -37,6 +38,7 @@
 #include "cache_stats.h"
 #include "cache_table.h"
 #include "cipher_pool.h"
+#include "ghosts.h"
 #include "kek.h"
 #include "key_cache.h"
 #include "keys_ahead.h"
@@ -47,15 +49,8 @@
 /* Up to this number of entries, all of them are in the processor's first cache. */
 #define FEW_ENTRIES 64
 
-/* Up to this number of entries, replacing one takes little time, so all are inserted. */
+/* Up to this number of entries, replacing one takes little time, so all keys are inserted. */
 #define MANY_ENTRIES 4096
-
-/*
- * After VAIN_EVICTIONS evictions of entries that were used only once, only one of
- * ADMISSION_INTERVAL keys is inserted.
- */
-#define VAIN_EVICTIONS 256
-#define ADMISSION_INTERVAL 16
 
 int			key_cache_mode = KEY_CACHE_ON;
 int			key_cache_size = 16384;
@@ -88,14 +83,8 @@ static ClockPlace *clock_places = NULL;
 static uint32 clock_used = 0;
 static uint32 clock_hand = 0;
 
-/*
- * How many of the entries that were inserted since the last transaction's end were evicted
- * without having been found again, minus the evictions of entries that had been.  A high
- * number means that the keys in use do not fit into the cache.
- */
-static uint32 vain_evictions = 0;
-static uint64 vain_since = 0;	/* nanoseconds, by now_ns() */
-static uint32 keys_not_inserted = 0;
+/* Whether the row after the one that is worked on seems to have the same key. */
+static bool key_comes_again = false;
 
 /* When the ages of all entries are to be checked, in nanoseconds, by now_ns(). */
 static uint64 next_sweep = 0;
@@ -149,17 +138,24 @@ wipe_entry(CacheEntry *entry)
 	secure_free(entry);
 }
 
+/* The entry that the hand points to. */
+static CacheEntry *
+entry_at_hand(void)
+{
+	if (clock_hand >= clock_used)
+		clock_hand = 0;
+	return clock_places[clock_hand].entry;
+}
+
 /* Evicts entries, but never the entry except, until there is room for bytes more. */
 static void
 make_room(size_t bytes, const CacheEntry *except, int size_kb)
 {
 	while (key_cache_stats->bytes + bytes > (uint64) size_kb * 1024 && clock_used > 0)
 	{
-		CacheEntry *entry;
+		CacheEntry *entry = entry_at_hand();
 
-		if (clock_hand >= clock_used)
-			clock_hand = 0;
-		entry = clock_places[clock_hand++].entry;
+		clock_hand++;
 		if (entry == except && clock_used == 1)
 			break;
 		if (entry == except)
@@ -169,26 +165,9 @@ make_room(size_t bytes, const CacheEntry *except, int size_kb)
 			entry->used = false;
 			continue;
 		}
-		if (entry->uses > 1)
-			vain_evictions -= (vain_evictions > 0);
-		else if (clock_places[entry->place].born >= vain_since)
-			vain_evictions += (vain_evictions < VAIN_EVICTIONS);
 		wipe_entry(entry);
 		key_cache_stats->evictions++;
 	}
-}
-
-/*
- * Whether to insert a key.  If others would have to be evicted for it, and many were evicted
- * without having been found again, most keys are not inserted: then the keys that are in the
- * cache stay there until they are needed again.
- */
-static bool
-may_insert(size_t bytes)
-{
-	return key_cache_stats->bytes + bytes <= (uint64) key_cache_size * 1024 ||
-		clock_used < MANY_ENTRIES || vain_evictions < VAIN_EVICTIONS ||
-		++keys_not_inserted % ADMISSION_INTERVAL == 0;
 }
 
 /* Puts the entry right behind the hand, which then reaches all others before it. */
@@ -297,8 +276,6 @@ end_of_transaction(XactEvent event, void *arg)
 		return;
 	key_cache_release();
 	cipher_pool_wipe_shared();
-	vain_evictions = 0;
-	vain_since = now_ns();
 }
 
 static void
@@ -324,22 +301,22 @@ key_cache_init(void)
 	RegisterSubXactCallback(end_of_subtransaction, NULL);
 }
 
-/* Zeroed memory for n pieces of a size; NULL if there is none. */
+/* Memory for n pieces of a size; NULL if there is none. */
 static void *
-try_alloc(Size size, uint32 n)
+try_alloc(Size size, uint32 n, int flags)
 {
 	return MemoryContextAllocExtended(cache_context, size * n,
-									  MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM | MCXT_ALLOC_ZERO);
+									  MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM | flags);
 }
 
 /* Reserves memory for a table of size buckets, and for its clock; false if there is none. */
 static bool
 reserve(uint32 size, ClockPlace **places)
 {
-	*places = try_alloc(sizeof(ClockPlace), size);
+	*places = try_alloc(sizeof(ClockPlace), size, 0);
 	if (*places == NULL)
 		return false;
-	reserved_buckets = try_alloc(sizeof(CacheBucket), size);
+	reserved_buckets = try_alloc(sizeof(CacheBucket), size, MCXT_ALLOC_ZERO);
 	if (reserved_buckets != NULL)
 		return true;
 	pfree(*places);
@@ -381,6 +358,55 @@ grow_table(void)
 	pfree(clock_places);
 	clock_places = places;
 	return true;
+}
+
+/* Makes sure that there is a ghost for each bucket; false if there is no memory. */
+static bool
+ensure_ghosts(void)
+{
+	if (ghosts.size == table->size)
+		return true;
+	ghosts.size = 0;
+	if (ghosts.sets != NULL)
+		pfree(ghosts.sets);
+	ghosts.sets = try_alloc(sizeof(uint64), table->size / GHOSTS_PER_SET, MCXT_ALLOC_ZERO);
+	if (ghosts.sets != NULL)
+		ghosts.size = table->size;
+	return ghosts.size > 0;
+}
+
+/*
+ * Whether to insert a new entry.  If another one would have to be evicted for it, its key must
+ * have been missed before, and the entry at the hand must not have been used since then.  So
+ * keys that come once evict none, and the keys of a query that goes around more keys than
+ * there is room for do not evict each other.
+ */
+static bool
+may_insert(CacheEntry *entry, size_t bytes, uint32 hash)
+{
+	CacheEntry *at_hand;
+	uint8		age;
+
+	if (key_cache_stats->bytes + bytes <= (uint64) key_cache_size * 1024 ||
+		clock_used < MANY_ENTRIES || key_comes_again)
+		return true;
+	if (!ensure_ghosts())
+		return false;
+
+	age = ghost_age(hash);
+	if (age < MAX_AGE_IN_PERIODS)
+	{
+		at_hand = entry_at_hand();
+		if (periods_since(at_hand->used_in) > age)
+		{
+			at_hand->used = false;
+			entry->used = true;
+			return true;
+		}
+		clock_hand++;
+	}
+	leave_ghost(hash);
+	return false;
 }
 
 /* Makes sure that table and clock have room for one more entry; false if they cannot. */
@@ -455,7 +481,7 @@ probable_entry(const uint8 *wrapped)
 	const CacheBucket *bucket = first_bucket(wrapped);
 
 	bucket = &table->data[(hash + (bucket->hash != hash)) & table->sizemask];
-	return (const char *) bucket->entry;
+	return bucket->hash == hash ? (const char *) bucket->entry : (const char *) bucket;
 }
 
 /* A macro: gcc 12 leaves out calls of a function that only prefetches. */
@@ -484,6 +510,8 @@ key_cache_prefetch(const WrappedKey *wrapped_key)
 	if (ahead.next != NULL)
 		PREFETCH_ENTRY(probable_entry(ahead.next));
 	loaded = ahead.next;
+	key_comes_again = ahead.next != NULL &&
+		memcmp(ahead.next, wrapped_key->wrapped, sizeof(uint64)) == 0;
 }
 
 CacheEntry *
@@ -491,6 +519,7 @@ key_cache_find(const WrappedKey *wrapped_key)
 {
 	CacheBucket *bucket;
 	CacheEntry *entry;
+	uint32		hash;
 
 	if (table == NULL)
 	{
@@ -502,9 +531,13 @@ key_cache_find(const WrappedKey *wrapped_key)
 		wipe_expired();
 
 	table->private_data = (void *) wrapped_key;
-	bucket = bucket_lookup_hash(table, NULL, hash_wrapped_bytes(wrapped_key->wrapped));
+	hash = hash_wrapped_bytes(wrapped_key->wrapped);
+	bucket = bucket_lookup_hash(table, NULL, hash);
 	if (bucket == NULL)
 	{
+		/* It is needed once the key is unwrapped. */
+		if (ghosts.size > 0)
+			__builtin_prefetch(ghost_set(hash));
 		key_cache_stats->misses++;
 		return NULL;
 	}
@@ -524,8 +557,11 @@ key_cache_find(const WrappedKey *wrapped_key)
 	 */
 	if (key_cache_max_uses > 0 || entry->uses < 2)
 		entry->uses++;
-	if (!entry->used)
+	if (!entry->used || entry->used_in != ghosts.period)
+	{
 		entry->used = true;
+		entry->used_in = ghosts.period;
+	}
 	key_cache_stats->hits++;
 	return entry;
 }
@@ -551,23 +587,26 @@ key_cache_new(const WrappedKey *wrapped_key, struct Kek *kek)
 void
 key_cache_insert(CacheEntry *entry)
 {
+	size_t		bytes = entry_footprint(entry);
+	uint32		hash = hash_wrapped_bytes(entry->data);
 	bool		found;
 
 	Assert(entry == key_cache_uninserted);
-	if (!may_insert(entry_footprint(entry)))
+	if (!may_insert(entry, bytes, hash))
 		return;
-	make_room(entry_footprint(entry), NULL, key_cache_size);
+	make_room(bytes, NULL, key_cache_size);
 	if (!ensure_room())
 		return;
 
 	/* From here on nothing fails. */
-	bucket_insert_hash(table, entry, hash_wrapped_bytes(entry->data), &found);
+	bucket_insert_hash(table, entry, hash, &found);
 	if (clock_used == 0)
 		check_ages_next();
 	add_to_clock(entry);
 	entry->is_cached = true;
+	entry->used_in = ghosts.period;
 	key_cache_uninserted = NULL;
-	key_cache_stats->bytes += entry_footprint(entry);
+	key_cache_stats->bytes += bytes;
 	key_cache_stats->entries++;
 }
 

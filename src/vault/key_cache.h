@@ -39,7 +39,8 @@ typedef struct CacheEntry
 	uint16		wrapped_size;
 	uint16		key_size;
 	CipherSlot	cipher_slot;
-	uint8		algorithm;		/* WrapAlgorithm */
+	uint8		used_in;		/* the period, see ghosts.h */
+	uint8		algorithm:2;	/* WrapAlgorithm */
 	bool		is_bound:1;
 	bool		is_cached:1;	/* it was inserted */
 	bool		used:1;			/* since the clock's hand was here */

@@ -42,11 +42,11 @@ alloc_if_allowed(MemoryContext context, Size size, int flags)
 #define MemoryContextAllocExtended alloc_if_allowed
 END
 
-# 2,000 keys: the table of a session grows several times.
+# 2,000 keys: the table of a session grows several times.  The last part fills a cache with all 8,000.
 $node->safe_psql('postgres', q{
     CREATE EXTENSION key_vault;
     SELECT key_vault.kek_create('net');
-    CREATE TABLE device AS SELECT n, key_vault.generate_key('net') AS key FROM generate_series(1, 2000) n;
+    CREATE TABLE device AS SELECT n, key_vault.generate_key('net') AS key FROM generate_series(1, 8000) n;
     CREATE TABLE uplink AS
     SELECT n, int4send(n) AS payload, key_vault.lorawan_encrypt_uplink(key, '\x26011bda', n, int4send(n)) AS frm_payload FROM device;
 });
@@ -114,5 +114,20 @@ foreach my $which ('the first', 'the second')
     is(right(2000), 2000, 'and it fills again');
     $session->quit;
 }
+
+note('no memory for the ghosts of keys that are not inserted');
+unlink $first_is_there;
+$session = $node->background_psql('postgres', on_error_stop => 0);
+$session->query(q{SET client_min_messages = error; LOAD '} . $library . q{'; SET key_vault.cache = on; SET key_vault.cache_size = '1MB'; SET key_vault.cache_max_age = 0});
+is(right(8000), 8000, 'a cache that has room for nearly all: each key is right');
+set_memory(0);
+$session->query(q{SET key_vault.cache_size = '720kB'});
+is(right(8000), 8000, 'a full cache without memory for ghosts: right');
+cmp_ok(stats('entries'), '>', 4096, 'it is full');
+is(right(8000), 8000, 'and again: right');
+set_memory(1);
+is(right(8000), 8000, 'with memory again: right');
+is(right(8000), 8000, 'and once more');
+$session->quit;
 
 done_testing();
