@@ -12,7 +12,8 @@
  *	 38  the provider's functions
  *	 74  EVP_CipherInit_ex2() without a cipher, and EVP_Cipher()
  *
- * Of this, encrypting two blocks takes 14 in both cases.
+ * Of this, encrypting two blocks takes 14 in both cases.  A provider need not publish
+ * all of these functions; if it lacks one, EVP does the work.
  *
  * Invariants: padding is off and only whole blocks go in, so a context never
  * keeps data back from one run to the next.  A context that could not be keyed has
@@ -20,6 +21,7 @@
  */
 #include "aes.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 #include <strings.h>
@@ -31,12 +33,12 @@
 #include <openssl/evp.h>
 #include <openssl/provider.h>
 
-/* What EVP fetched for one key length, and the provider's functions for it. */
+/* What EVP fetched for one key length, and the functions for it: the provider's, or those by EVP. */
 typedef struct AesImplementation
 {
 	EVP_CIPHER *fetched;		/* NULL until first needed; keeps the provider
 								 * loaded */
-	void	   *provider_context;
+	void	   *provider_context;	/* what new_context takes */
 	OSSL_FUNC_cipher_newctx_fn *new_context;
 	OSSL_FUNC_cipher_freectx_fn *free_context;
 	OSSL_FUNC_cipher_encrypt_init_fn *encrypt_init;
@@ -47,7 +49,8 @@ typedef struct AesImplementation
 struct AesCipher
 {
 	const AesImplementation *implementation;	/* NULL: there is no key */
-	void	   *context;		/* the provider's; holds the key schedule */
+	void	   *context;		/* the implementation's; holds the key
+								 * schedule */
 };
 
 /*
@@ -112,6 +115,70 @@ take_functions(AesImplementation *implementation, const OSSL_DISPATCH *functions
 	}
 }
 
+static void *
+evp_new_context(void *fetched)
+{
+	EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+
+	if (context != NULL && EVP_CipherInit_ex2(context, fetched, NULL, NULL, AES_ENCRYPT, NULL))
+		return context;
+	EVP_CIPHER_CTX_free(context);
+	return NULL;
+}
+
+static void
+evp_free_context(void *context)
+{
+	EVP_CIPHER_CTX_free(context);
+}
+
+static int
+evp_init(EVP_CIPHER_CTX *context, AesDirection direction, const unsigned char *key,
+		 size_t key_len, const OSSL_PARAM params[])
+{
+	return key_len == (size_t) EVP_CIPHER_CTX_get_key_length(context) &&
+		EVP_CipherInit_ex2(context, NULL, key, NULL, direction, params);
+}
+
+static int
+evp_encrypt_init(void *context, const unsigned char *key, size_t key_len,
+				 const unsigned char *iv, size_t iv_len, const OSSL_PARAM params[])
+{
+	return iv == NULL && iv_len == 0 && evp_init(context, AES_ENCRYPT, key, key_len, params);
+}
+
+static int
+evp_decrypt_init(void *context, const unsigned char *key, size_t key_len,
+				 const unsigned char *iv, size_t iv_len, const OSSL_PARAM params[])
+{
+	return iv == NULL && iv_len == 0 && evp_init(context, AES_DECRYPT, key, key_len, params);
+}
+
+static int
+evp_run(void *context, unsigned char *out, size_t *written, size_t out_size,
+		const unsigned char *in, size_t in_len)
+{
+	int			len;
+
+	if (in_len > out_size || in_len > INT_MAX ||
+		!EVP_CipherUpdate(context, out, &len, in, (int) in_len))
+		return 0;
+	*written = (size_t) len;
+	return 1;
+}
+
+/* What the functions by EVP take as a provider's context is the cipher that was fetched. */
+static void
+take_evp(AesImplementation *implementation)
+{
+	implementation->provider_context = implementation->fetched;
+	implementation->new_context = evp_new_context;
+	implementation->free_context = evp_free_context;
+	implementation->encrypt_init = evp_encrypt_init;
+	implementation->decrypt_init = evp_decrypt_init;
+	implementation->run = evp_run;
+}
+
 /* Returns NULL, with the reason in OpenSSL's error queue, if OpenSSL has none. */
 static const AesImplementation *
 get_implementation(int index)
@@ -142,11 +209,7 @@ get_implementation(int index)
 
 	if (found.new_context == NULL || found.free_context == NULL ||
 		found.encrypt_init == NULL || found.decrypt_init == NULL || found.run == NULL)
-	{
-		EVP_CIPHER_free(found.fetched);
-		ERR_raise(ERR_LIB_EVP, EVP_R_INVALID_PROVIDER_FUNCTIONS);
-		return NULL;
-	}
+		take_evp(&found);
 	implementations[index] = found;
 	return &implementations[index];
 }
@@ -158,7 +221,7 @@ init_function(const AesImplementation *implementation, AesDirection direction)
 		implementation->decrypt_init;
 }
 
-/* Wipes the key, and frees the provider's context. */
+/* Wipes the key, and frees the context that holds it. */
 static void
 unkey(AesCipher *cipher)
 {

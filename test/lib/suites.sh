@@ -19,6 +19,7 @@ indent     alone    2        -
 layers     alone    1        -
 unit       alone    24       test/unit/test_*.c
 constant_time alone 10       -
+fips       alone    10       -
 mutants    alone    6        -
 static     alone    110      -
 model      alone    43       -
@@ -42,6 +43,7 @@ pgtap      modes    290      test/pgtap/*.sql
 packages="
 indent                pg-bsd-indent?
 constant_time         valgrind
+fips                  openssl openssl-provider-fips?
 model                 spin
 static                cppcheck? shellcheck? clang-tidy-CLANG?
 fuzz                  clang-CLANG? libclang-rt-CLANG-dev?
@@ -248,8 +250,9 @@ suite_unit()
 	make -s -C test/unit ${KEY_VAULT_COVERAGE:+CFLAGS="$coverage_flags"} build/plain
 	test/unit/build/plain "$@"
 	[ -z "${KEY_VAULT_COVERAGE:-}" ] || return 0
-	make -s -C test/unit build/big_endian
+	make -s -C test/unit build/big_endian build/evp
 	test/unit/build/big_endian "$@"
+	test/unit/build/evp "$@"
 	if [ -z "${KEY_VAULT_MUTANT:-}" ]; then
 		make -s -C test/unit build/sanitized
 		test/unit/build/sanitized "$@"
@@ -259,6 +262,11 @@ suite_unit()
 suite_constant_time()
 {
 	make -s -C test/unit ct
+}
+
+suite_fips()
+{
+	test/unit/fips/run
 }
 
 suite_mutants()
