@@ -247,12 +247,12 @@ suite_layers()
 # The plain build is what mutants run: sanitizers find other faults.
 suite_unit()
 {
-	make -s -C test/unit ${KEY_VAULT_COVERAGE:+CFLAGS="$coverage_flags"} build/plain
+	make -s -C test/unit ${KEY_VAULT_COVERAGE:+CFLAGS="$coverage_flags"} build/plain build/evp
 	test/unit/build/plain "$@"
-	[ -z "${KEY_VAULT_COVERAGE:-}" ] || return 0
-	make -s -C test/unit build/big_endian build/evp
-	test/unit/build/big_endian "$@"
 	test/unit/build/evp "$@"
+	[ -z "${KEY_VAULT_COVERAGE:-}" ] || return 0
+	make -s -C test/unit build/big_endian
+	test/unit/build/big_endian "$@"
 	if [ -z "${KEY_VAULT_MUTANT:-}" ]; then
 		make -s -C test/unit build/sanitized
 		test/unit/build/sanitized "$@"

@@ -75,6 +75,9 @@ extern void run_test(void (*test) (void), const char *name);
 	} while (0)
 extern bool under_valgrind;
 
+/* Whether aes.c cannot call the functions of OpenSSL's provider. */
+extern bool by_evp;
+
 extern void test_aes(void);
 extern void test_key_wrap(void);
 extern void test_cmac(void);

@@ -9,7 +9,11 @@
 #include <openssl/core_dispatch.h>
 #include <openssl/provider.h>
 
+#include "check.h"
+
 #define MAX_FUNCTIONS 64
+
+bool		by_evp = true;
 
 extern const OSSL_ALGORITHM *__real_OSSL_PROVIDER_query_operation(const OSSL_PROVIDER *provider,
 																  int operation, int *no_cache);
