@@ -17,7 +17,8 @@
  *				looked whether it is
  *
  * What the server does in critical sections, and before and after a transaction, is not made to fail: it
- * may not fail there, or the server would restart.
+ * may not fail there, or the server would restart.  Nor is what would end the server by a fault of its own, see
+ * server_would_crash().
  */
 #include "postgres.h"
 
@@ -110,6 +111,38 @@ static MemoryContextMethods real_methods;
 #endif
 
 /*
+ * PostgreSQL has two faults of its own if there is no memory (seen with 15.20).
+ *
+ * LockAcquireExtended() makes an entry for a new lock, and allocates a list in it.  Without memory for the list, the
+ * entry stays without one until the end of the transaction.  If a subtransaction ends before, and the same lock is taken
+ * again, the server writes into the list that is not there.
+ *
+ * pgstat_get_entry_ref() does the same with an entry for statistics, whose pointer is then not set at all.  The server
+ * follows it when the session ends.
+ */
+static bool
+server_would_crash(MemoryContext context)
+{
+	void	   *frames[6];
+	int			count;
+
+	if (strcmp(context->name, "PgStat Shared Ref") == 0)
+		return true;
+	if (context != TopMemoryContext || GetCurrentTransactionNestLevel() == 1)
+		return false;
+	count = backtrace(frames, lengthof(frames));
+	for (int i = 0; i < count; i++)
+	{
+		Dl_info		info;
+
+		if (dladdr(frames[i], &info) != 0 && info.dli_sname != NULL &&
+			strcmp(info.dli_sname, "LockAcquireExtended") == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
  * The context for errors has memory set aside, so that there is some for the error that there is none.
  *
  * A cancellation comes when the server next looks for one, and it looks only if InterruptPending is set.  That it
@@ -119,7 +152,7 @@ static MemoryContextMethods real_methods;
 static bool
 palloc_fails(MemoryContext context)
 {
-	if (context == ErrorContext)
+	if (context == ErrorContext || (counting && server_would_crash(context)))
 		return false;
 	if (wanted == CANCEL && !InterruptPending && may_fail())
 	{
@@ -248,7 +281,8 @@ is_table(int fd)
  */
 static const char *const cannot_fail[] = {
 	"CRYPTO_free", "CRYPTO_memcmp", "ERR_get_error", "ERR_new", "ERR_set_debug", "ERR_set_error",
-	"EVP_CIPHER_CTX_free", "EVP_CIPHER_free", "EVP_CIPHER_get0_provider", "EVP_CipherFinal_ex", "OPENSSL_cleanse",
+	"EVP_CIPHER_CTX_free", "EVP_CIPHER_CTX_get_key_length", "EVP_CIPHER_free", "EVP_CIPHER_get0_provider",
+	"EVP_CipherFinal_ex", "OPENSSL_cleanse",
 	"OSSL_PARAM_construct_end", "OSSL_PARAM_construct_uint", "OSSL_PROVIDER_get0_provider_ctx",
 	"OSSL_PROVIDER_unquery_operation", "SPI_processed", "SPI_result_code_string", "SPI_tuptable"
 };

@@ -12,9 +12,11 @@ Last, the same calls fail in many rounds, and no memory is lost.
 
 With --points N, of each statement and kind N calls fail (the first, the last and some between); with --one-of N, only one of
 N functions is called, and one of N statements tried for memory that is lost.  The seed chooses.
-Without --points, each call fails; but of the allocations from one place (places.c says what that is) only the first and the last
-do, unless there is --every.  Each server works off the statements, in parts of some minutes.  What comes of each part is
-appended to FILE as soon as it is known, and what FILE has as "ok" is not done again.
+Without --points, each call fails; but of the allocations from one place (places.c says what that is), and of the cancellations
+there, only the first and the last do, and only in the quickest of the statements that come to the place, unless there is --every.
+Of a statement that makes very many calls only the first from each place does.
+Each server works off the statements, in parts of some minutes.  What comes of each part is appended to FILE as soon as it is
+known, and what FILE has as "ok" is not done again.
 """
 
 import argparse
@@ -35,6 +37,12 @@ DATABASE = "failures"
 # Of how many calls a part is: some seconds to some minutes
 POINTS_OF_PART = 1000
 OPTIONS = "-c search_path=key_vault,key_vault_internal,public -c client_min_messages=warning -c jit=off -c synchronous_commit=off"
+
+# The kinds of which there are so many that places count
+BY_PLACE = {"palloc", "cancel"}
+
+# From how many calls of a kind on only the first from each place fails, since such a statement takes long
+MANY_CALLS = 65536
 
 # What a call that fails may raise
 ERRORS = {
@@ -169,7 +177,9 @@ class Result:
         self.grown = collections.Counter()
         self.begun = time.monotonic()
         self.seconds = 0
-        self.estimate = 0  # seconds that trying all these calls takes, as measured
+        self.total = 0  # of all calls
+        self.seconds_of_call = 0
+        self.places = {}  # of each kind by place: how many calls at each are to fail
 
     def lines(self):
         text = ", ".join(self.counts)
@@ -179,13 +189,14 @@ class Result:
 
 
 class Points:
-    """Which calls are to fail.  A task is a part of a statement's, and takes each parts-th of them."""
+    """Which calls are to fail.  A task is a part of a statement's, and takes each parts-th of them, and those at some places."""
 
-    def __init__(self, worker, statement, kind, warm, part=1, parts=1):
+    def __init__(self, worker, statement, kind, warm, part=1, parts=1, only=None):
         self.worker, self.statement, self.kind, self.warm = worker, statement, kind, warm
         self.part, self.parts = part, parts
+        self.only = only
         self.arguments = worker.arguments
-        self.by_place = kind == "palloc" and not self.arguments.points and not self.arguments.every
+        self.by_place = kind in BY_PLACE and not self.arguments.points and not self.arguments.every
         self.places, self.covered = {}, set()
         self.total = 0
         self.count()
@@ -195,8 +206,8 @@ class Points:
         self.total = Trial(session, self.statement, self.kind, -1 if self.by_place else 0).calls
         if self.by_place:
             lines = session.must("SELECT fault_places()").splitlines()
-            places = {int(place): (int(first), int(last)) for place, first, last in map(str.split, lines)}
-            self.places = {place: calls for place, calls in places.items() if place % self.parts == self.part - 1}
+            places = {int(place): (int(first), int(last if self.total < MANY_CALLS else first)) for place, first, last in map(str.split, lines)}
+            self.places = {place: calls for place, calls in places.items() if self.only is None or place in self.only}
         if not self.warm:
             session.close()
 
@@ -236,7 +247,7 @@ def try_point(session, statement, points, n, result):
         problems += trial.wrong
     else:
         right = is_right(trial.answer, statement.answer) and not trial.wrong
-        reported = statement.reports and (trial.warned or re.search("out of memory|could not read|canceling|KV10[25]", repr(trial.answer), re.I))
+        reported = statement.reports and (trial.warned or re.search("out of memory|could not (read|compute)|canceling|KV10[25]", repr(trial.answer), re.I))
         result.outcomes[kind]["not reached" if not fired else "right" if right else "reported"] += 1
         if not right and not reported:
             problems.append(f"answers {clean(trial.answer)!r} {trial.wrong or ''} {trial.warned or ''}")
@@ -318,12 +329,15 @@ class Worker:
             session.must(f"CREATE FUNCTION public.{function} RETURNS {result} LANGUAGE C AS '{self.arguments.library}'")
         session.close()
 
-    def work(self, task):
+    def work(self, task, places):
         what, number, temperature, part, parts = task
         statement = self.statements[number]
         result = Result(name_of(statement, task))
         try:
-            getattr(self, what)(statement, temperature == "warm", part, parts, result)
+            if what == "fail":
+                self.fail(statement, temperature == "warm", part, parts, places, result)
+            else:
+                getattr(self, what)(statement, temperature == "warm", result)
         except (Crash, AssertionError) as error:
             result.problems.append(f"{type(error).__name__}: {error}")
             self.renew()
@@ -336,7 +350,7 @@ class Worker:
         for statement in self.statements:
             Trial(self.session, statement)
 
-    def learn(self, statement, _warm, _part, _parts, result):
+    def learn(self, statement, _warm, result):
         """The right answer where the script has none: that of two runs without a failure, if they agree."""
         first, second = Trial(self.session, statement), Trial(self.session, statement)
         if statement.answer is None:
@@ -344,23 +358,26 @@ class Worker:
         if not all(is_right(t.answer, statement.answer) and not t.wrong for t in (first, second)):
             result.problems.append(f"{first.message} {clean(first.answer)!r} {first.wrong}")
 
-    def measure(self, statement, warm, _part, _parts, result):
-        """How many calls are to fail, and about how long that takes."""
+    def measure(self, statement, warm, result):
+        """Which calls may fail, and about how long it takes to try one."""
         for kind in [kind for kind in self.kinds if kind not in statement.without]:
             points = Points(self, statement, kind, warm)
-            result.tried[kind] = len(points.wanted())
-            result.counts.append(f"{kind} {result.tried[kind]}/{points.total}")
+            result.total += points.total
+            if points.by_place:
+                result.places[kind] = {place: len(set(calls)) for place, calls in points.places.items()}
+            else:
+                result.tried[kind] = len(points.wanted())
         begun = time.monotonic()
         session = self.session if warm else Session()
         Trial(session, statement, "palloc", 0)
         Trial(session, statement)
         if not warm:
             session.close()
-        result.estimate = sum(result.tried.values()) * (time.monotonic() - begun)
+        result.seconds_of_call = time.monotonic() - begun
 
-    def fail(self, statement, warm, part, parts, result):
+    def fail(self, statement, warm, part, parts, places, result):
         for kind in [kind for kind in self.kinds if kind not in statement.without]:
-            points = Points(self, statement, kind, warm, part, parts)
+            points = Points(self, statement, kind, warm, part, parts, places.get(kind))
             for wanted in points.rounds():
                 for n in wanted:
                     self.fail_at(n, points, result)
@@ -384,7 +401,7 @@ class Worker:
             if not points.warm and session:
                 session.close()
 
-    def leak(self, statement, _warm, _part, _parts, result):
+    def leak(self, statement, _warm, result):
         """The same call fails again and again in one session.  The server itself keeps something of some statements, also if
         nothing fails; its caches, in malloc, grow anyway."""
         rounds = self.arguments.rounds
@@ -409,11 +426,11 @@ def start_worker(arguments, ports):
     global worker
     worker = Worker(arguments, ports.get())
     # Each worker learns the answers, and its warm session has run all statements then.
-    worker.learned = [worker.work(("learn", number, None, 1, 1)) for number in range(len(worker.statements))]
+    worker.learned = [worker.work(("learn", number, None, 1, 1), {}) for number in range(len(worker.statements))]
 
 
-def work(task):
-    return worker.work(task)
+def work(task, places):
+    return worker.work(task, places)
 
 
 def learned():
@@ -451,25 +468,44 @@ class Report:
 
 
 def as_done(pool, tasks):
-    for future in concurrent.futures.as_completed([pool.submit(work, task) for task in tasks]):
+    for future in concurrent.futures.as_completed([pool.submit(work, task, places) for task, places in tasks.items()]):
         yield future.result()
 
 
+def divide_places(measured):
+    """Leaves each place to the quickest of the statements that come to it, of those that are warm, and of those that are cold.
+
+    Which is the quickest must not depend on chance, or the parts in the file of results would not be these.  So of statements
+    that make about as many calls the first one is."""
+    taken = collections.defaultdict(set)
+    for (_, _, temperature, _, _), result in sorted(measured, key=lambda m: (m[1].total.bit_length(), m[0])):
+        for kind, places in result.places.items():
+            result.places[kind] = {place: calls for place, calls in places.items() if place not in taken[temperature, kind]}
+            taken[temperature, kind].update(result.places[kind])
+            result.tried[kind] = sum(result.places[kind].values())
+
+
 def plan(pool, statements, arguments, report):
-    """The parts of all statements, with the estimated seconds of each; quick ones first."""
+    """The parts of all statements: the places of each, and the estimated seconds; quick ones first."""
     tasks = [("fail", number, temperature, 1, 1) for temperature in arguments.temperatures.split(",") for number in statements]
     if arguments.points:
-        return dict.fromkeys(tasks, 0)
-    parts = {}
+        return dict.fromkeys(tasks, {}), dict.fromkeys(tasks, 0)
+    measured = list(pool.map(work, [("measure", *task[1:]) for task in tasks], [{}] * len(tasks)))
+    divide_places(measured)
+    places, seconds = {}, {}
     calls = 0
-    for task, result in pool.map(work, [("measure", *task[1:]) for task in tasks]):
-        number_of_parts = 1 + sum(result.tried.values()) // POINTS_OF_PART
-        calls += sum(result.tried.values())
-        report.note(f"to do: {result.name}: {', '.join(result.counts)}, about {result.estimate / 60:.1f} minutes")
-        for part in range(1, number_of_parts + 1):
-            parts["fail", *task[1:3], part, number_of_parts] = result.estimate / number_of_parts
-    report.note(f"{calls} calls are to fail, which takes one server about {sum(parts.values()) / 3600:.1f} hours")
-    return dict(sorted(parts.items(), key=lambda part: part[1]))
+    for task, result in measured:
+        calls_here = sum(result.tried.values())
+        parts = 1 + calls_here // POINTS_OF_PART
+        calls += calls_here
+        report.note(f"to do: {result.name}: {', '.join(f'{kind} {tried}' for kind, tried in result.tried.items())}, "
+                    f"about {calls_here * result.seconds_of_call / 60:.1f} minutes")
+        for part in range(1, parts + 1):
+            name = ("fail", *task[1:3], part, parts)
+            places[name] = {kind: {place for place in of_kind if place % parts == part - 1} for kind, of_kind in result.places.items()}
+            seconds[name] = calls_here * result.seconds_of_call / parts
+    report.note(f"{calls} calls are to fail, which takes one server about {sum(seconds.values()) / 3600:.1f} hours")
+    return {name: places[name] for name in sorted(places, key=seconds.get)}, seconds
 
 
 def main():
@@ -503,20 +539,20 @@ def main():
                 statements.append(task[1])
         report.note(f"{len(statements)} statements")
 
-        parts = plan(pool, statements, arguments, report)
+        parts, seconds = plan(pool, statements, arguments, report)
         names = {task: name_of(chosen[task[1]], task) for task in parts}
-        left = sum(parts.values())
         for task in [task for task in parts if names[task] in report.done]:
             print(report.done[names[task]], flush=True)
-            left -= parts.pop(task)
+            del parts[task]
+        left = sum(seconds[task] for task in parts)
         for task, result in as_done(pool, parts):
             report.add(result)
-            left -= parts[task]
+            left -= seconds[task]
             if report.file:
                 report.note(f"about {left / 3600:.1f} hours of one server are left")
         if arguments.rounds:
             dice = random.Random(arguments.seed)
-            for _, result in as_done(pool, [("leak", number, None, 1, 1) for number in dice.sample(statements, len(statements) // arguments.one_of)]):
+            for _, result in as_done(pool, {("leak", number, None, 1, 1): {} for number in dice.sample(statements, len(statements) // arguments.one_of)}):
                 report.add(result)
             report.note(", ".join(f"{what}: {growth}" for what, growth in report.grown.items()))
     for kind in arguments.kinds.split(","):

@@ -3,9 +3,12 @@
  *	  Tells apart the places from which calls come.
  *
  * A statement that makes two hundred thousand calls makes them from some thousand places.  A place is: the functions
- * of key_vault that are running and where in each, the lines of PL/pgSQL that are running, and the innermost functions
- * of the server.  What the server does in between does not count: whether an allocation fails in the planning of one
- * query or of the next is the same for key_vault, if it is the same line that runs them.
+ * of key_vault that are running and where in each, the innermost functions of the server, and the function in PL/pgSQL
+ * that is running; of the latter also the line, if the function may do something about an error, that is in a block with
+ * EXCEPTION, or keep something in spite of it, that is in a procedure, which may have committed.  From any other line
+ * an error ends the transaction without a step of the function's.  What the server does in between does not count:
+ * whether an allocation fails in the planning of one query or of the next is the same for key_vault.  Nor do the
+ * functions that called the one in PL/pgSQL: they get the same error from anywhere in it, and have places of their own.
  *
  * A place has the same number in each session of a server.
  */
@@ -14,6 +17,8 @@
 #include <execinfo.h>
 #include <link.h>
 
+#include "access/xact.h"
+#include "catalog/pg_proc.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "plpgsql.h"
@@ -117,9 +122,13 @@ place_here(void)
 		{
 			PLpgSQL_execstate *estate = context->arg;
 			const char *name = estate->func->fn_signature;
+			int			level = GetCurrentTransactionNestLevel();
+			bool		goes_on = level > 1 || estate->func->fn_prokind == PROKIND_PROCEDURE;
 
-			place = hash_combine64(place, hash_bytes_extended((const unsigned char *) name, strlen(name),
-															  estate->err_stmt == NULL ? 0 : estate->err_stmt->lineno));
+			place = hash_combine64(place, hash_bytes_extended((const unsigned char *) name, strlen(name), level));
+			if (goes_on && estate->err_stmt != NULL)
+				place = hash_combine64(place, estate->err_stmt->lineno);
+			break;
 		}
 	}
 	return (int64) place;
