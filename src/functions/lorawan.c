@@ -48,9 +48,8 @@ crypt_payload_arguments(const WrappedKey *wrapped_key, FunctionCallInfo fcinfo, 
 
 	result = palloc(VARHDRSZ + size);
 	SET_VARSIZE(result, VARHDRSZ + size);
-	session_key = denial_is_failure ?
-		vault_borrow_cipher_if_permitted(wrapped_key, KEK_DECRYPT, dev_addr, failure) :
-		vault_borrow_cipher(wrapped_key, KEK_DECRYPT, dev_addr, failure);
+	session_key = vault_borrow_cipher(wrapped_key, KEK_DECRYPT, dev_addr, denial_is_failure,
+									  failure);
 	if (session_key == NULL)
 		return NULL;
 	status = lorawan_payload_crypt(session_key, direction, dev_addr, f_cnt,
@@ -130,7 +129,8 @@ crypt_f_opts(FunctionCallInfo fcinfo, LorawanDirection direction, LorawanCounter
 
 	result = palloc(VARHDRSZ + size);
 	SET_VARSIZE(result, VARHDRSZ + size);
-	status = lorawan_f_opts_crypt(vault_borrow_cipher(&wrapped_key, KEK_DECRYPT, dev_addr, NULL),
+	status = lorawan_f_opts_crypt(vault_borrow_cipher(&wrapped_key, KEK_DECRYPT, dev_addr, false,
+													  NULL),
 								  direction, counter, dev_addr, f_cnt,
 								  (const uint8 *) VARDATA_ANY(f_opts),
 								  (uint8 *) VARDATA(result), size);
@@ -172,7 +172,7 @@ key_vault_key_status(PG_FUNCTION_ARGS)
 
 	wrapped_key_argument(fcinfo, 0, &wrapped_key);
 	(void) vault_borrow_cipher(&wrapped_key, KEK_DECRYPT, dev_addr_argument(fcinfo, 1),
-							   &failure);
+							   false, &failure);
 	vault_release();
 	PG_RETURN_TEXT_P(cstring_to_text(vault_failure_name(failure)));
 }

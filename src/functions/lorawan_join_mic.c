@@ -55,7 +55,7 @@ message_mic(FunctionCallInfo fcinfo, int n, const JoinContext *context,
 	CryptoStatus status;
 
 	wrapped_key_argument(fcinfo, n, &wrapped_key);
-	key = vault_borrow_cipher(&wrapped_key, KEK_DERIVE, dev_addr, NULL);
+	key = vault_borrow_cipher(&wrapped_key, KEK_DERIVE, dev_addr, false, NULL);
 	if (context == NULL)
 		status = lorawan_message_mic(key, message, size, mic);
 	else
@@ -155,7 +155,7 @@ verify_join_accept(FunctionCallInfo fcinfo, int n_mic_key, int n_frame,
 	{
 		CryptoStatus status;
 
-		status = lorawan_join_accept_open(vault_borrow_cipher(&wrapped_key, KEK_DERIVE, NULL, NULL),
+		status = lorawan_join_accept_open(vault_borrow_cipher(&wrapped_key, KEK_DERIVE, NULL, false, NULL),
 										  accept, &opened);
 		vault_release();
 		check_status(status);
@@ -176,9 +176,9 @@ verify_join_accept(FunctionCallInfo fcinfo, int n_mic_key, int n_frame,
 	 */
 	if (fits)
 	{
-		(void) vault_borrow_cipher(&wrapped_key, KEK_DERIVE, fields.dev_addr, NULL);
+		(void) vault_borrow_cipher(&wrapped_key, KEK_DERIVE, fields.dev_addr, false, NULL);
 		wrapped_key_argument(fcinfo, n_mic_key, &wrapped_key);
-		(void) vault_borrow_cipher(&wrapped_key, KEK_DERIVE, fields.dev_addr, NULL);
+		(void) vault_borrow_cipher(&wrapped_key, KEK_DERIVE, fields.dev_addr, false, NULL);
 		vault_release();
 	}
 	return fits;
@@ -214,7 +214,7 @@ encrypt_join_accept(FunctionCallInfo fcinfo, int n_mic_key, int n_message,
 	 * decrypt.
 	 */
 	wrapped_key_argument(fcinfo, 0, &wrapped_key);
-	(void) vault_borrow_cipher(&wrapped_key, KEK_DERIVE, frame.dev_addr, NULL);
+	(void) vault_borrow_cipher(&wrapped_key, KEK_DERIVE, frame.dev_addr, false, NULL);
 	key = vault_borrow_key(&wrapped_key, KEK_DERIVE);
 	cipher = aes_cipher_new();
 	status = cipher == NULL ? CRYPTO_NO_MEMORY :

@@ -84,7 +84,7 @@ make_mic(const WrappedKey *wrapped_key, const LorawanMicBlock *block,
 	AesCipher  *key;
 	CryptoStatus status;
 
-	key = vault_borrow_cipher(wrapped_key, KEK_DERIVE, block->dev_addr, failure);
+	key = vault_borrow_cipher(wrapped_key, KEK_DERIVE, block->dev_addr, false, failure);
 	if (key == NULL)
 		return false;
 	status = lorawan_data_mic(key, block, frame->message, frame->message_size, mic);

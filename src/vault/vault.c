@@ -254,10 +254,10 @@ vault_prefetch(const WrappedKey *wrapped_key)
 	key_cache_prefetch(wrapped_key);
 }
 
-/* Returns NULL if it has set *failure. */
-static inline AesCipher *
-borrow_cipher(const WrappedKey *wrapped_key, KekPrivileges any_of, bool denial_is_failure,
-			  const uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE], VaultFailure *failure)
+AesCipher *
+vault_borrow_cipher(const WrappedKey *wrapped_key, KekPrivileges any_of,
+					const uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE],
+					bool denial_is_failure, VaultFailure *failure)
 {
 	CacheEntry *entry = look_up(wrapped_key, any_of, denial_is_failure, true, failure);
 
@@ -277,22 +277,6 @@ borrow_cipher(const WrappedKey *wrapped_key, KekPrivileges any_of, bool denial_i
 	if (failure != NULL)
 		*failure = VAULT_OK;
 	return key_cache_cipher(entry);
-}
-
-AesCipher *
-vault_borrow_cipher(const WrappedKey *wrapped_key, KekPrivileges any_of,
-					const uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE],
-					VaultFailure *failure)
-{
-	return borrow_cipher(wrapped_key, any_of, false, dev_addr, failure);
-}
-
-AesCipher *
-vault_borrow_cipher_if_permitted(const WrappedKey *wrapped_key, KekPrivileges any_of,
-								 const uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE],
-								 VaultFailure *failure)
-{
-	return borrow_cipher(wrapped_key, any_of, true, dev_addr, failure);
 }
 
 /* Returns false if it has set *failure. */

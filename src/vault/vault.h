@@ -25,8 +25,7 @@ typedef enum VaultFailure
 	VAULT_INTEGRITY,			/* wrapped by another KEK, or damaged */
 	VAULT_CONTEXT,				/* bound to another DevAddr */
 	VAULT_KEY_LENGTH,			/* not a LoRaWAN session key */
-	VAULT_NOT_PERMITTED			/* only if permission is asked for, too: see
-								 * vault_borrow_cipher_if_permitted() */
+	VAULT_NOT_PERMITTED			/* only where denial_is_failure */
 } VaultFailure;
 
 typedef struct VaultKey
@@ -61,21 +60,15 @@ extern void vault_prefetch(const WrappedKey *wrapped_key);
  * bound to dev_addr, unless that is NULL.  If failure is NULL, everything that is wrong
  * raises an error; otherwise one of the reasons above is set in *failure, and NULL
  * returned.
+ *
+ * That the role lacks the privilege is one of these reasons only if denial_is_failure, and an
+ * error otherwise.  One look-up decides about all reasons, so a privilege that is revoked
+ * meanwhile cannot raise the error after all.
  */
 extern AesCipher *vault_borrow_cipher(const WrappedKey *wrapped_key,
 									  KekPrivileges any_of,
 									  const uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE],
-									  VaultFailure *failure);
-
-/*
- * Does the same, but that the current role lacks the privilege is one of the reasons, too, and no
- * error.  One look-up decides about all reasons, so a privilege that is revoked meanwhile
- * cannot raise the error after all.
- */
-extern AesCipher *vault_borrow_cipher_if_permitted(const WrappedKey *wrapped_key,
-												   KekPrivileges any_of,
-												   const uint8 dev_addr[LORAWAN_DEV_ADDR_SIZE],
-												   VaultFailure *failure);
+									  bool denial_is_failure, VaultFailure *failure);
 
 /* Borrows the key itself, without caching it: for keys that are used once. */
 extern VaultKey vault_borrow_key(const WrappedKey *wrapped_key,
